@@ -1,0 +1,142 @@
+//! What primitives tell an observer.
+
+use core::time::Duration;
+
+use crate::breaker::{Counts, State};
+use crate::error::Rejection;
+
+/// Something that happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// A circuit breaker went from one state to another; never from a state to itself.
+    StateChanged {
+        /// The breaker's name.
+        name: &'a str,
+        /// The state it left.
+        from: State,
+        /// The state it is in now.
+        to: State,
+        /// What had been counted in the state it left.
+        counts: Counts,
+    },
+    /// A gate refused a call.
+    Rejected {
+        /// The gate's name.
+        name: &'a str,
+        /// Why, and when to come back.
+        rejection: Rejection,
+    },
+    /// An attempt failed and another will follow.
+    Retrying {
+        /// The name of the retry or pipeline.
+        name: &'a str,
+        /// The number of the attempt that failed; the first is 1.
+        attempt: u32,
+        /// The wait before the next one.
+        delay: Duration,
+    },
+    /// The last attempt failed and no other will follow.
+    GaveUp {
+        /// The name of the retry or pipeline.
+        name: &'a str,
+        /// How many attempts were made.
+        attempts: u32,
+        /// What ended it.
+        cause: GiveUp,
+    },
+    /// An attempt or a call was cancelled because its time was up.
+    TimedOut {
+        /// The name of the pipeline.
+        name: &'a str,
+        /// The number of the attempt; the first is 1.
+        attempt: u32,
+    },
+}
+
+/// Why no further attempt was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum GiveUp {
+    /// The error is not one to retry.
+    NotRetryable,
+    /// All attempts were made.
+    Attempts,
+    /// The next attempt would have begun at or after the deadline.
+    Deadline,
+    /// The retry budget is spent.
+    Budget,
+}
+
+/// Whoever wants to know what happened.
+///
+/// `on_event` is called after the change is committed, outside of every retry loop and under no lock,
+/// on the thread or in the interrupt that caused it: it may call back into the primitive, and should be
+/// quick. `()` observes nothing and costs nothing.
+///
+/// # Examples
+///
+/// ```
+/// use core::time::Duration;
+/// use fusebox_core::{BreakerConfig, CircuitBreaker, Event, ManualClock, Observer, State};
+///
+/// struct Log;
+///
+/// impl Observer for Log {
+///     fn on_event(&self, event: &Event<'_>) {
+///         if let Event::StateChanged { name, from, to, .. } = event {
+///             println!("{name}: {from} -> {to}");
+///             assert_eq!((*from, *to), (State::Closed, State::ForcedOpen));
+///         }
+///     }
+/// }
+///
+/// let clock: ManualClock = ManualClock::new();
+/// let breaker = CircuitBreaker::new(BreakerConfig::standard().name("db"), &clock).observed_by(Log);
+/// breaker.force_open();
+/// ```
+pub trait Observer {
+    /// Takes note of `event`.
+    fn on_event(&self, event: &Event<'_>);
+
+    /// Whether anything is observed at all; where not, nothing is gathered for an event.
+    #[inline]
+    fn is_active(&self) -> bool {
+        true
+    }
+}
+
+impl Observer for () {
+    #[inline]
+    fn on_event(&self, _event: &Event<'_>) {}
+
+    #[inline]
+    fn is_active(&self) -> bool {
+        false
+    }
+}
+
+impl<O: Observer + ?Sized> Observer for &O {
+    fn on_event(&self, event: &Event<'_>) {
+        (**self).on_event(event);
+    }
+
+    #[inline]
+    fn is_active(&self) -> bool {
+        (**self).is_active()
+    }
+}
+
+#[cfg(feature = "alloc")]
+impl<O: Observer + ?Sized> Observer for alloc::sync::Arc<O> {
+    fn on_event(&self, event: &Event<'_>) {
+        (**self).on_event(event);
+    }
+
+    #[inline]
+    fn is_active(&self) -> bool {
+        (**self).is_active()
+    }
+}

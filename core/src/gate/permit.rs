@@ -1,0 +1,133 @@
+//! What an admitted call holds.
+
+use core::fmt;
+use core::ops::Deref;
+
+use super::{Gate, Outcome};
+use crate::error::Rejection;
+
+/// An admission that is given back exactly once: by [`finish`](Permit::finish) with an outcome, or by
+/// being dropped as [`Outcome::Abandoned`].
+///
+/// `R` is how the gate is held: `&G`, `&'static G`, `Arc<G>`.
+#[must_use = "dropping a permit abandons the call"]
+pub struct Permit<R>
+where
+    R: Deref,
+    R::Target: Gate,
+{
+    gate: R,
+    /// Present until the permit is finished.
+    token: Option<<R::Target as Gate>::Token>,
+}
+
+impl<R> Permit<R>
+where
+    R: Deref,
+    R::Target: Gate,
+{
+    /// Asks the gate to let a call in.
+    ///
+    /// # Errors
+    ///
+    /// As [`Gate::enter`].
+    #[inline]
+    pub fn enter(gate: R) -> Result<Self, Rejection> {
+        let token = gate.enter()?;
+        Ok(Self::adopt(gate, token))
+    }
+
+    /// Takes charge of a token that `gate` handed out and that nobody else will give back.
+    #[inline]
+    pub fn adopt(gate: R, token: <R::Target as Gate>::Token) -> Self {
+        Self { gate, token: Some(token) }
+    }
+
+    /// Tells the gate how the call ended.
+    #[inline]
+    pub fn finish(mut self, outcome: Outcome) {
+        self.end(outcome);
+    }
+
+    /// The call succeeded.
+    #[inline]
+    pub fn success(self) {
+        self.finish(Outcome::Success);
+    }
+
+    /// The call failed.
+    #[inline]
+    pub fn failure(self) {
+        self.finish(Outcome::Failure);
+    }
+
+    /// The call ended in a way that says nothing about what it called.
+    #[inline]
+    pub fn ignore(self) {
+        self.finish(Outcome::Ignored);
+    }
+
+    /// The gate that let the call in.
+    pub fn gate(&self) -> &R::Target {
+        &self.gate
+    }
+
+    /// Leaves the token to someone else.
+    #[inline]
+    pub(crate) fn forget(mut self) {
+        self.token = None;
+    }
+
+    /// Runs `work`; should it panic, the call counts as failed.
+    #[inline]
+    pub(crate) fn watch<T>(&mut self, work: impl FnOnce() -> T) -> T {
+        /// Ends the permit when dropped, which happens only while unwinding.
+        struct Panicked<'a, R>(&'a mut Permit<R>)
+        where
+            R: Deref,
+            R::Target: Gate;
+
+        impl<R> Drop for Panicked<'_, R>
+        where
+            R: Deref,
+            R::Target: Gate,
+        {
+            fn drop(&mut self) {
+                self.0.end(Outcome::Failure);
+            }
+        }
+
+        let panicked = Panicked(self);
+        let result = work();
+        core::mem::forget(panicked);
+        result
+    }
+
+    #[inline]
+    fn end(&mut self, outcome: Outcome) {
+        if let Some(token) = self.token.take() {
+            self.gate.exit(token, outcome);
+        }
+    }
+}
+
+impl<R> Drop for Permit<R>
+where
+    R: Deref,
+    R::Target: Gate,
+{
+    #[inline]
+    fn drop(&mut self) {
+        self.end(Outcome::Abandoned);
+    }
+}
+
+impl<R> fmt::Debug for Permit<R>
+where
+    R: Deref,
+    R::Target: Gate,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Permit").field("held", &self.token.is_some()).finish_non_exhaustive()
+    }
+}

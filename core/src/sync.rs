@@ -1,0 +1,52 @@
+//! The only file that names loom, portable-atomic or the standard atomics.
+//!
+//! `AtomicWord` is as wide as the target can compare-and-swap natively, at most 64 bits. A 64-bit
+//! atomic on a 32-bit target would be emulated by a lock, and an interrupt that preempts the
+//! holder of that lock waits for it for ever; so there is none, anywhere.
+
+#[cfg(not(loom))]
+pub(crate) use atomic_waker::AtomicWaker;
+#[cfg(loom)]
+pub(crate) use loom::{
+    future::AtomicWaker,
+    sync::atomic::{Ordering, fence},
+};
+#[cfg(not(loom))]
+pub(crate) use portable_atomic::{Ordering, fence};
+
+#[cfg(all(loom, fusebox_word32))]
+pub(crate) use loom::sync::atomic::AtomicU32 as AtomicWord;
+#[cfg(all(loom, not(fusebox_word32)))]
+pub(crate) use loom::sync::atomic::AtomicU64 as AtomicWord;
+
+#[cfg(all(not(loom), any(not(target_has_atomic = "64"), fusebox_word32)))]
+pub(crate) use portable_atomic::AtomicU32 as AtomicWord;
+#[cfg(all(not(loom), target_has_atomic = "64", not(fusebox_word32)))]
+pub(crate) use portable_atomic::AtomicU64 as AtomicWord;
+
+/// Writes a constructor once and makes it `const` everywhere but under loom, whose atomics are
+/// allocated at run time.
+macro_rules! constructor {
+    ($(#[$meta:meta])* $vis:vis const fn $($rest:tt)*) => {
+        #[cfg(not(loom))]
+        $(#[$meta])*
+        $vis const fn $($rest)*
+
+        #[cfg(loom)]
+        $(#[$meta])*
+        $vis fn $($rest)*
+    };
+}
+pub(crate) use constructor;
+
+/// An array of `N` values of one expression, in a constructor that is `const` outside loom.
+macro_rules! array_of {
+    ($value:expr; $n:expr) => {{
+        #[cfg(not(loom))]
+        let array = [const { $value }; $n];
+        #[cfg(loom)]
+        let array: [_; $n] = core::array::from_fn(|_| $value);
+        array
+    }};
+}
+pub(crate) use array_of;

@@ -1,0 +1,204 @@
+//! Time in the ticks of a pluggable clock.
+//!
+//! A primitive asks its [`Clock`] for native ticks and turns durations into ticks once, in its
+//! constructor, so that a microcontroller never divides 64-bit numbers on the way. What is kept in
+//! a state word is a scaled, wrapping reading; the rules for comparing such readings are in
+//! `time/scale.rs`.
+
+mod manual;
+pub(crate) mod scale;
+
+use core::future::Future;
+use core::time::Duration;
+
+pub use manual::{ManualClock, ManualSleep};
+
+const NANOS_PER_SECOND: u64 = 1_000_000_000;
+
+/// A reading of a [`Clock`], in that clock's ticks since an origin of its choice.
+///
+/// Readings of different clocks must not be mixed. Arithmetic wraps and is named so.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Ticks(pub u64);
+
+impl Ticks {
+    /// The clock's origin.
+    pub const ZERO: Self = Self(0);
+    /// The last reading there is; [`Deadline::NEVER`](crate::Deadline::NEVER) is this.
+    pub const MAX: Self = Self(u64::MAX);
+
+    /// This reading and `ticks` more, wrapping at `u64::MAX`.
+    #[must_use]
+    pub const fn wrapping_add(self, ticks: u64) -> Self {
+        Self(self.0.wrapping_add(ticks))
+    }
+
+    /// This reading and `ticks` more, at most [`Ticks::MAX`].
+    #[must_use]
+    pub const fn saturating_add(self, ticks: u64) -> Self {
+        Self(self.0.saturating_add(ticks))
+    }
+
+    /// The ticks from `earlier` to this reading; 0 where `earlier` is the later one.
+    #[must_use]
+    pub const fn saturating_since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+/// A source of monotonic time.
+///
+/// Readings may come late, repeat, or step back between threads: no primitive over-grants, panics
+/// or wedges because of that. How late a reader may be is part of each primitive's configuration
+/// (`max_lateness`, one second unless told otherwise).
+///
+/// # Examples
+///
+/// A clock over a free-running hardware counter:
+///
+/// ```
+/// use fusebox_core::{Clock, Ticks};
+///
+/// struct Rtc;
+/// # fn read_counter() -> u64 { 7 }
+///
+/// impl Clock for Rtc {
+///     const TICKS_PER_SECOND: u64 = 32_768;
+///     fn now(&self) -> Ticks {
+///         Ticks(read_counter())
+///     }
+/// }
+/// assert_eq!(Rtc.now(), Ticks(7));
+/// ```
+pub trait Clock {
+    /// How many ticks make a second: 1 to 10^10.
+    const TICKS_PER_SECOND: u64;
+
+    /// The time now.
+    fn now(&self) -> Ticks;
+}
+
+/// A clock that can also wake a task.
+pub trait Timer: Clock {
+    /// Completes once [`Clock::now`] has reached the instant it was made for.
+    type Sleep: Future<Output = ()>;
+
+    /// A future that completes at `at`, or at its first poll where `at` has passed.
+    fn sleep_until(&self, at: Ticks) -> Self::Sleep;
+}
+
+impl<C: Clock + ?Sized> Clock for &C {
+    const TICKS_PER_SECOND: u64 = C::TICKS_PER_SECOND;
+
+    #[inline]
+    fn now(&self) -> Ticks {
+        (**self).now()
+    }
+}
+
+impl<T: Timer + ?Sized> Timer for &T {
+    type Sleep = T::Sleep;
+
+    fn sleep_until(&self, at: Ticks) -> Self::Sleep {
+        (**self).sleep_until(at)
+    }
+}
+
+#[cfg(feature = "alloc")]
+mod shared {
+    use super::{Clock, Ticks, Timer};
+    use alloc::{rc::Rc, sync::Arc};
+
+    impl<C: Clock + ?Sized> Clock for Arc<C> {
+        const TICKS_PER_SECOND: u64 = C::TICKS_PER_SECOND;
+
+        #[inline]
+        fn now(&self) -> Ticks {
+            (**self).now()
+        }
+    }
+
+    impl<C: Clock + ?Sized> Clock for Rc<C> {
+        const TICKS_PER_SECOND: u64 = C::TICKS_PER_SECOND;
+
+        #[inline]
+        fn now(&self) -> Ticks {
+            (**self).now()
+        }
+    }
+
+    impl<T: Timer + ?Sized> Timer for Arc<T> {
+        type Sleep = T::Sleep;
+
+        fn sleep_until(&self, at: Ticks) -> Self::Sleep {
+            (**self).sleep_until(at)
+        }
+    }
+}
+
+/// The ticks of a clock that runs at `per_second` in `duration`, rounded up, at most `u64::MAX`.
+///
+/// Rounded up because a wait that ends early is a broken promise, and one tick more is not.
+#[must_use]
+pub const fn ticks_from_duration(duration: Duration, per_second: u64) -> u64 {
+    let whole = duration.as_secs().saturating_mul(per_second);
+    let nanos = duration.subsec_nanos() as u64;
+    let part = match nanos.checked_mul(per_second) {
+        Some(product) => product.div_ceil(NANOS_PER_SECOND),
+        // Only a clock faster than 18 GHz comes here: coarser, but still rounded up.
+        None => (per_second / NANOS_PER_SECOND + 1).saturating_mul(nanos),
+    };
+    whole.saturating_add(part)
+}
+
+/// How long `ticks` of a clock that runs at `per_second` last, rounded up to the nanosecond.
+#[must_use]
+pub const fn duration_from_ticks(ticks: u64, per_second: u64) -> Duration {
+    let per_second = if per_second == 0 { 1 } else { per_second };
+    let (seconds, rest) = (ticks / per_second, ticks % per_second);
+    let nanos = match rest.checked_mul(NANOS_PER_SECOND) {
+        Some(product) => product.div_ceil(per_second),
+        None => rest.div_ceil(per_second / NANOS_PER_SECOND),
+    };
+    if nanos >= NANOS_PER_SECOND {
+        Duration::from_secs(seconds.saturating_add(1))
+    } else {
+        Duration::new(seconds, nanos as u32)
+    }
+}
+
+/// The instant `duration` from now on `clock`, rounded up to a tick, at most [`Ticks::MAX`].
+pub(crate) fn after<C: Clock + ?Sized>(clock: &C, duration: Duration) -> Ticks {
+    clock.now().saturating_add(ticks_from_duration(duration, C::TICKS_PER_SECOND))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn conversions_round_up_and_saturate() {
+        let second = Duration::from_secs(1);
+        assert_eq!(ticks_from_duration(second, NANOS_PER_SECOND), NANOS_PER_SECOND);
+        assert_eq!(ticks_from_duration(Duration::from_nanos(1), 32_768), 1);
+        assert_eq!(ticks_from_duration(Duration::from_micros(31), 32_768), 2);
+        assert_eq!(ticks_from_duration(Duration::MAX, NANOS_PER_SECOND), u64::MAX);
+        assert_eq!(ticks_from_duration(Duration::ZERO, 1), 0);
+        assert_eq!(duration_from_ticks(1, 32_768), Duration::from_nanos(30_518));
+        assert_eq!(duration_from_ticks(u64::MAX, 1), Duration::from_secs(u64::MAX));
+        assert_eq!(duration_from_ticks(3, 3), second);
+        assert_eq!(duration_from_ticks(5, 0), Duration::from_secs(5));
+    }
+
+    #[test]
+    fn a_round_trip_never_comes_out_shorter() {
+        for per_second in [1, 3, 32_768, 1_000_000, 1_000_000_000, 3_000_000_001] {
+            for nanos in [0, 1, 999, 1_000_000, 1_500_000_001, 86_400_000_000_007] {
+                let asked = Duration::from_nanos(nanos);
+                let got = duration_from_ticks(ticks_from_duration(asked, per_second), per_second);
+                assert!(got >= asked, "{asked:?} became {got:?} at {per_second} per second");
+            }
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Instants in the few bits of a state word.
+//!
+//! **Background.** A word holds an instant as clock ticks shifted by a scale that is chosen in the
+//! constructor, and wrapping. Two cases then look alike: a reader whose clock reading is late (it
+//! read the clock, lost the CPU, and another committed a later instant), and a word that was left
+//! idle for about one wrap.
+//!
+//! **Solution.** A margin M (`max_lateness`, the largest lateness of a reader that is supported)
+//! settles it. An instant that reads as ahead by up to the *horizon*, its own interval plus M, is
+//! ahead. Beyond that it is stale, and counts as passed.
+//!
+//! **Why it works.** A reader that is late by at most M sees a true instant at most one interval
+//! plus M ahead, so it never takes a live instant for a stale one: it waits, it never wins. The
+//! scale keeps the wrap at least 2^10 (32-bit words) or 2^16 (64-bit words) horizons away, so an idle
+//! word is mistaken for a live one only in that fraction of a wrap, and then costs one needless
+//! wait of at most a horizon.
+
+use super::Ticks;
+use crate::word::{Word, by_width, mask};
+
+/// How far the wrap must be from the horizon, as a power of two.
+pub(crate) const HEADROOM: u32 = by_width(16, 10);
+
+/// The lateness supported unless told otherwise: one second.
+pub(crate) const DEFAULT_LATENESS: core::time::Duration = core::time::Duration::from_secs(1);
+
+/// How clock ticks become the units of a word: shifted left (finer) or right (coarser).
+///
+/// Two shifts of which one is zero: cheaper than a branch on the sign.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Scale {
+    left: u8,
+    right: u8,
+}
+
+impl Scale {
+    /// The finest scale, finer than a tick by at most `2^finest`, on which `horizon` ticks still
+    /// leave `headroom` spare bits in a field of `bits`.
+    pub(crate) const fn fit(horizon: u64, bits: u32, headroom: u32, finest: u32) -> Self {
+        let room = bits.saturating_sub(headroom);
+        let needed = u64::BITS - horizon.leading_zeros();
+        if needed > room {
+            Self { left: 0, right: (needed - room) as u8 }
+        } else {
+            let spare = room - needed;
+            // A left shift must leave the horizon itself representable in 64 bits.
+            let spare = if spare > finest { finest } else { spare };
+            Self { left: spare as u8, right: 0 }
+        }
+    }
+
+    /// The scaled reading, rounded down, wrapping.
+    #[inline]
+    pub(crate) const fn units(self, at: Ticks) -> Word {
+        ((at.0 << self.left) >> self.right) as Word
+    }
+
+    /// A number of ticks in units, rounded up; saturates.
+    pub(crate) const fn units_up(self, ticks: u64) -> Word {
+        let wide = if self.right == 0 {
+            if ticks.leading_zeros() < self.left as u32 { u64::MAX } else { ticks << self.left }
+        } else {
+            let floor = ticks >> self.right;
+            if floor << self.right == ticks { floor } else { floor + 1 }
+        };
+        if wide > Word::MAX as u64 { Word::MAX } else { wide as Word }
+    }
+
+    /// A number of units in ticks, rounded up; saturates.
+    pub(crate) const fn ticks_up(self, units: u64) -> u64 {
+        if self.right == 0 {
+            let floor = units >> self.left;
+            if floor << self.left == units { floor } else { floor + 1 }
+        } else if units.leading_zeros() < self.right as u32 {
+            u64::MAX
+        } else {
+            units << self.right
+        }
+    }
+
+    /// How many units of this scale make a tick, as a power of two; negative where a unit is longer
+    /// than a tick.
+    pub(crate) const fn exponent(self) -> i32 {
+        self.left as i32 - self.right as i32
+    }
+}
+
+/// How far ahead of `now` the instant `at` lies, both in a field of `bits` bits: 0 where it has passed or is
+/// stale, at most `horizon`.
+#[inline]
+pub(crate) const fn ahead(at: Word, now: Word, bits: u32, horizon: Word) -> Word {
+    let distance = at.wrapping_sub(now) & mask(bits);
+    if distance <= horizon { distance } else { 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_scale_leaves_the_headroom_and_no_more() {
+        for horizon in [1, 1_000, 31_000_000_000, 86_400_000_000_000, u64::MAX >> 1] {
+            for bits in [12, 20, 32, 40, 64] {
+                if bits > Word::BITS {
+                    continue;
+                }
+                let scale = Scale::fit(horizon, bits, HEADROOM.min(bits - 2), 20);
+                let units = u64::from(scale.units_up(horizon));
+                let room = bits - HEADROOM.min(bits - 2);
+                assert!(units <= 1 << room, "{horizon} ticks are {units} units of {bits} bits");
+                assert!(scale.ticks_up(units) >= horizon);
+            }
+        }
+    }
+
+    #[test]
+    fn stale_is_passed_and_late_is_ahead() {
+        let bits = 20;
+        assert_eq!(ahead(100, 90, bits, 50), 10);
+        assert_eq!(ahead(100, 100, bits, 50), 0);
+        assert_eq!(ahead(100, 101, bits, 50), 0);
+        assert_eq!(ahead(100, 49, bits, 50), 0, "beyond the horizon is stale");
+        assert_eq!(ahead(3, mask(bits), bits, 50), 4, "across the wrap");
+    }
+}
