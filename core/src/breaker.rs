@@ -346,27 +346,11 @@ where
 
     #[inline]
     fn admit(&self, now: impl Fn() -> Ticks) -> Result<BreakerToken<W::Start>, Rejection> {
-        // Lock-free: a failed swap is another call's progress.
-        let generation = loop {
-            let old = self.load();
-            match old.transition_admit(&self.rules, &now) {
-                Admit::Free => break old.generation(),
-                Admit::Probe(new) => {
-                    if self.swap(old, new) {
-                        self.changed(old, new, &now);
-                        break new.generation();
-                    }
-                }
-                Admit::Reopen(new) => {
-                    if self.swap(old, new) {
-                        self.changed(old, new, &now);
-                        return Err(self.refuse(self.open_rejection(new, now())));
-                    }
-                }
-                Admit::Wait(_) => return Err(self.refuse(self.open_rejection(old, now()))),
-                Admit::Never => return Err(self.refuse(Rejection::new(Reason::CircuitOpen))),
-                Admit::Busy => return Err(self.refuse(Rejection::new(Reason::ProbesBusy))),
-            }
+        let word = self.load();
+        let generation = if word.state() == State::Closed {
+            word.generation()
+        } else {
+            self.admit_unless_closed(word, &now)?
         };
         let start = W::Start::at(if self.window.needs_start() { now() } else { Ticks::ZERO });
         let token = BreakerToken { generation, start };
@@ -377,8 +361,57 @@ where
         Ok(token)
     }
 
+    /// The rare side of `admit`, kept out of the callers' code.
+    #[inline(never)]
+    fn admit_unless_closed(
+        &self,
+        mut old: Snapshot,
+        now: &impl Fn() -> Ticks,
+    ) -> Result<Generation, Rejection> {
+        // Lock-free: a failed swap is another call's progress.
+        loop {
+            match old.transition_admit(&self.rules, now) {
+                Admit::Free => return Ok(old.generation()),
+                Admit::Probe(new) => {
+                    if self.swap(old, new) {
+                        self.changed(old, new, now);
+                        return Ok(new.generation());
+                    }
+                }
+                Admit::Reopen(new) => {
+                    if self.swap(old, new) {
+                        self.changed(old, new, now);
+                        return Err(self.refuse(self.open_rejection(new, now())));
+                    }
+                }
+                Admit::Wait(left) => return Err(self.refuse(self.open_for_units(left))),
+                Admit::Never => return Err(self.refuse(Rejection::new(Reason::CircuitOpen))),
+                Admit::Busy => return Err(self.refuse(Rejection::new(Reason::ProbesBusy))),
+            }
+            old = self.load();
+        }
+    }
+
     #[inline]
     fn settle(&self, token: BreakerToken<W::Start>, outcome: Outcome, now: impl Fn() -> Ticks) {
+        // Closed and clean, a success has nothing to say to a breaker without a window.
+        if outcome == Outcome::Success
+            && !W::COUNTS_SUCCESSES
+            && self.load() == Snapshot::clean(token.generation)
+        {
+            self.meter.end(outcome, false, C::TICKS_PER_SECOND, now);
+        } else {
+            self.settle_counted(token, outcome, &now);
+        }
+    }
+
+    #[inline(never)]
+    fn settle_counted(
+        &self,
+        token: BreakerToken<W::Start>,
+        outcome: Outcome,
+        now: &impl Fn() -> Ticks,
+    ) {
         let end = if self.window.needs_end() { now() } else { Ticks::ZERO };
         let judged = match outcome {
             Outcome::Success => Some(false),
@@ -388,7 +421,7 @@ where
         };
         let slow = judged.is_some() && self.window.is_slow(token.start.ticks(), end);
         match judged {
-            Some(failed) => self.judge(token, failed, slow, end, &now),
+            Some(failed) => self.judge(token, failed, slow, end, now),
             None => self.give_back(token),
         }
         // After the judgement: a rule of the user's own is told of this call by the window and the word.
@@ -421,9 +454,6 @@ where
                             *counted.insert(trips)
                         }
                     };
-                    if !trips && !failed && old.is_clean() {
-                        return;
-                    }
                     old.transition_judged(&self.rules, failed, trips, now)
                 }
                 State::HalfOpen => old.transition_probed(&self.rules, failed || slow, now),
@@ -469,8 +499,12 @@ where
     }
 
     fn open_rejection(&self, open: Snapshot, now: Ticks) -> Rejection {
-        let left = self.rules.open_scale.ticks_up(u64::from(open.open_left(&self.rules, now)));
-        Rejection::after_ticks(Reason::CircuitOpen, left, C::TICKS_PER_SECOND)
+        self.open_for_units(open.open_left(&self.rules, now))
+    }
+
+    fn open_for_units(&self, left: Word) -> Rejection {
+        let ticks = self.rules.open_scale.ticks_up(u64::from(left));
+        Rejection::after_ticks(Reason::CircuitOpen, ticks, C::TICKS_PER_SECOND)
     }
 
     #[cold]
@@ -562,32 +596,48 @@ where
     /// ```
     #[must_use]
     pub fn snapshot(&self) -> BreakerSnapshot {
+        self.snapshot_by(|| self.clock.now())
+    }
+
+    /// The [`snapshot`](Self::snapshot) as of `now`.
+    #[must_use]
+    pub fn snapshot_at(&self, now: Ticks) -> BreakerSnapshot {
+        self.snapshot_by(|| now)
+    }
+
+    fn snapshot_by(&self, now: impl Fn() -> Ticks) -> BreakerSnapshot {
         let word = self.load();
-        let reading = self.meter.read(C::TICKS_PER_SECOND, || self.clock.now());
+        let reading = self.meter.read(C::TICKS_PER_SECOND, &now);
         let consecutive_failures = u64::from(word.failures());
         BreakerSnapshot {
             state: word.state(),
             generation: word.generation(),
-            counts: self.counts_of(word, || self.clock.now()),
+            counts: self.counts_of(word, &now),
             totals: reading.totals.map(|totals| Counts { consecutive_failures, ..totals }),
             running: reading.running,
             since_last_failure: reading.since_failure,
             since_last_change: reading.since_change,
-            until_half_open: self.until_half_open(word),
+            until_half_open: self.until_half_open(word, now),
         }
     }
 
     /// The time left until a probe may be let in: zero once the open time is over, `None` unless open.
     #[must_use]
     pub fn time_until_half_open(&self) -> Option<Duration> {
-        self.until_half_open(self.load())
+        self.until_half_open(self.load(), || self.clock.now())
     }
 
-    fn until_half_open(&self, word: Snapshot) -> Option<Duration> {
+    /// [`time_until_half_open`](Self::time_until_half_open) as of `now`.
+    #[must_use]
+    pub fn time_until_half_open_at(&self, now: Ticks) -> Option<Duration> {
+        self.until_half_open(self.load(), || now)
+    }
+
+    fn until_half_open(&self, word: Snapshot, now: impl FnOnce() -> Ticks) -> Option<Duration> {
         if word.state() != State::Open {
             return None;
         }
-        let left = word.open_left(&self.rules, self.clock.now());
+        let left = word.open_left(&self.rules, now());
         let ticks = self.rules.open_scale.ticks_up(u64::from(left));
         Some(duration_from_ticks(ticks, C::TICKS_PER_SECOND))
     }
@@ -624,12 +674,16 @@ where
 
     /// Opens now, as if a rule had tripped. Does nothing where it is open already, or in a state that was set by hand.
     pub fn trip(&self) {
+        self.trip_at(self.clock.now());
+    }
+
+    /// [`trip`](Self::trip) as of `now`.
+    pub fn trip_at(&self, now: Ticks) {
         loop {
             let old = self.load();
             if !matches!(old.state(), State::Closed | State::HalfOpen) {
                 return;
             }
-            let now = self.clock.now();
             let new = old.transition_trip(&self.rules, now);
             if self.swap(old, new) {
                 return self.changed(old, new, &|| now);
