@@ -307,7 +307,7 @@ fn any_ops() -> impl Strategy<Value = Vec<Op>> {
         4 => prop_oneof![0_u32..1_100, 0_u32..20_000].prop_map(Op::Advance),
         1 => prop_oneof![0_u64..40, 0_u64..2_000, 0_u64..300_000].prop_map(Op::Jump),
     ];
-    prop::collection::vec(op, 1..80)
+    prop::collection::vec(op, 1..40)
 }
 
 proptest! {
