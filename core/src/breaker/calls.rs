@@ -261,13 +261,24 @@ where
     }
 
     /// Whether a call would be let in, and if not, for how many ticks it is not worth asking; `Err` where nobody knows.
+    ///
+    /// It reopens a breaker whose probes never reported, as a call would: where all callers wait here before they call,
+    /// nobody else is left to do it, and they would wait for ever.
     pub(super) fn readiness(&self) -> Result<u64, Rejection> {
-        let word = self.load();
-        match word.transition_admit(&self.rules, || self.clock.now()) {
-            Admit::Free | Admit::Probe(_) => Ok(0),
-            Admit::Wait(left) => Ok(self.rules.open_scale.ticks_up(u64::from(left))),
-            Admit::Reopen(_) | Admit::Busy => Ok(self.rules.look_again()),
-            Admit::Never => Err(Rejection::new(Reason::CircuitOpen)),
+        let now = || self.clock.now();
+        loop {
+            let old = self.load();
+            match old.transition_admit(&self.rules, now) {
+                Admit::Free | Admit::Probe(_) => return Ok(0),
+                Admit::Wait(left) => return Ok(self.rules.open_scale.ticks_up(u64::from(left))),
+                Admit::Busy => return Ok(self.rules.look_again()),
+                Admit::Never => return Err(Rejection::new(Reason::CircuitOpen)),
+                Admit::Reopen(new) => {
+                    if self.swap(old, new) {
+                        self.changed(old, new, &now);
+                    }
+                }
+            }
         }
     }
 }
