@@ -93,19 +93,23 @@ where
         now: &impl Fn() -> Ticks,
     ) {
         let end = if self.window.needs_end() { now() } else { Ticks::ZERO };
+        let outcome = match outcome {
+            Outcome::Abandoned if self.rules.abandoned_fails => Outcome::Failure,
+            _ => outcome,
+        };
         let judged = match outcome {
             Outcome::Success => Some(false),
             Outcome::Failure => Some(true),
-            Outcome::Abandoned if self.rules.abandoned_fails => Some(true),
             Outcome::Ignored | Outcome::Abandoned | Outcome::Refused => None,
         };
         let slow = judged.is_some() && self.window.is_slow(token.start.ticks(), end);
+        // Before the judgement: what the meter adds to the counts for a rule or an event has this call in it, as the
+        // window's counts have, and no place is lost should either of them panic.
+        self.meter.end(outcome, slow, C::TICKS_PER_SECOND, now);
         match judged {
             Some(failed) => self.judge(token, failed, slow, end, now),
             None => self.give_back(token),
         }
-        // After the judgement: a rule of the user's own is told of this call by the window and the word.
-        self.meter.end(outcome, slow, C::TICKS_PER_SECOND, now);
     }
 
     #[inline]
