@@ -128,7 +128,7 @@ where
             if old.generation() != generation {
                 return;
             }
-            let settled = match old.state() {
+            let (settled, failed) = match old.state() {
                 State::Closed | State::MetricsOnly => {
                     let trips = match counted {
                         Some(trips) => trips,
@@ -138,9 +138,12 @@ where
                             *counted.insert(trips)
                         }
                     };
-                    old.transition_judged(&self.rules, failed, trips, now)
+                    (old.transition_judged(&self.rules, failed, trips, now), failed)
                 }
-                State::HalfOpen => old.transition_probed(&self.rules, failed || slow, now),
+                State::HalfOpen => {
+                    let failed = failed || slow;
+                    (old.transition_probed(&self.rules, failed, now), failed)
+                }
                 // A call is never let in while open, and while disabled it is not counted.
                 State::Open | State::ForcedOpen | State::Disabled => return,
             };
@@ -203,15 +206,15 @@ where
     #[inline]
     pub(super) fn changed(&self, old: Snapshot, new: Snapshot, now: &impl Fn() -> Ticks) {
         if old.generation() != new.generation() {
-            self.report(old, new, 0, None, now);
+            self.report(old, new, None, now);
         }
     }
 
-    /// The same after a call that is not yet in the old word.
+    /// The same for a call that ended and is not in the old word.
     #[inline]
     fn changed_after(&self, old: Snapshot, new: Snapshot, failed: bool, now: &impl Fn() -> Ticks) {
         if old.generation() != new.generation() {
-            self.report(old, new, u64::from(failed), Some(failed), now);
+            self.report(old, new, Some(failed), now);
         }
     }
 
@@ -220,8 +223,7 @@ where
         &self,
         old: Snapshot,
         new: Snapshot,
-        failure: u64,
-        probe: Option<bool>,
+        ended: Option<bool>,
         now: &impl Fn() -> Ticks,
     ) {
         if old.state() == new.state() {
@@ -232,14 +234,15 @@ where
             return;
         }
         let mut counts = self.counts_of(old, now);
-        match old.state() {
-            State::HalfOpen if probe.is_some() => {
+        match (old.state(), ended) {
+            (State::HalfOpen, Some(failed)) => {
                 counts.requests += 1;
-                counts.failures += failure;
+                counts.failures += u64::from(failed);
                 counts.successes = counts.requests - counts.failures;
             }
-            State::Closed | State::MetricsOnly if failure > 0 => counts.consecutive_failures += 1,
-            _ => {}
+            (_, Some(true)) => counts.consecutive_failures += 1,
+            (_, Some(false)) => counts.consecutive_failures = 0,
+            (_, None) => {}
         }
         let (name, from, to) = (self.observer.name(), old.state(), new.state());
         self.observer.on_event(&Event::StateChanged { name, from, to, counts });
