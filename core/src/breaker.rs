@@ -460,7 +460,7 @@ where
         self.set(State::ForcedOpen);
     }
 
-    /// Lets every call in and counts none, until [`reset`](Self::reset) or another state is set.
+    /// Lets every call in and counts none (but a meter goes on counting and limiting), until [`reset`](Self::reset) or another state is set.
     pub fn disable(&self) {
         self.set(State::Disabled);
     }

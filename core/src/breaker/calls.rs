@@ -219,13 +219,7 @@ where
     }
 
     #[cold]
-    fn report(
-        &self,
-        old: Snapshot,
-        new: Snapshot,
-        ended: Option<bool>,
-        now: &impl Fn() -> Ticks,
-    ) {
+    fn report(&self, old: Snapshot, new: Snapshot, ended: Option<bool>, now: &impl Fn() -> Ticks) {
         if old.state() == new.state() {
             return;
         }
