@@ -111,12 +111,6 @@ impl From<Timeout> for Duration {
     }
 }
 
-impl fmt::Display for Timeout {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
 impl Deadline {
     /// Runs `future` until this deadline. Where it has passed already, `future` is polled once.
     ///

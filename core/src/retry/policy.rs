@@ -1,0 +1,396 @@
+//! The policy of a retry, as a value.
+
+use core::fmt;
+use core::time::Duration;
+
+use super::decide::{Decide, Decision, RetryAll};
+use super::state::{RetryPolicy, RetryState, Verdict};
+use crate::backoff::{Backoff, Delays};
+use crate::deadline::Deadline;
+use crate::error::{ConfigError, Error, Rejection};
+use crate::event::{Event, GiveUp, Observer};
+use crate::time::{Clock, after};
+
+/// Who pays for retries: a `RetryBudget`, or `()` where nobody asks.
+pub trait Budget {
+    /// A call has begun, retried or not.
+    fn deposit(&self);
+
+    /// Pays for one retry.
+    ///
+    /// # Errors
+    ///
+    /// The budget is spent. Nothing is taken then.
+    fn withdraw(&self) -> Result<(), Rejection>;
+}
+
+impl Budget for () {
+    #[inline]
+    fn deposit(&self) {}
+
+    #[inline]
+    fn withdraw(&self) -> Result<(), Rejection> {
+        Ok(())
+    }
+}
+
+impl<B: Budget + ?Sized> Budget for &B {
+    #[inline]
+    fn deposit(&self) {
+        (**self).deposit();
+    }
+
+    #[inline]
+    fn withdraw(&self) -> Result<(), Rejection> {
+        (**self).withdraw()
+    }
+}
+
+/// A retry that is about to happen; what [`Retry::on_retry`] is told.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Retrying<'a, E> {
+    /// The number of the attempt that failed; the first is 1.
+    pub attempt: u32,
+    /// How it failed.
+    pub error: &'a Error<E>,
+    /// The wait before the next attempt.
+    pub delay: Duration,
+}
+
+/// Whoever is told about each retry: any `Fn(&Retrying<'_, E>)`, or `()`.
+pub trait OnRetry<E> {
+    /// Takes note, before the wait begins.
+    fn on_retry(&self, retry: &Retrying<'_, E>);
+}
+
+impl<E> OnRetry<E> for () {
+    #[inline]
+    fn on_retry(&self, _retry: &Retrying<'_, E>) {}
+}
+
+impl<E, F: Fn(&Retrying<'_, E>)> OnRetry<E> for F {
+    #[inline]
+    fn on_retry(&self, retry: &Retrying<'_, E>) {
+        self(retry);
+    }
+}
+
+/// What to try again, how often, and how long to wait in between.
+///
+/// It is plain data, made in a `const`, copied and shared at will; so what it is given, closures too, must be `Copy`
+/// (budgets and observers are given by reference). Without further settings there are 3 attempts, no deadline and
+/// no budget, and every error of the operation is tried again ([`RetryAll`]).
+///
+/// # Examples
+///
+/// ```
+/// use core::time::Duration;
+/// use fusebox_core::{Backoff, ManualClock, Retry, RetryIf, Retrying};
+///
+/// const RETRY: Retry<Backoff> =
+///     Retry::new(Backoff::exponential(Duration::from_millis(100))).max_attempts(4);
+///
+/// # pollster::block_on(async {
+/// let clock: ManualClock = ManualClock::new();
+/// let answer = RETRY
+///     .when(RetryIf(|error: &&str| *error != "not found"))
+///     // This clock moves only when told to; with a real one, log something here.
+///     .on_retry(|retry: &Retrying<'_, &str>| clock.advance(retry.delay))
+///     .call(&clock, |attempt| async move {
+///         if attempt.number < 3 { Err("connection refused") } else { Ok(42) }
+///     })
+///     .await;
+/// assert_eq!(answer, Ok(42));
+/// assert_eq!(clock.elapsed(), Duration::from_millis(100 + 200));
+/// # });
+/// ```
+#[derive(Clone, Copy)]
+#[must_use = "a retry does nothing by itself"]
+pub struct Retry<D, W = RetryAll, B = (), H = (), O = ()> {
+    delays: D,
+    when: W,
+    budget: B,
+    on_retry: H,
+    observer: O,
+    name: &'static str,
+    /// At least 1; `u32::MAX` is no limit.
+    max_attempts: u32,
+    /// `Duration::MAX` is none.
+    deadline: Duration,
+}
+
+impl<R: Copy> Retry<Backoff<R>> {
+    /// Up to 3 attempts, with the delays of `backoff` between them.
+    ///
+    /// # Panics
+    ///
+    /// Where `backoff` does not [`validate`](Backoff::validate): a compile error in a `const`.
+    pub const fn new(backoff: Backoff<R>) -> Self {
+        match Self::try_new(backoff) {
+            Ok(retry) => retry,
+            Err(error) => error.fail(),
+        }
+    }
+
+    /// As [`new`](Self::new), for a backoff that is known only at run time.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with `backoff`.
+    pub const fn try_new(backoff: Backoff<R>) -> Result<Self, ConfigError> {
+        match backoff.validate() {
+            Ok(()) => Ok(Self::with_delays(backoff)),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl<D> Retry<D> {
+    /// Up to 3 attempts, with delays by a rule of your own between them.
+    pub const fn with_delays(delays: D) -> Self {
+        Self {
+            delays,
+            when: RetryAll,
+            budget: (),
+            on_retry: (),
+            observer: (),
+            name: "retry",
+            max_attempts: 3,
+            deadline: Duration::MAX,
+        }
+    }
+}
+
+impl<D, W, B, H, O> Retry<D, W, B, H, O> {
+    /// Makes at most `attempts` attempts, the first included: 1 is no retry.
+    ///
+    /// # Panics
+    ///
+    /// At 0: a compile error in a `const`.
+    pub const fn max_attempts(mut self, attempts: u32) -> Self {
+        if let Err(error) = check_attempts(attempts) {
+            error.fail();
+        }
+        self.max_attempts = attempts;
+        self
+    }
+
+    /// As [`max_attempts`](Self::max_attempts), for a number that is known only at run time.
+    ///
+    /// # Errors
+    ///
+    /// There must be at least 1.
+    pub fn try_max_attempts(self, attempts: u32) -> Result<Self, ConfigError> {
+        check_attempts(attempts)?;
+        Ok(Self { max_attempts: attempts, ..self })
+    }
+
+    /// Sets no limit of attempts: what ends the call is the deadline, the budget, or an error that is
+    /// not worth another attempt; without these, only success.
+    pub const fn unlimited(mut self) -> Self {
+        self.max_attempts = u32::MAX;
+        self
+    }
+
+    /// Ends the call this long after its first attempt began: attempts and sleeps count. An attempt is
+    /// cut off then, and a sleep that would last until then is not begun.
+    ///
+    /// Nothing can cut an attempt off where retries block their thread; it gets the deadline in its
+    /// [`Attempt`](super::Attempt).
+    pub const fn deadline(mut self, total: Duration) -> Self {
+        self.deadline = total;
+        self
+    }
+
+    /// How many attempts are made at most; `u32::MAX` is no limit.
+    #[must_use]
+    pub const fn attempts(&self) -> u32 {
+        self.max_attempts
+    }
+}
+
+impl<D: Copy, W: Copy, B: Copy, H: Copy, O: Copy> Retry<D, W, B, H, O> {
+    /// Says which errors are worth another attempt; see [`Decide`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use fusebox_core::{Backoff, Decision, Retry};
+    ///
+    /// let retry = Retry::new(Backoff::constant(Duration::from_millis(100)))
+    ///     .when(|status: &u16| if *status >= 500 { Decision::Retry } else { Decision::Stop });
+    /// ```
+    pub const fn when<W2: Copy>(self, when: W2) -> Retry<D, W2, B, H, O> {
+        Retry {
+            delays: self.delays,
+            when,
+            budget: self.budget,
+            on_retry: self.on_retry,
+            observer: self.observer,
+            name: self.name,
+            max_attempts: self.max_attempts,
+            deadline: self.deadline,
+        }
+    }
+
+    /// Pays for each retry from `budget`, into which each call makes a deposit. Share one among all
+    /// callers of a service.
+    pub const fn budget<B2: Budget + Copy>(self, budget: B2) -> Retry<D, W, B2, H, O> {
+        Retry {
+            delays: self.delays,
+            when: self.when,
+            budget,
+            on_retry: self.on_retry,
+            observer: self.observer,
+            name: self.name,
+            max_attempts: self.max_attempts,
+            deadline: self.deadline,
+        }
+    }
+
+    /// Calls `on_retry` before each wait.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use fusebox_core::{Backoff, Retry, Retrying};
+    ///
+    /// let retry = Retry::new(Backoff::constant(Duration::from_millis(100))).on_retry(
+    ///     |retry: &Retrying<'_, std::io::Error>| eprintln!("{}, again in {:?}", retry.error, retry.delay),
+    /// );
+    /// ```
+    pub const fn on_retry<H2: Copy>(self, on_retry: H2) -> Retry<D, W, B, H2, O> {
+        Retry {
+            delays: self.delays,
+            when: self.when,
+            budget: self.budget,
+            on_retry,
+            observer: self.observer,
+            name: self.name,
+            max_attempts: self.max_attempts,
+            deadline: self.deadline,
+        }
+    }
+
+    /// Tells `observer`, under `name`, about each retry and about each call that is given up.
+    pub const fn observed_by<O2: Observer + Copy>(
+        self,
+        name: &'static str,
+        observer: O2,
+    ) -> Retry<D, W, B, H, O2> {
+        Retry {
+            delays: self.delays,
+            when: self.when,
+            budget: self.budget,
+            on_retry: self.on_retry,
+            observer,
+            name,
+            max_attempts: self.max_attempts,
+            deadline: self.deadline,
+        }
+    }
+}
+
+const fn check_attempts(attempts: u32) -> Result<(), ConfigError> {
+    if attempts == 0 {
+        return Err(ConfigError::range("attempts of a retry", 0, 1, u32::MAX as u64));
+    }
+    Ok(())
+}
+
+impl<D: Delays, W, B: Budget, H, O: Observer> Retry<D, W, B, H, O> {
+    /// Whether another attempt follows a failed one, without telling anyone.
+    #[inline]
+    fn judge<C: Clock>(&self, decision: Decision, state: &mut RetryState, clock: &C) -> Verdict {
+        let asked = match decision {
+            Decision::Stop => return Verdict::GiveUp(GiveUp::NotRetryable),
+            Decision::Retry => Duration::ZERO,
+            Decision::RetryAfter(wait) => wait,
+        };
+        let attempt = state.attempt();
+        if attempt.number >= self.max_attempts && self.max_attempts != u32::MAX {
+            return Verdict::GiveUp(GiveUp::Attempts);
+        }
+        // The number of the failed attempt is that of the retry which follows it.
+        let own = self.delays.delay(attempt.number, state.last_delay());
+        let delay = own.max(asked);
+        let at = after(clock, delay);
+        if attempt.deadline.expired_at(at) {
+            return Verdict::GiveUp(GiveUp::Deadline);
+        }
+        if self.budget.withdraw().is_err() {
+            return Verdict::GiveUp(GiveUp::Budget);
+        }
+        // A delay that a server asked for must not make the policy's later ones longer.
+        state.set_delay(own);
+        Verdict::Retry { delay, at }
+    }
+
+    fn gave_up(&self, attempts: u32, cause: GiveUp) {
+        if self.observer.is_active() {
+            self.observer.on_event(&Event::GaveUp { name: self.name, attempts, cause });
+        }
+    }
+}
+
+impl<E, D, W, B, H, O> RetryPolicy<E> for Retry<D, W, B, H, O>
+where
+    D: Delays,
+    W: Decide<E>,
+    B: Budget,
+    H: OnRetry<E>,
+    O: Observer,
+{
+    #[inline]
+    fn start<C: Clock>(&self, deadline: Deadline, clock: &C) -> RetryState {
+        self.budget.deposit();
+        if self.deadline == Duration::MAX {
+            return RetryState::new(deadline);
+        }
+        RetryState::new(deadline.min(Deadline::after(clock, self.deadline)))
+    }
+
+    #[inline]
+    fn after_failure<C: Clock>(
+        &self,
+        state: &mut RetryState,
+        error: &Error<E>,
+        clock: &C,
+    ) -> Verdict {
+        let attempt = state.attempt().number;
+        let verdict = self.judge(self.when.decide(error), state, clock);
+        match verdict {
+            Verdict::Retry { delay, .. } => {
+                self.on_retry.on_retry(&Retrying { attempt, error, delay });
+                if self.observer.is_active() {
+                    self.observer.on_event(&Event::Retrying { name: self.name, attempt, delay });
+                }
+            }
+            Verdict::GiveUp(cause) => self.gave_up(attempt, cause),
+        }
+        verdict
+    }
+
+    #[inline]
+    fn resume<C: Clock>(&self, state: &mut RetryState, clock: &C) -> Result<(), GiveUp> {
+        let resumed = state.advance(clock);
+        if let Err(cause) = resumed {
+            self.gave_up(state.attempt().number, cause);
+        }
+        resumed
+    }
+}
+
+impl<D: fmt::Debug, W, B, H, O> fmt::Debug for Retry<D, W, B, H, O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Retry")
+            .field("delays", &self.delays)
+            .field("max_attempts", &self.max_attempts)
+            .field("deadline", &self.deadline)
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
