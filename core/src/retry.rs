@@ -6,7 +6,7 @@
 //!
 //! # Reasons
 //!
-//! *One decision, two ways to wait.* [`RetryPolicy`] decides and never waits; [`Retry::call`] awaits a
+//! *One decision, two ways to wait.* `after_failure` decides and never waits; [`Retry::call`] awaits a
 //! timer, and the std adapter's `blocking::retry` puts the thread to sleep. Code with its own idea of waiting
 //! (an interrupt handler, a simulation) can drive the same three steps: `start`, `after_failure`,
 //! `resume`.

@@ -336,16 +336,38 @@ impl<D: Delays, W, B: Budget, H, O: Observer> Retry<D, W, B, H, O> {
     }
 }
 
-impl<E, D, W, B, H, O> RetryPolicy<E> for Retry<D, W, B, H, O>
-where
-    D: Delays,
-    W: Decide<E>,
-    B: Budget,
-    H: OnRetry<E>,
-    O: Observer,
-{
+/// The three steps of a retry, for code that waits in its own way.
+impl<D: Delays, W, B: Budget, H, O: Observer> Retry<D, W, B, H, O> {
+    /// Begins a call that must be done by `deadline`, or earlier where the policy says so.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use fusebox_core::{Backoff, Deadline, Error, ManualClock, Retry, Verdict};
+    ///
+    /// let clock: ManualClock = ManualClock::new();
+    /// let retry = Retry::new(Backoff::constant(Duration::from_millis(10)));
+    ///
+    /// let mut state = retry.start(Deadline::NEVER, &clock);
+    /// let answer = loop {
+    ///     let attempt = state.attempt();
+    ///     let result = if attempt.number == 3 { Ok("up") } else { Err(Error::Inner("down")) };
+    ///     let Err(error) = result else { break result };
+    ///     match retry.after_failure(&mut state, &error, &clock) {
+    ///         Verdict::Retry { delay, .. } => clock.advance(delay), // The wait.
+    ///         Verdict::GiveUp(_) => break Err(error),
+    ///     }
+    ///     if retry.resume(&mut state, &clock).is_err() {
+    ///         break Err(error);
+    ///     }
+    /// };
+    /// assert_eq!(answer, Ok("up"));
+    /// assert_eq!(clock.elapsed(), Duration::from_millis(20));
+    /// ```
     #[inline]
-    fn start<C: Clock>(&self, deadline: Deadline, clock: &C) -> RetryState {
+    #[must_use]
+    pub fn start<C: Clock>(&self, deadline: Deadline, clock: &C) -> RetryState {
         self.budget.deposit();
         if self.deadline == Duration::MAX {
             return RetryState::new(deadline);
@@ -353,13 +375,19 @@ where
         RetryState::new(deadline.min(Deadline::after(clock, self.deadline)))
     }
 
+    /// The attempt has failed: what follows? To be asked once for each attempt; a retry has been paid for
+    /// from the budget by the time it answers so.
     #[inline]
-    fn after_failure<C: Clock>(
+    pub fn after_failure<C: Clock, E>(
         &self,
         state: &mut RetryState,
         error: &Error<E>,
         clock: &C,
-    ) -> Verdict {
+    ) -> Verdict
+    where
+        W: Decide<E>,
+        H: OnRetry<E>,
+    {
         let attempt = state.attempt().number;
         let verdict = self.judge(self.when.decide(error), state, clock);
         match verdict {
@@ -374,13 +402,48 @@ where
         verdict
     }
 
+    /// The wait is over: goes on to the next attempt.
+    ///
+    /// # Errors
+    ///
+    /// [`GiveUp::Deadline`] where the wait ended late and the deadline has passed: the caller returns the error
+    /// it has.
     #[inline]
-    fn resume<C: Clock>(&self, state: &mut RetryState, clock: &C) -> Result<(), GiveUp> {
+    pub fn resume<C: Clock>(&self, state: &mut RetryState, clock: &C) -> Result<(), GiveUp> {
         let resumed = state.advance(clock);
         if let Err(cause) = resumed {
             self.gave_up(state.attempt().number, cause);
         }
         resumed
+    }
+}
+
+impl<E, D, W, B, H, O> RetryPolicy<E> for Retry<D, W, B, H, O>
+where
+    D: Delays,
+    W: Decide<E>,
+    B: Budget,
+    H: OnRetry<E>,
+    O: Observer,
+{
+    #[inline]
+    fn start<C: Clock>(&self, deadline: Deadline, clock: &C) -> RetryState {
+        self.start(deadline, clock)
+    }
+
+    #[inline]
+    fn after_failure<C: Clock>(
+        &self,
+        state: &mut RetryState,
+        error: &Error<E>,
+        clock: &C,
+    ) -> Verdict {
+        self.after_failure(state, error, clock)
+    }
+
+    #[inline]
+    fn resume<C: Clock>(&self, state: &mut RetryState, clock: &C) -> Result<(), GiveUp> {
+        self.resume(state, clock)
     }
 }
 

@@ -86,41 +86,13 @@ pub enum Verdict {
     GiveUp(GiveUp),
 }
 
-/// The decisions of a retry, apart from any way of waiting: [`Retry`](super::Retry), `&Retry`, or `()` for
-/// a single attempt.
-///
-/// # Examples
-///
-/// A retry without futures, for code that waits in its own way:
-///
-/// ```
-/// use core::time::Duration;
-/// use fusebox_core::{Backoff, Deadline, Error, ManualClock, Retry, RetryPolicy, Verdict};
-///
-/// let clock: ManualClock = ManualClock::new();
-/// let retry = Retry::new(Backoff::constant(Duration::from_millis(10)));
-/// let mut state = retry.start(Deadline::NEVER, &clock);
-/// let answer = loop {
-///     // The operation: it works the third time.
-///     let result = if state.attempt().number == 3 { Ok("up") } else { Err(Error::Inner("down")) };
-///     let Err(error) = result else { break result };
-///     match retry.after_failure(&mut state, &error, &clock) {
-///         Verdict::Retry { delay, .. } => clock.advance(delay), // the wait
-///         Verdict::GiveUp(_) => break Err(error),
-///     }
-///     if retry.resume(&mut state, &clock).is_err() {
-///         break Err(error);
-///     }
-/// };
-/// assert_eq!(answer, Ok("up"));
-/// assert_eq!(clock.elapsed(), Duration::from_millis(20));
-/// ```
+/// What a [`Pipeline`](crate::Pipeline) asks whether to try again: a [`Retry`](super::Retry), `&Retry`, or `()`
+/// for a single attempt. To drive the three steps by hand, use those of [`Retry`](super::Retry::start).
 pub trait RetryPolicy<E> {
-    /// Begins a call that must be done by `deadline`, or earlier where the policy says so.
+    /// See [`Retry::start`](super::Retry::start).
     fn start<C: Clock>(&self, deadline: Deadline, clock: &C) -> RetryState;
 
-    /// The attempt has failed: what follows? To be asked once for each attempt; a retry has been paid for
-    /// from the budget by the time it answers so.
+    /// See [`Retry::after_failure`](super::Retry::after_failure).
     fn after_failure<C: Clock>(
         &self,
         state: &mut RetryState,
@@ -128,12 +100,11 @@ pub trait RetryPolicy<E> {
         clock: &C,
     ) -> Verdict;
 
-    /// The wait is over: goes on to the next attempt.
+    /// See [`Retry::resume`](super::Retry::resume).
     ///
     /// # Errors
     ///
-    /// [`GiveUp::Deadline`] where the wait ended late and the deadline has passed: the caller returns the error
-    /// it has.
+    /// The wait ended too late for another attempt.
     fn resume<C: Clock>(&self, state: &mut RetryState, clock: &C) -> Result<(), GiveUp>;
 }
 
