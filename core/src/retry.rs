@@ -27,6 +27,7 @@ mod decide;
 mod policy;
 mod run;
 mod state;
+mod steps;
 
 pub use decide::{Decide, Decision, RetryAll, RetryIf};
 pub use policy::{Budget, OnRetry, Retry, Retrying};
