@@ -26,6 +26,7 @@ mod word;
 
 pub use backoff::{Backoff, DelayIter, Delays, Jitter};
 pub use breaker::{Counts, State};
+pub use budget::{BudgetConfig, BudgetSnapshot, RetryBudget};
 pub use deadline::{Deadline, DeadlineGate};
 pub use error::{ConfigError, Error, Reason, Rejection};
 pub use event::{Event, GiveUp, Observer};
