@@ -5,10 +5,12 @@ use core::time::Duration;
 
 use super::decide::RetryAll;
 use crate::backoff::Backoff;
+use crate::budget::RetryBudget;
 use crate::error::{ConfigError, Error, Rejection};
 use crate::event::Observer;
+use crate::time::Clock;
 
-/// Who pays for retries: a `RetryBudget`, or `()` where nobody asks.
+/// Who pays for retries: a [`RetryBudget`], or `()` where nobody asks.
 pub trait Budget {
     /// A call has begun, retried or not.
     fn deposit(&self);
@@ -19,6 +21,26 @@ pub trait Budget {
     ///
     /// The budget is spent. Nothing is taken then.
     fn withdraw(&self) -> Result<(), Rejection>;
+
+    /// Gives back what was paid for a retry that did not take place.
+    fn refund(&self);
+}
+
+impl<C: Clock> Budget for RetryBudget<C> {
+    #[inline]
+    fn deposit(&self) {
+        self.deposit();
+    }
+
+    #[inline]
+    fn withdraw(&self) -> Result<(), Rejection> {
+        self.try_withdraw()
+    }
+
+    #[inline]
+    fn refund(&self) {
+        self.refund();
+    }
 }
 
 impl Budget for () {
@@ -29,19 +51,35 @@ impl Budget for () {
     fn withdraw(&self) -> Result<(), Rejection> {
         Ok(())
     }
-}
-
-impl<B: Budget + ?Sized> Budget for &B {
-    #[inline]
-    fn deposit(&self) {
-        (**self).deposit();
-    }
 
     #[inline]
-    fn withdraw(&self) -> Result<(), Rejection> {
-        (**self).withdraw()
-    }
+    fn refund(&self) {}
 }
+
+macro_rules! pointer_budget {
+    ($pointer:ty) => {
+        impl<B: Budget + ?Sized> Budget for $pointer {
+            #[inline]
+            fn deposit(&self) {
+                (**self).deposit();
+            }
+
+            #[inline]
+            fn withdraw(&self) -> Result<(), Rejection> {
+                (**self).withdraw()
+            }
+
+            #[inline]
+            fn refund(&self) {
+                (**self).refund();
+            }
+        }
+    };
+}
+
+pointer_budget!(&B);
+#[cfg(feature = "alloc")]
+pointer_budget!(alloc::sync::Arc<B>);
 
 /// A retry that is about to happen; what [`Retry::on_retry`] is told.
 #[derive(Clone, Copy, Debug)]
@@ -75,9 +113,10 @@ impl<E, F: Fn(&Retrying<'_, E>)> OnRetry<E> for F {
 
 /// What to try again, how often, and how long to wait in between.
 ///
-/// It is plain data, made in a `const`, copied and shared at will; so what it is given, closures too, must be `Copy`
-/// (budgets and observers are given by reference). Without further settings there are 3 attempts, no deadline and
-/// no budget, and every error of the operation is tried again ([`RetryAll`]).
+/// It is plain data, made in a `const`, copied and shared at will; so what it is given, closures too, should be `Copy`,
+/// with budgets and observers by reference. (Only the part that is given last need not be; a constant
+/// function cannot take a value apart that might need dropping.) Without further settings there are 3 attempts, no
+/// deadline and no budget, and every error of the operation is tried again ([`RetryAll`]).
 ///
 /// # Examples
 ///
@@ -219,7 +258,7 @@ impl<D: Copy, W: Copy, B: Copy, H: Copy, O: Copy> Retry<D, W, B, H, O> {
     /// let retry = Retry::new(Backoff::constant(Duration::from_millis(100)))
     ///     .when(|status: &u16| if *status >= 500 { Decision::Retry } else { Decision::Stop });
     /// ```
-    pub const fn when<W2: Copy>(self, when: W2) -> Retry<D, W2, B, H, O> {
+    pub const fn when<W2>(self, when: W2) -> Retry<D, W2, B, H, O> {
         Retry {
             delays: self.delays,
             when,
@@ -234,7 +273,30 @@ impl<D: Copy, W: Copy, B: Copy, H: Copy, O: Copy> Retry<D, W, B, H, O> {
 
     /// Pays for each retry from `budget`, into which each call makes a deposit. Share one among all
     /// callers of a service.
-    pub const fn budget<B2: Budget + Copy>(self, budget: B2) -> Retry<D, W, B2, H, O> {
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use fusebox_core::{Backoff, BudgetConfig, Error, ManualClock, Ratio, Retry, RetryBudget};
+    ///
+    /// # pollster::block_on(async {
+    /// let clock: ManualClock = ManualClock::new();
+    /// // One retry for ten calls, and none besides.
+    /// let budget = RetryBudget::new(BudgetConfig::new(Ratio::percent(10)).floor_per_second(0), &clock);
+    /// let retry = Retry::new(Backoff::none()).budget(&budget);
+    /// let mut attempts = 0;
+    /// for _call in 0..100 {
+    ///     let result = retry.call(&clock, |_| {
+    ///         attempts += 1;
+    ///         async { Err::<(), _>("down") }
+    ///     });
+    ///     assert_eq!(result.await, Err(Error::Inner("down")));
+    /// }
+    /// assert_eq!(attempts, 100 + 10);
+    /// # });
+    /// ```
+    pub const fn budget<B2: Budget>(self, budget: B2) -> Retry<D, W, B2, H, O> {
         Retry {
             delays: self.delays,
             when: self.when,
@@ -259,7 +321,7 @@ impl<D: Copy, W: Copy, B: Copy, H: Copy, O: Copy> Retry<D, W, B, H, O> {
     ///     |retry: &Retrying<'_, std::io::Error>| eprintln!("{}, again in {:?}", retry.error, retry.delay),
     /// );
     /// ```
-    pub const fn on_retry<H2: Copy>(self, on_retry: H2) -> Retry<D, W, B, H2, O> {
+    pub const fn on_retry<H2>(self, on_retry: H2) -> Retry<D, W, B, H2, O> {
         Retry {
             delays: self.delays,
             when: self.when,
@@ -273,7 +335,7 @@ impl<D: Copy, W: Copy, B: Copy, H: Copy, O: Copy> Retry<D, W, B, H, O> {
     }
 
     /// Tells `observer`, under `name`, about each retry and about each call that is given up.
-    pub const fn observed_by<O2: Observer + Copy>(
+    pub const fn observed_by<O2: Observer>(
         self,
         name: &'static str,
         observer: O2,

@@ -88,6 +88,7 @@ impl<D: Delays, W, B: Budget, H, O: Observer> Retry<D, W, B, H, O> {
     pub fn resume<C: Clock>(&self, state: &mut RetryState, clock: &C) -> Result<(), GiveUp> {
         let resumed = state.advance(clock);
         if let Err(cause) = resumed {
+            self.budget.refund();
             self.gave_up(state.attempt().number, cause);
         }
         resumed
