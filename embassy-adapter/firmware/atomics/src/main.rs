@@ -1,0 +1,47 @@
+//! Every primitive as a `static`, without a cell, used once by a program for bare metal.
+//!
+//! It is built to be looked at, not run: `.ci/run` disassembles it and finds no 64-bit atomic, no
+//! lock and no critical section where the target has compare-and-swap. What the primitives are given is
+//! opaque, so that the optimiser can leave nothing out.
+#![no_std]
+#![no_main]
+
+use core::hint::black_box;
+use core::panic::PanicInfo;
+use core::time::Duration;
+
+use fusebox_core::{Clock, ManualClock, Ticks};
+
+static CLOCK: ManualClock<1_000_000> = ManualClock::new();
+
+/// The linker's entry: no runtime, as nothing here ever runs.
+#[unsafe(no_mangle)]
+extern "C" fn _start() -> ! {
+    CLOCK.advance(black_box(Duration::from_micros(1)));
+    CLOCK.set(black_box(Ticks(1 << 40)));
+    black_box(CLOCK.now());
+    #[cfg(feature = "planted-lock")]
+    planted::lock();
+    loop {}
+}
+
+/// What `.ci/run` must find, or its search is worth nothing.
+#[cfg(feature = "planted-lock")]
+mod planted {
+    use portable_atomic::{AtomicU64, Ordering};
+
+    static COUNTER: AtomicU64 = AtomicU64::new(0);
+
+    pub fn lock() {
+        COUNTER.fetch_add(core::hint::black_box(1), Ordering::Relaxed);
+    }
+}
+
+// The critical section of `cortex-m` is linked only where something names the crate.
+#[cfg(feature = "critical-section")]
+use cortex_m as _;
+
+#[panic_handler]
+fn panic(_: &PanicInfo<'_>) -> ! {
+    loop {}
+}
