@@ -1,1 +1,389 @@
 //! Delays between attempts.
+//!
+//! **Formulas.** With n the number of the retry, from 1:
+//!
+//! | kind | delay before jitter |
+//! |---|---|
+//! | constant | `base` |
+//! | linear | `base + step * (n - 1)` |
+//! | exponential | `base * (factor / 100)^(n - 1)` |
+//!
+//! The jitters are those of Brooker, "Exponential Backoff And Jitter" (AWS Architecture Blog, 2015), with
+//! d the delay above, capped:
+//!
+//! | jitter | delay |
+//! |---|---|
+//! | none | `d` |
+//! | full | uniform over `0 ..= d` |
+//! | equal | `d / 2` + uniform over `0 ..= d / 2` |
+//! | decorrelated | `min(max_delay, uniform over base ..= 3 * previous)` |
+//!
+//! The article caps what goes *into* the jitter, so that long delays are spread over the whole of `0 ..= max_delay`
+//! instead of piling up at its end; that is done here too. What holds for every kind is the promise on the way *out*:
+//! no delay is ever above `max_delay`.
+//!
+//! **Arithmetic.** Nanoseconds in a `u64`; what does not fit (584 years) saturates. A power is computed by squaring, on a
+//! 64-bit mantissa and an exponent, rounded down at each step: at most 64 multiplications whatever n, no
+//! division, no float. A factor whose powers fit the mantissa (doubling for ever, 150 % for 40 retries) is exact; for any other the
+//! delay is at most 1 ns + 2^-49 of itself below the exact one (1 ns for delays up to six days), and never above it. Why not
+//! multiply by the factor n times: at 101 % that is 4459 steps before it saturates, and rounding to the
+//! nanosecond at each of them never gets away from small bases.
+
+use core::time::Duration;
+
+use crate::error::ConfigError;
+use crate::rng::Random;
+
+mod factor;
+
+use factor::Factor;
+
+/// How a delay is spread out, so that callers that failed together do not come back together.
+///
+/// The formulas are those of "Exponential Backoff And Jitter" (AWS Architecture Blog, 2015).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Jitter {
+    /// Not at all.
+    None,
+    /// Uniform from 0 to the delay: the least load on a server in trouble. The usual choice.
+    #[default]
+    Full,
+    /// Half of the delay, and uniform from 0 to the other half: never nearly at once.
+    Equal,
+    /// Uniform from the base to three times the delay before (at first: three times the base). How fast it grows is
+    /// up to chance, so steps and factors have no effect; `max_delay` does.
+    Decorrelated,
+}
+
+/// What gives the delay before each retry: a [`Backoff`], or a rule of your own.
+///
+/// # Examples
+///
+/// ```
+/// use core::time::Duration;
+/// use fusebox_core::Delays;
+///
+/// /// Two quick retries, then patience.
+/// struct Impatient;
+///
+/// impl Delays for Impatient {
+///     fn delay(&self, retry: u32, _previous: Duration) -> Duration {
+///         if retry <= 2 { Duration::from_millis(5) } else { Duration::from_secs(1) }
+///     }
+/// }
+/// ```
+pub trait Delays {
+    /// The delay before the retry with this number; the first retry, which is the second attempt, has
+    /// number 1. `previous` is the delay before the retry before it, zero at first.
+    fn delay(&self, retry: u32, previous: Duration) -> Duration;
+}
+
+impl<D: Delays + ?Sized> Delays for &D {
+    #[inline]
+    fn delay(&self, retry: u32, previous: Duration) -> Duration {
+        (**self).delay(retry, previous)
+    }
+}
+
+/// The delay before each retry: constant, linear or exponential, capped, with or without jitter.
+///
+/// `R` is the source of randomness; `()` where there is no jitter. There is no jitter without a source, and no
+/// source with a built-in seed.
+///
+/// # Examples
+///
+/// ```
+/// use core::time::Duration;
+/// use fusebox_core::Backoff;
+///
+/// const BACKOFF: Backoff =
+///     Backoff::exponential(Duration::from_millis(100)).max_delay(Duration::from_secs(1));
+///
+/// let delays: Vec<_> = BACKOFF.delays().take(6).map(|delay| delay.as_millis()).collect();
+/// assert_eq!(delays, [100, 200, 400, 800, 1000, 1000]);
+/// ```
+///
+/// With jitter, in a `static`:
+///
+/// ```
+/// use core::time::Duration;
+/// use fusebox_core::{Backoff, Jitter, Rng};
+///
+/// // On a device: its serial number. With `std`, take the seed from the operating system.
+/// # const SERIAL_NUMBER: u64 = 42;
+/// static RNG: Rng = Rng::from_seed(SERIAL_NUMBER);
+/// static BACKOFF: Backoff<&Rng> = Backoff::exponential(Duration::from_millis(100))
+///     .max_delay(Duration::from_secs(20))
+///     .jitter(Jitter::Full, &RNG);
+///
+/// assert!(BACKOFF.delays().take(100).all(|delay| delay <= Duration::from_secs(20)));
+/// ```
+///
+/// Jitter without a source of randomness does not compile:
+///
+/// ```compile_fail
+/// # use core::time::Duration;
+/// # use fusebox_core::{Backoff, Jitter};
+/// let backoff = Backoff::constant(Duration::from_secs(1)).jitter(Jitter::Full, ());
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[must_use = "a backoff does nothing by itself"]
+pub struct Backoff<R = ()> {
+    /// In nanoseconds, as all times here.
+    base: u64,
+    growth: Growth,
+    max: u64,
+    jitter: Jitter,
+    random: R,
+}
+
+/// How the delay grows from one retry to the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Growth {
+    /// By so many nanoseconds.
+    Add(u64),
+    /// By a factor.
+    Multiply { percent: u32, factor: Factor },
+}
+
+impl Backoff<()> {
+    /// No delay: each retry follows at once.
+    pub const fn none() -> Self {
+        Self::constant(Duration::ZERO)
+    }
+
+    /// The same delay before each retry.
+    pub const fn constant(delay: Duration) -> Self {
+        Self::linear(delay, Duration::ZERO)
+    }
+
+    /// `base` before the first retry, and `step` more before each further one.
+    pub const fn linear(base: Duration, step: Duration) -> Self {
+        Self {
+            base: nanos(base),
+            growth: Growth::Add(nanos(step)),
+            max: u64::MAX,
+            jitter: Jitter::None,
+            random: (),
+        }
+    }
+
+    /// `base` before the first retry, and twice the delay before for each further one; see
+    /// [`factor`](Self::factor) for another growth, and set a [`max_delay`](Self::max_delay).
+    pub const fn exponential(base: Duration) -> Self {
+        Self::constant(base).factor(200)
+    }
+
+    /// Spreads the delays by `jitter`, with randomness from `random`: a `&Rng`, or a generator of the platform.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use fusebox_core::{Backoff, Jitter, Rng};
+    ///
+    /// let rng = Rng::from_seed(42);
+    /// let backoff = Backoff::constant(Duration::from_secs(2)).jitter(Jitter::Equal, &rng);
+    /// for delay in backoff.delays().take(100) {
+    ///     assert!(delay >= Duration::from_secs(1) && delay <= Duration::from_secs(2));
+    /// }
+    /// ```
+    pub const fn jitter<R: Random>(self, jitter: Jitter, random: R) -> Backoff<R> {
+        Backoff { base: self.base, growth: self.growth, max: self.max, jitter, random }
+    }
+}
+
+impl<R> Backoff<R> {
+    /// Lets the delay grow by a factor for each retry, given in percent: 200 is doubling, 150 one and a half
+    /// times. At least 100. A backoff that grew in steps no longer does.
+    pub const fn factor(mut self, percent: u32) -> Self {
+        self.growth = Growth::Multiply { percent, factor: Factor::from_percent(percent) };
+        self
+    }
+
+    /// Makes no delay longer than this, whatever the jitter. Without it a delay is limited by 584 years.
+    pub const fn max_delay(mut self, max: Duration) -> Self {
+        self.max = nanos(max);
+        self
+    }
+
+    /// Checks the settings; whatever uses a backoff does so in its own constructor.
+    ///
+    /// # Errors
+    ///
+    /// A factor below 100 %, an exponential backoff that starts from zero, or a `max_delay` below the base.
+    pub const fn validate(&self) -> Result<(), ConfigError> {
+        if let Growth::Multiply { percent, .. } = self.growth {
+            if percent < 100 {
+                return Err(ConfigError::range(
+                    "factor of the backoff, in percent",
+                    percent as u64,
+                    100,
+                    u32::MAX as u64,
+                ));
+            }
+            if self.base == 0 && percent > 100 {
+                return Err(ConfigError::range(
+                    "base of the exponential backoff, in nanoseconds",
+                    0,
+                    1,
+                    u64::MAX,
+                ));
+            }
+        }
+        if self.max < self.base {
+            return Err(ConfigError::range(
+                "max_delay of the backoff, in nanoseconds, against its base",
+                self.max,
+                self.base,
+                u64::MAX,
+            ));
+        }
+        Ok(())
+    }
+
+    /// The delays one after another, without end.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use fusebox_core::Backoff;
+    ///
+    /// let backoff = Backoff::linear(Duration::from_secs(1), Duration::from_secs(2));
+    /// let total: Duration = backoff.delays().take(3).sum();
+    /// assert_eq!(total, Duration::from_secs(1 + 3 + 5));
+    /// ```
+    pub fn delays(self) -> DelayIter<Self>
+    where
+        Self: Delays,
+    {
+        DelayIter { delays: self, retry: 0, previous: Duration::ZERO }
+    }
+
+    /// The delay in nanoseconds before any jitter, at most the maximum.
+    fn plain(&self, retry: u32) -> u64 {
+        let steps = retry.saturating_sub(1);
+        let delay = match self.growth {
+            Growth::Add(step) => self.base.saturating_add(step.saturating_mul(u64::from(steps))),
+            Growth::Multiply { factor, .. } => factor.pow(steps).scale(self.base),
+        };
+        delay.min(self.max)
+    }
+}
+
+impl Delays for Backoff<()> {
+    #[inline]
+    fn delay(&self, retry: u32, _previous: Duration) -> Duration {
+        Duration::from_nanos(self.plain(retry))
+    }
+}
+
+impl<R: Random> Delays for Backoff<R> {
+    fn delay(&self, retry: u32, previous: Duration) -> Duration {
+        let random = &self.random;
+        let jittered = match self.jitter {
+            Jitter::None => self.plain(retry),
+            Jitter::Full => up_to(random, self.plain(retry)),
+            Jitter::Equal => {
+                let delay = self.plain(retry);
+                let half = delay / 2;
+                // `delay - half` is the larger half: an odd nanosecond is not lost.
+                (delay - half).saturating_add(up_to(random, half))
+            }
+            Jitter::Decorrelated => {
+                // The article starts from the base, where here nothing came before.
+                let previous = nanos(previous).max(self.base);
+                let spread = previous.saturating_mul(3) - self.base;
+                self.base.saturating_add(up_to(random, spread))
+            }
+        };
+        // After the jitter: this is what promises the maximum, whatever came before.
+        Duration::from_nanos(jittered.min(self.max))
+    }
+}
+
+/// Uniform over `0 ..= max`.
+#[inline]
+fn up_to<R: Random>(random: &R, max: u64) -> u64 {
+    match max.checked_add(1) {
+        Some(bound) => random.below(bound),
+        None => random.next_u64(),
+    }
+}
+
+/// Saturates at 584 years.
+const fn nanos(duration: Duration) -> u64 {
+    duration.as_secs().saturating_mul(1_000_000_000).saturating_add(duration.subsec_nanos() as u64)
+}
+
+/// The delays of a [`Backoff`] one after another; see [`Backoff::delays`]. It never ends.
+#[derive(Clone, Debug)]
+#[must_use = "iterators do nothing unless consumed"]
+pub struct DelayIter<D> {
+    delays: D,
+    /// The number of the last retry; stays at `u32::MAX`.
+    retry: u32,
+    previous: Duration,
+}
+
+impl<D: Delays> Iterator for DelayIter<D> {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        self.retry = self.retry.saturating_add(1);
+        self.previous = self.delays.delay(self.retry, self.previous);
+        Some(self.previous)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (usize::MAX, None)
+    }
+}
+
+impl<D: Delays> core::iter::FusedIterator for DelayIter<D> {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bad_backoff_says_what_would_do() {
+        let base = Duration::from_millis(10);
+        assert_eq!(Backoff::none().validate(), Ok(()));
+        assert_eq!(Backoff::exponential(base).max_delay(base).validate(), Ok(()));
+        assert!(Backoff::exponential(Duration::ZERO).validate().is_err());
+        let shrinking = Backoff::exponential(base).factor(99).validate().unwrap_err();
+        assert!(matches!(shrinking, ConfigError::OutOfRange { value: 99, min: 100, .. }));
+        let capped = Backoff::constant(base).max_delay(base / 2).validate().unwrap_err();
+        assert!(matches!(
+            capped,
+            ConfigError::OutOfRange { value: 5_000_000, min: 10_000_000, max: u64::MAX, .. }
+        ));
+    }
+
+    #[test]
+    fn a_source_at_its_ends_reaches_the_ends_of_each_jitter() {
+        struct Fixed(u64);
+        impl Random for Fixed {
+            fn next_u64(&self) -> u64 {
+                self.0
+            }
+        }
+        let ms = Duration::from_millis;
+        let delay = |jitter, number, previous| {
+            Backoff::constant(ms(100)).jitter(jitter, Fixed(number)).delay(1, previous)
+        };
+        for (jitter, least, most) in [
+            (Jitter::None, 100, 100),
+            (Jitter::Full, 0, 100),
+            (Jitter::Equal, 50, 100),
+            (Jitter::Decorrelated, 100, 900),
+        ] {
+            assert_eq!(delay(jitter, 0, ms(300)), ms(least), "{jitter:?}");
+            assert_eq!(delay(jitter, u64::MAX, ms(300)), ms(most), "{jitter:?}");
+        }
+        assert_eq!(delay(Jitter::Decorrelated, u64::MAX, ms(0)), ms(300));
+    }
+}

@@ -15,6 +15,7 @@ mod error;
 mod event;
 mod gate;
 mod pipeline;
+mod ratio;
 mod retry;
 mod rng;
 mod semaphore;
@@ -23,6 +24,7 @@ mod time;
 mod timeout;
 mod word;
 
+pub use backoff::{Backoff, DelayIter, Delays, Jitter};
 pub use breaker::{Counts, State};
 pub use deadline::{Deadline, DeadlineGate};
 pub use error::{ConfigError, Error, Reason, Rejection};
@@ -31,6 +33,8 @@ pub use gate::{
     Classify, EnterAll, EnterNow, FailureIf, Gate, Guard, Immediate, Observed, ObservedEntering,
     Outcome, Permit, ResultClassify, WaitGate,
 };
+pub use ratio::Ratio;
+pub use rng::{Random, Rng};
 pub use time::{
     Clock, ManualClock, ManualSleep, Ticks, Timer, duration_from_ticks, ticks_from_duration,
 };
