@@ -93,4 +93,3 @@ fn deadline() {
         let _ = run(deadline.on(&clock).guard(async { Ok::<_, ()>(1) }));
     });
 }
-
