@@ -1,59 +1,715 @@
 //! The circuit breaker.
+//!
+//! A breaker stops calling what keeps failing, and finds out with a few probes when it works again. Its whole state is one
+//! packed word (`breaker/state.rs` has the layout): every decision is a pure function of the old word, committed by one
+//! compare-and-swap. What it remembers of past calls beyond failures in a row is a part chosen by type (`breaker/window.rs`), and so is what it
+//! counts for people (`breaker/meter.rs`): who does not ask for them does not pay.
+//!
+//! # Synchronization
+//!
+//! * A call that is let in carries the generation of the word it saw. Every transition makes a new generation, in the same
+//!   compare-and-swap; a result with another generation is dropped. So a late result can neither close, nor open,
+//!   nor decide a later half-open.
+//! * The swap that lets a probe in counts it, so there are never more probes than allowed, whoever asks at the same moment.
+//! * Closed and clean, acquire and success are two loads. A success that loads the word just before a failure is committed and writes nothing
+//!   counts as having come before that failure.
+//! * Two threads that judge a window at the same moment: see `breaker/ring.rs`.
+//! * Loads of the word are Acquire and swaps AcqRel: whoever is let in as a probe, or finds the breaker closed again,
+//!   comes after the call that brought this about, as with any lock, and may rely on what that call left in memory.
+
+mod config;
+mod counts;
+mod meter;
+mod ready;
+mod ring;
+mod rules;
+mod state;
+mod window;
 
 use core::fmt;
+use core::time::Duration;
 
-/// The state of a circuit breaker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub enum State {
-    /// Calls are let in and judged.
-    Closed,
-    /// Calls are refused until the open time is over.
-    Open,
-    /// A few probes are let in; their results decide.
-    HalfOpen,
-    /// Calls are refused until someone says otherwise.
-    ForcedOpen,
-    /// Calls are let in and not counted.
-    Disabled,
-    /// Calls are let in and counted, but never trip the breaker.
-    MetricsOnly,
+pub use config::BreakerConfig;
+pub use counts::{BreakerSnapshot, Counts, State};
+pub use meter::{Meter, Metering};
+pub use ready::UntilReady;
+pub use window::{Consecutive, LastCalls, LastTime, Rates, Window};
+
+use crate::error::{ConfigError, Reason, Rejection};
+use crate::event::{Event, Observer};
+use crate::gate::{Gate, Outcome};
+use crate::sync::{AtomicWord, Ordering, constructor};
+use crate::time::{Clock, Ticks, Timer, duration_from_ticks};
+use crate::word::Word;
+use rules::Rules;
+use state::{Admit, Generation, Settle, Snapshot};
+use window::{Ended, Start};
+
+/// A circuit breaker over the clock `C`, with a window `W`, a meter `M` and an observer `O`.
+///
+/// It is a [`Gate`]: use [`call`](Gate::call), [`guard`](Gate::guard) or [`permit`](Gate::permit).
+///
+/// | question | answer |
+/// |---|---|
+/// | when does open become half-open? | when a call comes at or after the end of the open time; looking never changes the state |
+/// | a rate equal to the threshold? | trips |
+/// | which outcomes are judged? | both: a success can be the call that reaches the minimum |
+/// | a result from before the last transition? | dropped |
+/// | `Ignored`? | counts in no denominator; gives its probe back |
+/// | `Abandoned`? | the same, unless [`abandoned_is_failure`](BreakerConfig::abandoned_is_failure) |
+/// | half-open? | at most [`max_probes`](BreakerConfig::max_probes) at once; one failure reopens, [`success_threshold`](BreakerConfig::success_threshold) successes close; or judged [by rate](BreakerConfig::probe_failure_rate); probes that never report [time out](BreakerConfig::half_open_timeout) |
+/// | forced open, disabled, metrics only? | set by hand and left by hand, never by time |
+///
+/// # Examples
+///
+/// ```
+/// use core::time::Duration;
+/// use fusebox_core::{BreakerConfig, CircuitBreaker, Error, Gate, ManualClock, Reason, State};
+///
+/// let clock: ManualClock = ManualClock::new();
+/// let config = BreakerConfig::standard().consecutive_failures(2).open_for(Duration::from_secs(10));
+/// let db = CircuitBreaker::new(config, &clock);
+///
+/// for _ in 0..2 {
+///     assert_eq!(db.call(|| Err::<(), _>("no route")), Err(Error::Inner("no route")));
+/// }
+/// let refused = db.permit().unwrap_err();
+/// assert_eq!(refused.reason(), Reason::CircuitOpen);
+/// assert_eq!(refused.retry_after(), Some(Duration::from_secs(10)));
+///
+/// clock.advance(Duration::from_secs(10));
+/// assert_eq!(db.call(|| Ok::<_, &str>(42)), Ok(42));
+/// assert_eq!(db.state(), State::Closed);
+/// ```
+///
+/// In a `static`, where a bad configuration does not compile:
+///
+/// ```
+/// # use fusebox_core::{Clock, Ticks};
+/// # struct Rtc;
+/// # impl Clock for Rtc { const TICKS_PER_SECOND: u64 = 32_768; fn now(&self) -> Ticks { Ticks(0) } }
+/// use fusebox_core::{BreakerConfig, CircuitBreaker};
+///
+/// static SENSOR: CircuitBreaker<Rtc> = CircuitBreaker::new(BreakerConfig::standard().max_probes(2), Rtc);
+/// # assert!(!SENSOR.is_open());
+/// ```
+///
+/// ```compile_fail
+/// # use fusebox_core::{Clock, Ticks};
+/// # struct Rtc;
+/// # impl Clock for Rtc { const TICKS_PER_SECOND: u64 = 32_768; fn now(&self) -> Ticks { Ticks(0) } }
+/// use fusebox_core::{BreakerConfig, CircuitBreaker};
+///
+/// static SENSOR: CircuitBreaker<Rtc> = CircuitBreaker::new(BreakerConfig::standard().max_probes(0), Rtc);
+/// # assert!(!SENSOR.is_open());
+/// ```
+///
+/// # Interrupt safety
+///
+/// Lock-free and without waiting: any method may be called from an interrupt that preempts any other.
+pub struct CircuitBreaker<C, W = Consecutive, M = (), O = ()> {
+    word: AtomicWord,
+    rules: Rules,
+    clock: C,
+    window: W,
+    meter: M,
+    observer: O,
 }
 
-impl fmt::Display for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Closed => "closed",
-            Self::Open => "open",
-            Self::HalfOpen => "half-open",
-            Self::ForcedOpen => "forced open",
-            Self::Disabled => "disabled",
-            Self::MetricsOnly => "metrics only",
-        })
+/// What a call that a breaker let in carries: its generation and, where slow calls matter, its start.
+#[derive(Clone, Copy, Debug)]
+pub struct BreakerToken<S = ()> {
+    generation: Generation,
+    start: S,
+}
+
+/// An observer and the name under which it is told of events.
+#[derive(Clone, Copy, Debug)]
+pub struct Named<O> {
+    name: &'static str,
+    observer: O,
+}
+
+impl<O> Named<O> {
+    /// Tells `observer` of events under `name`.
+    #[must_use]
+    pub const fn new(name: &'static str, observer: O) -> Self {
+        Self { name, observer }
     }
 }
 
-/// What a breaker has counted.
-///
-/// A breaker counts no more than its rules and parts need: see each field.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[non_exhaustive]
-pub struct Counts {
-    /// Calls that were judged.
-    pub requests: u64,
-    /// Those of them that succeeded.
-    pub successes: u64,
-    /// Those of them that failed.
-    pub failures: u64,
-    /// Those of them, successful or not, that took at least the slow-call duration.
-    pub slow: u64,
-    /// Successes since the last failure. Only a meter counts them.
-    pub consecutive_successes: u64,
-    /// Failures since the last success. Always counted.
-    pub consecutive_failures: u64,
-    /// Calls that said nothing about what they called. Only a meter counts them.
-    pub ignored: u64,
-    /// Calls that were refused. Only a meter counts them.
-    pub rejected: u64,
+impl<O: Observer> Observer for Named<O> {
+    fn on_event(&self, event: &Event<'_>) {
+        self.observer.on_event(event);
+    }
+
+    #[inline]
+    fn is_active(&self) -> bool {
+        self.observer.is_active()
+    }
+
+    fn name(&self) -> &'static str {
+        self.name
+    }
 }
+
+impl<C: Clock> CircuitBreaker<C> {
+    constructor! {
+        /// A closed breaker that trips on failures in a row, or by a rule of your own.
+        ///
+        /// # Panics
+        ///
+        /// Where [`try_new`](Self::try_new) errs; in a `static` that is a compile error.
+        #[must_use]
+        pub const fn new(config: BreakerConfig, clock: C) -> Self {
+            if let Err(error) = Self::has_rule(&config) {
+                error.fail();
+            }
+            Self::with_window(config, Consecutive, clock)
+        }
+    }
+
+    /// A closed breaker that trips on failures in a row, or by a rule of your own.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_with_window`](CircuitBreaker::try_with_window), and where there is no rule at all.
+    pub fn try_new(config: BreakerConfig, clock: C) -> Result<Self, ConfigError> {
+        Self::has_rule(&config)?;
+        Self::try_with_window(config, Consecutive, clock)
+    }
+
+    const fn has_rule(config: &BreakerConfig) -> Result<(), ConfigError> {
+        if config.consecutive == 0 && config.custom.is_none() {
+            Err(ConfigError::NoTripRule)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl<C: Clock, W> CircuitBreaker<C, W> {
+    constructor! {
+        /// A closed breaker that also trips on rates over `window`.
+        ///
+        /// # Panics
+        ///
+        /// Where [`try_with_window`](Self::try_with_window) errs; in a `static` that is a compile error.
+        #[must_use]
+        pub const fn with_window(config: BreakerConfig, window: W, clock: C) -> Self {
+            CircuitBreaker::with_parts(config, window, (), (), clock)
+        }
+    }
+
+    /// A closed breaker that also trips on rates over `window`.
+    ///
+    /// # Errors
+    ///
+    /// A setting out of the range that its documentation gives.
+    pub fn try_with_window(
+        config: BreakerConfig,
+        window: W,
+        clock: C,
+    ) -> Result<Self, ConfigError> {
+        Rules::new(&config, C::TICKS_PER_SECOND)?;
+        Ok(Self::with_window(config, window, clock))
+    }
+}
+
+impl<C: Clock, W, M, O> CircuitBreaker<C, W, M, O> {
+    constructor! {
+        /// A closed breaker of all its parts: a window ([`Consecutive`] for none), a [`Meter`] and a [`Named`] observer (`()` for none), in a
+        /// `static` too, where [`metered`](CircuitBreaker::metered) and [`observed_by`](CircuitBreaker::observed_by) cannot be called.
+        ///
+        /// # Panics
+        ///
+        /// Where [`try_with_window`](CircuitBreaker::try_with_window) errs; in a `static` that is a compile error.
+        ///
+        /// # Examples
+        ///
+        /// ```
+        /// # use fusebox_core::{Clock, Ticks};
+        /// # struct Rtc;
+        /// # impl Clock for Rtc { const TICKS_PER_SECOND: u64 = 32_768; fn now(&self) -> Ticks { Ticks(0) } }
+        /// # struct Log;
+        /// # impl fusebox_core::Observer for Log { fn on_event(&self, _: &fusebox_core::Event<'_>) {} }
+        /// use fusebox_core::{BreakerConfig, CircuitBreaker, LastCalls, Meter, Named, Rates, Ratio};
+        ///
+        /// static SENSOR: CircuitBreaker<Rtc, LastCalls<Rtc>, Meter, Named<Log>> =
+        ///     CircuitBreaker::with_parts(
+        ///         BreakerConfig::standard(),
+        ///         LastCalls::new(50, Rates::failures(Ratio::percent(40))),
+        ///         Meter::new(),
+        ///         Named::new("sensor", Log),
+        ///         Rtc,
+        ///     );
+        /// # assert!(!SENSOR.is_open());
+        /// ```
+        #[must_use]
+        pub const fn with_parts(
+            config: BreakerConfig,
+            window: W,
+            meter: M,
+            observer: O,
+            clock: C,
+        ) -> Self {
+            let rules = match Rules::new(&config, C::TICKS_PER_SECOND) {
+                Ok(rules) => rules,
+                Err(error) => error.fail(),
+            };
+            let word = AtomicWord::new(Snapshot::NEW.0);
+            Self { word, rules, clock, window, meter, observer }
+        }
+    }
+}
+
+impl<C, W, O> CircuitBreaker<C, W, (), O> {
+    /// The same breaker with a [`Meter`].
+    #[must_use]
+    pub fn metered(self, meter: Meter) -> CircuitBreaker<C, W, Meter, O> {
+        let Self { word, rules, clock, window, meter: (), observer } = self;
+        CircuitBreaker { word, rules, clock, window, meter, observer }
+    }
+}
+
+impl<C, W, M> CircuitBreaker<C, W, M> {
+    /// The same breaker with an observer that is told of state changes and refusals under `name`.
+    #[must_use]
+    pub fn observed_by<O>(
+        self,
+        name: &'static str,
+        observer: O,
+    ) -> CircuitBreaker<C, W, M, Named<O>> {
+        let Self { word, rules, clock, window, meter, observer: () } = self;
+        let observer = Named { name, observer };
+        CircuitBreaker { word, rules, clock, window, meter, observer }
+    }
+}
+
+impl<C, W, M, O> CircuitBreaker<C, W, M, O> {
+    #[inline]
+    fn load(&self) -> Snapshot {
+        // Acquire: pairs with the AcqRel of `swap`; see the module docs.
+        Snapshot(self.word.load(Ordering::Acquire))
+    }
+
+    #[inline]
+    fn swap(&self, old: Snapshot, new: Snapshot) -> bool {
+        self.word
+            .compare_exchange(
+                old.0,
+                new.0,
+                // AcqRel: publishes what this call did before it to whoever sees the new word, and takes part in the chain of
+                // those before. Pairs with the Acquire of `load`.
+                Ordering::AcqRel,
+                // Relaxed: the loop starts with a fresh load.
+                Ordering::Relaxed,
+            )
+            .is_ok()
+    }
+
+    /// The state now. An open breaker whose open time is over is still open until a call comes.
+    #[must_use]
+    #[inline]
+    pub fn state(&self) -> State {
+        self.load().state()
+    }
+
+    /// Whether the state is open or forced open.
+    #[must_use]
+    #[inline]
+    pub fn is_open(&self) -> bool {
+        matches!(self.state(), State::Open | State::ForcedOpen)
+    }
+}
+
+impl<C, W, M, O> CircuitBreaker<C, W, M, O>
+where
+    C: Clock,
+    W: Window<C>,
+    M: Metering,
+    O: Observer,
+{
+    /// Asks to be let in at `now`; [`Gate::enter`] reads the clock only where it must.
+    ///
+    /// # Errors
+    ///
+    /// As [`Gate::enter`].
+    pub fn enter_at(&self, now: Ticks) -> Result<BreakerToken<W::Start>, Rejection> {
+        self.admit(|| now)
+    }
+
+    /// Tells how a call ended at `now`; [`Gate::exit`] reads the clock only where it must.
+    pub fn exit_at(&self, token: BreakerToken<W::Start>, outcome: Outcome, now: Ticks) {
+        self.settle(token, outcome, || now);
+    }
+
+    #[inline]
+    fn admit(&self, now: impl Fn() -> Ticks) -> Result<BreakerToken<W::Start>, Rejection> {
+        // Lock-free: a failed swap is another call's progress.
+        let generation = loop {
+            let old = self.load();
+            match old.transition_admit(&self.rules, &now) {
+                Admit::Free => break old.generation(),
+                Admit::Probe(new) => {
+                    if self.swap(old, new) {
+                        self.changed(old, new, &now);
+                        break new.generation();
+                    }
+                }
+                Admit::Reopen(new) => {
+                    if self.swap(old, new) {
+                        self.changed(old, new, &now);
+                        return Err(self.refuse(self.open_rejection(new, now())));
+                    }
+                }
+                Admit::Wait(_) => return Err(self.refuse(self.open_rejection(old, now()))),
+                Admit::Never => return Err(self.refuse(Rejection::new(Reason::CircuitOpen))),
+                Admit::Busy => return Err(self.refuse(Rejection::new(Reason::ProbesBusy))),
+            }
+        };
+        let start = W::Start::at(if self.window.needs_start() { now() } else { Ticks::ZERO });
+        let token = BreakerToken { generation, start };
+        if let Err(rejection) = self.meter.begin() {
+            self.give_back(token);
+            return Err(self.refuse(rejection));
+        }
+        Ok(token)
+    }
+
+    #[inline]
+    fn settle(&self, token: BreakerToken<W::Start>, outcome: Outcome, now: impl Fn() -> Ticks) {
+        let end = if self.window.needs_end() { now() } else { Ticks::ZERO };
+        let judged = match outcome {
+            Outcome::Success => Some(false),
+            Outcome::Failure => Some(true),
+            Outcome::Abandoned if self.rules.abandoned_fails => Some(true),
+            Outcome::Ignored | Outcome::Abandoned | Outcome::Refused => None,
+        };
+        let slow = judged.is_some() && self.window.is_slow(token.start.ticks(), end);
+        match judged {
+            Some(failed) => self.judge(token, failed, slow, end, &now),
+            None => self.give_back(token),
+        }
+        // After the judgement: a rule of the user's own is told of this call by the window and the word.
+        self.meter.end(outcome, slow, C::TICKS_PER_SECOND, now);
+    }
+
+    #[inline]
+    fn judge(
+        &self,
+        token: BreakerToken<W::Start>,
+        failed: bool,
+        slow: bool,
+        end: Ticks,
+        now: &impl Fn() -> Ticks,
+    ) {
+        let BreakerToken { generation, start } = token;
+        let mut counted = None;
+        loop {
+            let old = self.load();
+            if old.generation() != generation {
+                return;
+            }
+            let settled = match old.state() {
+                State::Closed | State::MetricsOnly => {
+                    let trips = match counted {
+                        Some(trips) => trips,
+                        None => {
+                            let ended = Ended { generation, failed, start, now: end };
+                            let Some(trips) = self.count(old, ended) else { return };
+                            *counted.insert(trips)
+                        }
+                    };
+                    if !trips && !failed && old.is_clean() {
+                        return;
+                    }
+                    old.transition_judged(&self.rules, failed, trips, now)
+                }
+                State::HalfOpen => old.transition_probed(&self.rules, failed || slow, now),
+                // A call is never let in while open, and while disabled it is not counted.
+                State::Open | State::ForcedOpen | State::Disabled => return,
+            };
+            match settled {
+                Settle::Nothing => return,
+                Settle::Update(new) if self.swap(old, new) => {
+                    return self.changed_after(old, new, failed, now);
+                }
+                Settle::Update(_) => {}
+            }
+        }
+    }
+
+    /// Counts a call in the window; `None` where the breaker has left its generation.
+    #[inline]
+    fn count(&self, old: Snapshot, ended: Ended<W::Start>) -> Option<bool> {
+        let custom = self.rules.custom;
+        let base = if custom.is_some() {
+            let failures = if ended.failed { u64::from(old.failures()) + 1 } else { 0 };
+            self.meter.add_to(Counts { consecutive_failures: failures, ..Counts::default() })
+        } else {
+            Counts::default()
+        };
+        let generation = ended.generation;
+        self.window.record(ended, base, custom, &|| self.load().generation() != generation)
+    }
+
+    /// A call ended that says nothing: a probe's place is free again.
+    #[inline]
+    fn give_back(&self, token: BreakerToken<W::Start>) {
+        loop {
+            let old = self.load();
+            if old.generation() != token.generation || old.state() != State::HalfOpen {
+                return;
+            }
+            if self.swap(old, old.return_probe()) {
+                return;
+            }
+        }
+    }
+
+    fn open_rejection(&self, open: Snapshot, now: Ticks) -> Rejection {
+        let left = self.rules.open_scale.ticks_up(u64::from(open.open_left(&self.rules, now)));
+        Rejection::after_ticks(Reason::CircuitOpen, left, C::TICKS_PER_SECOND)
+    }
+
+    #[cold]
+    fn refuse(&self, rejection: Rejection) -> Rejection {
+        self.meter.refused();
+        if self.observer.is_active() {
+            self.observer.on_event(&Event::Rejected { name: self.observer.name(), rejection });
+        }
+        rejection
+    }
+
+    #[inline]
+    fn changed(&self, old: Snapshot, new: Snapshot, now: &impl Fn() -> Ticks) {
+        if old.generation() != new.generation() {
+            self.report(old, new, 0, None, now);
+        }
+    }
+
+    /// The same after a call that is not yet in the old word.
+    #[inline]
+    fn changed_after(&self, old: Snapshot, new: Snapshot, failed: bool, now: &impl Fn() -> Ticks) {
+        if old.generation() != new.generation() {
+            self.report(old, new, u64::from(failed), Some(failed), now);
+        }
+    }
+
+    #[cold]
+    fn report(
+        &self,
+        old: Snapshot,
+        new: Snapshot,
+        failure: u64,
+        probe: Option<bool>,
+        now: &impl Fn() -> Ticks,
+    ) {
+        if old.state() == new.state() {
+            return;
+        }
+        self.meter.changed(C::TICKS_PER_SECOND, now);
+        if !self.observer.is_active() {
+            return;
+        }
+        let mut counts = self.counts_of(old, now);
+        match old.state() {
+            State::HalfOpen if probe.is_some() => {
+                counts.requests += 1;
+                counts.failures += failure;
+                counts.successes = counts.requests - counts.failures;
+            }
+            State::Closed | State::MetricsOnly if failure > 0 => counts.consecutive_failures += 1,
+            _ => {}
+        }
+        let (name, from, to) = (self.observer.name(), old.state(), new.state());
+        self.observer.on_event(&Event::StateChanged { name, from, to, counts });
+    }
+
+    fn counts_of(&self, word: Snapshot, now: impl FnOnce() -> Ticks) -> Counts {
+        let (done, failed) = word.probes();
+        let own = Counts {
+            requests: u64::from(done),
+            failures: u64::from(failed),
+            successes: u64::from(done.saturating_sub(failed)),
+            consecutive_failures: u64::from(word.failures()),
+            ..Counts::default()
+        };
+        let own = self.meter.add_to(own);
+        match word.state() {
+            State::Closed | State::MetricsOnly => {
+                let now = if self.window.needs_end() { now() } else { Ticks::ZERO };
+                self.window.read(word.generation(), now, own)
+            }
+            _ => own,
+        }
+    }
+
+    /// The breaker at this moment.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use fusebox_core::{BreakerConfig, CircuitBreaker, Gate, ManualClock, State};
+    ///
+    /// let clock: ManualClock = ManualClock::new();
+    /// let breaker = CircuitBreaker::new(BreakerConfig::standard(), &clock);
+    /// breaker.permit().unwrap().failure();
+    /// let now = breaker.snapshot();
+    /// assert_eq!((now.state, now.counts.consecutive_failures), (State::Closed, 1));
+    /// assert_eq!(now.running, None, "only a meter knows");
+    /// ```
+    #[must_use]
+    pub fn snapshot(&self) -> BreakerSnapshot {
+        let word = self.load();
+        let reading = self.meter.read(C::TICKS_PER_SECOND, || self.clock.now());
+        let consecutive_failures = u64::from(word.failures());
+        BreakerSnapshot {
+            state: word.state(),
+            generation: word.generation(),
+            counts: self.counts_of(word, || self.clock.now()),
+            totals: reading.totals.map(|totals| Counts { consecutive_failures, ..totals }),
+            running: reading.running,
+            since_last_failure: reading.since_failure,
+            since_last_change: reading.since_change,
+            until_half_open: self.until_half_open(word),
+        }
+    }
+
+    /// The time left until a probe may be let in: zero once the open time is over, `None` unless open.
+    #[must_use]
+    pub fn time_until_half_open(&self) -> Option<Duration> {
+        self.until_half_open(self.load())
+    }
+
+    fn until_half_open(&self, word: Snapshot) -> Option<Duration> {
+        if word.state() != State::Open {
+            return None;
+        }
+        let left = word.open_left(&self.rules, self.clock.now());
+        let ticks = self.rules.open_scale.ticks_up(u64::from(left));
+        Some(duration_from_ticks(ticks, C::TICKS_PER_SECOND))
+    }
+
+    /// Waits until a call may be let in: at once unless open or busy, otherwise until the open time is over or a probe has come back.
+    ///
+    /// Nothing is reserved: many that waited come back together, and all but the probes are refused again. While all probes are out it looks
+    /// again after a sixteenth of the open time, as nothing tells it when they come back.
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::CircuitOpen`] without a time where the breaker is forced open: nobody knows for how long.
+    ///
+    /// # Cancellation
+    ///
+    /// It holds nothing. **Cancel safety:** Strict.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use fusebox_core::{BreakerConfig, CircuitBreaker, ManualClock};
+    ///
+    /// # pollster::block_on(async {
+    /// let clock: ManualClock = ManualClock::new();
+    /// let breaker = CircuitBreaker::new(BreakerConfig::standard(), &clock);
+    /// assert!(breaker.until_ready(&clock).await.is_ok());
+    /// breaker.force_open();
+    /// assert!(breaker.until_ready(&clock).await.is_err());
+    /// # });
+    /// ```
+    pub fn until_ready<T: Timer>(&self, timer: T) -> UntilReady<'_, C, W, M, O, T> {
+        UntilReady::new(self, timer)
+    }
+
+    /// Opens now, as if a rule had tripped. Does nothing where it is open already, or in a state that was set by hand.
+    pub fn trip(&self) {
+        loop {
+            let old = self.load();
+            if !matches!(old.state(), State::Closed | State::HalfOpen) {
+                return;
+            }
+            let now = self.clock.now();
+            let new = old.transition_trip(&self.rules, now);
+            if self.swap(old, new) {
+                return self.changed(old, new, &|| now);
+            }
+        }
+    }
+
+    /// Refuses every call until [`reset`](Self::reset) or another state is set.
+    pub fn force_open(&self) {
+        self.set(State::ForcedOpen);
+    }
+
+    /// Lets every call in and counts none, until [`reset`](Self::reset) or another state is set.
+    pub fn disable(&self) {
+        self.set(State::Disabled);
+    }
+
+    /// Lets every call in and counts them, but never trips, until [`reset`](Self::reset) or another state is set.
+    pub fn metrics_only(&self) {
+        self.set(State::MetricsOnly);
+    }
+
+    fn set(&self, state: State) {
+        loop {
+            let old = self.load();
+            let Some(new) = old.transition_to(state) else { return };
+            if self.swap(old, new) {
+                return self.changed(old, new, &|| self.clock.now());
+            }
+        }
+    }
+
+    /// Closes and forgets what was counted, whatever the state; results of calls that are still running are dropped. The totals of a
+    /// meter go on.
+    pub fn reset(&self) {
+        loop {
+            let old = self.load();
+            let new = old.transition_reset();
+            if self.swap(old, new) {
+                return self.changed(old, new, &|| self.clock.now());
+            }
+        }
+    }
+
+    /// Whether a call would be let in, and if not, for how many ticks it is not worth asking; `Err` where nobody knows.
+    fn readiness(&self) -> Result<u64, Rejection> {
+        let word = self.load();
+        match word.transition_admit(&self.rules, || self.clock.now()) {
+            Admit::Free | Admit::Probe(_) => Ok(0),
+            Admit::Wait(left) => Ok(self.rules.open_scale.ticks_up(u64::from(left))),
+            Admit::Reopen(_) | Admit::Busy => Ok(self.rules.look_again()),
+            Admit::Never => Err(Rejection::new(Reason::CircuitOpen)),
+        }
+    }
+}
+
+impl<C, W, M, O> Gate for CircuitBreaker<C, W, M, O>
+where
+    C: Clock,
+    W: Window<C>,
+    M: Metering,
+    O: Observer,
+{
+    type Token = BreakerToken<W::Start>;
+
+    #[inline]
+    fn enter(&self) -> Result<Self::Token, Rejection> {
+        self.admit(|| self.clock.now())
+    }
+
+    #[inline]
+    fn exit(&self, token: Self::Token, outcome: Outcome) {
+        self.settle(token, outcome, || self.clock.now());
+    }
+}
+
+impl<C, W, M, O> fmt::Debug for CircuitBreaker<C, W, M, O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CircuitBreaker").field("word", &self.load()).finish_non_exhaustive()
+    }
+}
+
+const _: () = assert!(size_of::<Snapshot>() == size_of::<Word>());

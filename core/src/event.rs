@@ -94,7 +94,7 @@ pub enum GiveUp {
 /// }
 ///
 /// let clock: ManualClock = ManualClock::new();
-/// let breaker = CircuitBreaker::new(BreakerConfig::standard().name("db"), &clock).observed_by(Log);
+/// let breaker = CircuitBreaker::new(BreakerConfig::standard(), &clock).observed_by("db", Log);
 /// breaker.force_open();
 /// ```
 pub trait Observer {
@@ -105,6 +105,12 @@ pub trait Observer {
     #[inline]
     fn is_active(&self) -> bool {
         true
+    }
+
+    /// The name under which a primitive that has no name of its own reports.
+    #[doc(hidden)]
+    fn name(&self) -> &'static str {
+        ""
     }
 }
 

@@ -25,7 +25,10 @@ mod timeout;
 mod word;
 
 pub use backoff::{Backoff, DelayIter, Delays, Jitter};
-pub use breaker::{Counts, State};
+pub use breaker::{
+    BreakerConfig, BreakerSnapshot, BreakerToken, CircuitBreaker, Consecutive, Counts, LastCalls,
+    LastTime, Meter, Metering, Named, Rates, State, UntilReady, Window,
+};
 pub use deadline::{Deadline, DeadlineGate};
 pub use error::{ConfigError, Error, Reason, Rejection};
 pub use event::{Event, GiveUp, Observer};

@@ -132,7 +132,7 @@ impl Random for Rng {
 }
 
 /// SplitMix64's finalizer (variant 13 of Stafford, "Better Bit Mixing"): a bijection.
-const fn mix(mut bits: u64) -> u64 {
+pub(crate) const fn mix(mut bits: u64) -> u64 {
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     bits ^ (bits >> 31)

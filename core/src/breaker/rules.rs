@@ -1,0 +1,155 @@
+//! A breaker's configuration, checked and turned into ticks.
+
+use core::time::Duration;
+
+use super::config::BreakerConfig;
+use super::counts::Counts;
+use super::state::{Generation, MAX_FAILURES, MAX_PROBES, OPEN_BITS, PROBE_BITS, PROBE_HEADROOM};
+use crate::error::ConfigError;
+use crate::ratio::Ratio;
+use crate::rng::mix;
+use crate::time::scale::{HEADROOM, Scale};
+use crate::time::{Ticks, ticks_from_duration};
+use crate::word::Word;
+
+/// What the state machine goes by.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rules {
+    pub(super) custom: Option<fn(&Counts) -> bool>,
+    pub(super) probe_rate: Option<Ratio>,
+    open_for: u64,
+    open_at_most: u64,
+    pub(super) half_open_timeout: u64,
+    seed: u32,
+    growth: Ratio,
+    /// 0 where failures in a row are no rule.
+    pub(super) consecutive: u32,
+    pub(super) open_horizon: Word,
+    pub(super) probe_horizon: Word,
+    pub(super) open_scale: Scale,
+    pub(super) probe_scale: Scale,
+    jitter_percent: u8,
+    pub(super) max_probes: u8,
+    /// The successes that close; judged by rate, the probes of a round.
+    pub(super) probes_to_judge: u8,
+    pub(super) abandoned_fails: bool,
+}
+
+/// The longest time that is taken: the horizon must stay clear of the 64-bit end.
+const LONGEST: u64 = u64::MAX >> 2;
+
+const fn in_range(what: &'static str, value: u64, min: u64, max: u64) -> Result<u64, ConfigError> {
+    if value < min || value > max {
+        Err(ConfigError::range(what, value, min, max))
+    } else {
+        Ok(value)
+    }
+}
+
+/// A duration in ticks, from 1 to [`LONGEST`].
+const fn in_ticks(what: &'static str, duration: Duration, hz: u64) -> Result<u64, ConfigError> {
+    in_range(what, ticks_from_duration(duration, hz), 1, LONGEST)
+}
+
+/// `?` in a `const fn`.
+macro_rules! check {
+    ($result:expr) => {
+        match $result {
+            Ok(value) => value,
+            Err(error) => return Err(error),
+        }
+    };
+}
+pub(super) use check;
+
+impl Rules {
+    /// Checks `config` for a clock of `hz` ticks per second.
+    pub(super) const fn new(config: &BreakerConfig, hz: u64) -> Result<Self, ConfigError> {
+        check!(in_range("the clock's ticks per second", hz, 1, 10_000_000_000));
+        let consecutive = config.consecutive as u64;
+        check!(in_range("consecutive failures to trip", consecutive, 0, MAX_FAILURES));
+        let jitter = config.jitter_percent as u64;
+        check!(in_range("the open time's jitter in percent", jitter, 0, 100));
+        let max_probes = config.max_probes as u64;
+        check!(in_range("probes at once", max_probes, 1, MAX_PROBES));
+        let to_judge = config.success_threshold as u64;
+        check!(in_range("probes that decide", to_judge, 1, MAX_PROBES));
+        if let Some(rate) = config.probe_rate {
+            check!(rate.validate());
+        }
+        check!(config.growth.validate());
+        let open_for = check!(in_ticks("the open time in ticks", config.open_for, hz));
+        let open_at_most = ticks_from_duration(config.open_at_most, hz);
+        check!(in_range("the longest open time in ticks", open_at_most, open_for, LONGEST));
+        let timeout =
+            check!(in_ticks("the half-open timeout in ticks", config.half_open_timeout, hz));
+        let lateness = ticks_from_duration(config.lateness, hz);
+        check!(in_range("the lateness in ticks", lateness, 0, LONGEST));
+        let growth = config.growth.numerator() as u64;
+        let one = config.growth.denominator() as u64;
+        check!(in_range("the numerator of the open time's growth", growth, one, u64::MAX));
+
+        let open_scale = Scale::fit(open_at_most + lateness, OPEN_BITS, HEADROOM, 0);
+        let probe_scale = Scale::fit(timeout + lateness, PROBE_BITS, PROBE_HEADROOM, 0);
+        Ok(Self {
+            custom: config.custom,
+            probe_rate: config.probe_rate,
+            open_for,
+            open_at_most,
+            half_open_timeout: timeout,
+            seed: (config.seed ^ (config.seed >> 32)) as u32,
+            growth: config.growth,
+            consecutive: config.consecutive,
+            open_horizon: open_scale.units_up(open_at_most + lateness),
+            // The deadline is set one unit late.
+            probe_horizon: probe_scale.units_up(timeout + lateness) + 1,
+            open_scale,
+            probe_scale,
+            jitter_percent: config.jitter_percent as u8,
+            max_probes: config.max_probes as u8,
+            probes_to_judge: config.success_threshold as u8,
+            abandoned_fails: config.abandoned_fails,
+        })
+    }
+
+    /// How many ticks to let pass before looking again whether a probe has come back.
+    pub(super) const fn look_again(&self) -> u64 {
+        self.open_for / 16 + 1
+    }
+
+    /// How many ticks to stay open after having reopened `streak` times.
+    ///
+    /// `min(at_most, open_for * growth^streak)`, less a random part of at most the jitter: after the cap, so that the cap holds. The
+    /// only multiplications and divisions of 64-bit numbers are here, where a breaker opens.
+    pub(super) fn open_time(&self, streak: u32, generation: Generation, now: Ticks) -> u64 {
+        let mut wait = self.open_for;
+        for _ in 0..streak {
+            if wait >= self.open_at_most {
+                break;
+            }
+            wait = grown(wait, self.growth).min(self.open_at_most);
+        }
+        let span = wait / 100 * u64::from(self.jitter_percent);
+        if span == 0 {
+            return wait;
+        }
+        let random =
+            mix(u64::from(self.seed) << 16 ^ u64::from(generation) ^ now.0.rotate_left(32));
+        // span * random / 2^32 without 128 bits; never the whole span.
+        let random = random >> 32;
+        let part = (span >> 32) * random + (((span & 0xffff_ffff) * random) >> 32);
+        wait - part
+    }
+}
+
+/// `wait * growth`, rounded down; saturates.
+fn grown(wait: u64, growth: Ratio) -> u64 {
+    let (numerator, denominator) = (u64::from(growth.numerator()), u64::from(growth.denominator()));
+    let (Some(whole), Some(rest)) = (wait.checked_div(denominator), wait.checked_rem(denominator))
+    else {
+        // A denominator of 0 is refused in `new`.
+        return wait;
+    };
+    // The rest is below 2^32, so its product fits.
+    whole.saturating_mul(numerator).saturating_add(rest * numerator / denominator)
+}

@@ -1,0 +1,312 @@
+//! The breaker's state word: its layout and its transitions, as pure functions of the old word.
+
+use core::fmt;
+
+use super::counts::State;
+use super::rules::Rules;
+use crate::time::{Ticks, scale};
+use crate::word::{Field, WORD_BITS, Word, by_width};
+
+/// The state word.
+///
+/// ```text
+///  64-bit words:
+///   63      24 23       8 7      3 2     0
+///  +----------+----------+--------+-------+
+///  | payload  | generat. | streak | state |
+///  |    40    |    16    |   5    |   3   |
+///  +----------+----------+--------+-------+
+///  32-bit words: payload 20, generation 6, streak 3, state 3.
+///
+///  payload, by state:
+///   closed, metrics only   failures in a row; saturates
+///   open                   the end of the open time, scaled and wrapping (time/scale.rs)
+///   half-open              +----------------+--------+------+-----------+
+///                          | probe deadline | failed | done | in flight |
+///                          |    22 or 8     | 6 or 4 |6 or 4|  6 or 4   |
+///                          +----------------+--------+------+-----------+
+///   forced open, disabled  0
+/// ```
+///
+/// * The generation grows by one with each transition and wraps. A result whose token carries another
+///   generation is dropped; one that is still out after a whole turn of generations (65 536 or 64
+///   transitions) could be taken for a current one.
+/// * The streak counts how often the breaker has reopened since it was last closed; it saturates, and the growing
+///   open time with it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Snapshot(pub(super) Word);
+
+const STATE: Field = Field::lowest(3);
+const STREAK: Field = STATE.above(by_width(5, 3));
+const GENERATION: Field = STREAK.above(by_width(16, 6));
+const PAYLOAD: Field = GENERATION.above(WORD_BITS - GENERATION.end());
+
+const IN_FLIGHT: Field = GENERATION.above(by_width(6, 4));
+const DONE: Field = IN_FLIGHT.above(by_width(6, 4));
+const FAILED: Field = DONE.above(by_width(6, 4));
+const PROBE_DEADLINE: Field = FAILED.above(WORD_BITS - FAILED.end());
+
+/// The most failures in a row that can be counted.
+pub(super) const MAX_FAILURES: u64 = PAYLOAD.max() as u64;
+/// The most probes, at once or in all.
+pub(super) const MAX_PROBES: u64 = IN_FLIGHT.max() as u64;
+/// The width of the end of the open time.
+pub(super) const OPEN_BITS: u32 = PAYLOAD.width();
+/// The width of the probes' deadline.
+pub(super) const PROBE_BITS: u32 = PROBE_DEADLINE.width();
+/// The probes' deadline has few bits, so its wrap is nearer than that of other instants. It is looked at only
+/// while all probes are out, and a needless wait there costs at most one more half-open timeout.
+pub(super) const PROBE_HEADROOM: u32 = by_width(10, 3);
+
+const _: () = assert!(PAYLOAD.end() == WORD_BITS && PROBE_DEADLINE.end() == WORD_BITS);
+const _: () = assert!(PROBE_BITS > PROBE_HEADROOM && OPEN_BITS > scale::HEADROOM);
+
+/// A generation, as a token carries it.
+pub(super) type Generation = u16;
+const _: () = assert!(GENERATION.width() <= Generation::BITS);
+
+/// The width of a generation.
+pub(super) const GENERATION_BITS: u32 = GENERATION.width();
+
+/// What the word says to a call that wants in.
+#[must_use]
+pub(super) enum Admit {
+    /// Let it in; nothing is written.
+    Free,
+    /// Let it in as a probe, once this word is committed.
+    Probe(Snapshot),
+    /// Refuse it, once this word is committed: the probes never reported, so the breaker reopens.
+    Reopen(Snapshot),
+    /// Refuse it: open for this many more units.
+    Wait(Word),
+    /// Refuse it: forced open.
+    Never,
+    /// Refuse it: all probes are out.
+    Busy,
+}
+
+/// What a result does to the word.
+#[must_use]
+pub(super) enum Settle {
+    /// Nothing: it is late, or says nothing new.
+    Nothing,
+    /// This word.
+    Update(Snapshot),
+}
+
+impl Snapshot {
+    /// Closed and clean, in generation 0.
+    pub(super) const NEW: Self = Self(0);
+
+    pub(super) const fn state(self) -> State {
+        match STATE.get(self.0) {
+            0 => State::Closed,
+            1 => State::Open,
+            2 => State::HalfOpen,
+            3 => State::ForcedOpen,
+            4 => State::Disabled,
+            // 5; 6 and 7 are never written.
+            _ => State::MetricsOnly,
+        }
+    }
+
+    pub(super) const fn generation(self) -> Generation {
+        GENERATION.get(self.0) as Generation
+    }
+
+    const fn streak(self) -> Word {
+        STREAK.get(self.0)
+    }
+
+    /// Failures in a row; 0 in the states that do not count.
+    pub(super) const fn failures(self) -> Word {
+        match self.state() {
+            State::Closed | State::MetricsOnly => PAYLOAD.get(self.0),
+            _ => 0,
+        }
+    }
+
+    /// Probes that reported and those of them that failed; 0 unless half-open.
+    pub(super) const fn probes(self) -> (Word, Word) {
+        match self.state() {
+            State::HalfOpen => (DONE.get(self.0), FAILED.get(self.0)),
+            _ => (0, 0),
+        }
+    }
+
+    /// Closed, and no failure since the last success: a further success changes nothing.
+    #[inline]
+    pub(super) const fn is_clean(self) -> bool {
+        PAYLOAD.get(self.0) == 0 && STATE.get(self.0) == State::Closed as Word
+    }
+
+    const fn with_failures(self, failures: Word) -> Self {
+        Self(PAYLOAD.set(self.0, failures))
+    }
+
+    /// The word after a transition: the next generation, and no payload.
+    const fn next(self, state: State, streak: Word) -> Self {
+        let word = STATE.set(0, state as Word);
+        let word = STREAK.set(word, streak);
+        Self(GENERATION.set(word, GENERATION.get(self.0).wrapping_add(1)))
+    }
+
+    /// How many units of the open time are left at `now`; 0 where it is over. Only for open words.
+    pub(super) const fn open_left(self, rules: &Rules, now: Ticks) -> Word {
+        let now = rules.open_scale.units(now);
+        scale::ahead(PAYLOAD.get(self.0), now, OPEN_BITS, rules.open_horizon)
+    }
+
+    /// Into a state that someone chose; `None` where it is in that state already.
+    pub(super) const fn transition_to(self, state: State) -> Option<Self> {
+        if state as Word == STATE.get(self.0) { None } else { Some(self.next(state, 0)) }
+    }
+
+    /// Closed and clean in a new generation, whatever it was.
+    pub(super) const fn transition_reset(self) -> Self {
+        self.next(State::Closed, 0)
+    }
+
+    /// Open from now on, for the first time since it was closed.
+    pub(super) fn transition_trip(self, rules: &Rules, now: Ticks) -> Self {
+        self.open(rules, now, 0)
+    }
+
+    fn transition_reopen(self, rules: &Rules, now: Ticks) -> Self {
+        let streak = self.streak();
+        self.open(rules, now, if streak < STREAK.max() { streak + 1 } else { streak })
+    }
+
+    fn open(self, rules: &Rules, now: Ticks, streak: Word) -> Self {
+        let opened = self.next(State::Open, streak);
+        let wait = rules.open_time(streak as u32, opened.generation(), now);
+        let end = rules.open_scale.units(now.wrapping_add(wait));
+        Self(PAYLOAD.set(opened.0, end))
+    }
+
+    /// Asks to be let in. `now` is read only where the answer depends on it.
+    #[inline]
+    pub(super) fn transition_admit(self, rules: &Rules, now: impl FnOnce() -> Ticks) -> Admit {
+        match self.state() {
+            State::Closed | State::Disabled | State::MetricsOnly => Admit::Free,
+            State::ForcedOpen => Admit::Never,
+            State::Open => self.admit_open(rules, now()),
+            State::HalfOpen => self.admit_half_open(rules, now()),
+        }
+    }
+
+    fn admit_open(self, rules: &Rules, now: Ticks) -> Admit {
+        match self.open_left(rules, now) {
+            0 => {
+                let first = self.next(State::HalfOpen, self.streak());
+                Admit::Probe(first.with_probe(rules, now))
+            }
+            left => Admit::Wait(left),
+        }
+    }
+
+    fn admit_half_open(self, rules: &Rules, now: Ticks) -> Admit {
+        let (in_flight, done) = (IN_FLIGHT.get(self.0), DONE.get(self.0));
+        let in_flight_at_most = rules.max_probes as Word;
+        // Judged by rate, the round has a fixed number of probes.
+        let enough =
+            rules.probe_rate.is_some() && in_flight + done >= rules.probes_to_judge as Word;
+        if in_flight < in_flight_at_most && !enough {
+            return Admit::Probe(self.with_probe(rules, now));
+        }
+        let now_units = rules.probe_scale.units(now);
+        let deadline = PROBE_DEADLINE.get(self.0);
+        match scale::ahead(deadline, now_units, PROBE_BITS, rules.probe_horizon) {
+            0 => Admit::Reopen(self.transition_reopen(rules, now)),
+            _ => Admit::Busy,
+        }
+    }
+
+    /// One more probe out, and the time for all of them to report starts anew.
+    fn with_probe(self, rules: &Rules, now: Ticks) -> Self {
+        let word = IN_FLIGHT.set(self.0, IN_FLIGHT.get(self.0) + 1);
+        // One unit more than the rounded-down reading: never early.
+        let deadline = rules
+            .probe_scale
+            .units(now)
+            .wrapping_add(rules.probe_scale.units_up(rules.half_open_timeout))
+            .wrapping_add(1);
+        Self(PROBE_DEADLINE.set(word, deadline))
+    }
+
+    /// A call that was let in while closed ended; `trips` is what its window and rules say.
+    #[inline]
+    pub(super) fn transition_judged(
+        self,
+        rules: &Rules,
+        failed: bool,
+        trips: bool,
+        now: impl FnOnce() -> Ticks,
+    ) -> Settle {
+        let failures = PAYLOAD.get(self.0);
+        let updated = if failed { failures.saturating_add(1).min(PAYLOAD.max()) } else { 0 };
+        let in_a_row = failed && rules.consecutive > 0 && updated >= rules.consecutive as Word;
+        if (trips || in_a_row) && self.state() == State::Closed {
+            Settle::Update(self.transition_trip(rules, now()))
+        } else if updated == failures {
+            Settle::Nothing
+        } else {
+            Settle::Update(self.with_failures(updated))
+        }
+    }
+
+    /// A probe ended.
+    pub(super) fn transition_probed(
+        self,
+        rules: &Rules,
+        failed: bool,
+        now: impl FnOnce() -> Ticks,
+    ) -> Settle {
+        let returned = self.return_probe();
+        let done = DONE.get(self.0) + 1;
+        let failures = FAILED.get(self.0) + Word::from(failed);
+        let (reopens, closes) = match rules.probe_rate {
+            Some(rate) => {
+                let all = u64::from(rules.probes_to_judge);
+                // Against all probes of the round: reached now means reached at its end as well.
+                #[allow(
+                    clippy::useless_conversion,
+                    reason = "a conversion where words are 32 bits"
+                )]
+                (rate.is_reached(failures.into(), all), done as u64 >= all)
+            }
+            None => (failed, done >= rules.probes_to_judge as Word),
+        };
+        Settle::Update(if reopens {
+            self.transition_reopen(rules, now())
+        } else if closes {
+            self.next(State::Closed, 0)
+        } else {
+            Self(FAILED.set(DONE.set(returned.0, done), failures))
+        })
+    }
+
+    /// A probe ended without saying anything: its place is free again.
+    pub(super) const fn return_probe(self) -> Self {
+        let in_flight = IN_FLIGHT.get(self.0);
+        Self(IN_FLIGHT.set(self.0, in_flight.saturating_sub(1)))
+    }
+}
+
+impl fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = f.debug_struct("Snapshot");
+        out.field("state", &self.state()).field("generation", &self.generation());
+        match self.state() {
+            State::Closed | State::MetricsOnly => out.field("failures", &self.failures()),
+            State::Open => out.field("streak", &self.streak()).field("end", &PAYLOAD.get(self.0)),
+            State::HalfOpen => out
+                .field("streak", &self.streak())
+                .field("in_flight", &IN_FLIGHT.get(self.0))
+                .field("done", &DONE.get(self.0))
+                .field("failed", &FAILED.get(self.0)),
+            State::ForcedOpen | State::Disabled => &mut out,
+        };
+        out.finish()
+    }
+}
