@@ -93,3 +93,48 @@ fn deadline() {
         let _ = run(deadline.on(&clock).guard(async { Ok::<_, ()>(1) }));
     });
 }
+
+#[test]
+fn breaker() {
+    let clock: ManualClock = ManualClock::new();
+    let closed = CircuitBreaker::new(BreakerConfig::standard(), &clock);
+    audit(|_| {
+        let _ = closed.call(|| Ok::<_, ()>(1));
+        let _ = run(closed.guard(async { Ok::<_, ()>(1) }));
+    });
+    assert_eq!(closed.state(), State::Closed);
+
+    closed.force_open();
+    audit(|_| {
+        let _ = closed.call(|| Ok::<_, ()>(1));
+        let _ = run(closed.guard(async { Ok::<_, ()>(1) }));
+    });
+    assert_eq!(closed.state(), State::ForcedOpen);
+
+    // Through all states: trips, waits, probes, and now and then closes.
+    let turning = CircuitBreaker::new(BreakerConfig::standard(), &clock);
+    let mut opened = 0;
+    audit(|number| {
+        clock.advance(Duration::from_secs(1));
+        let _ = turning.call(|| if number % 1000 < 500 { Err(()) } else { Ok(()) });
+        opened += u32::from(turning.is_open());
+    });
+    assert!(opened > CALLS / 4 && opened < CALLS, "open after {opened} of {CALLS} calls");
+}
+
+#[test]
+fn breaker_with_windows() {
+    let clock: ManualClock = ManualClock::new();
+    let rates = Rates::failures(Ratio::percent(50)).slow_calls(Ratio::percent(50), SLOW);
+    const SLOW: Duration = Duration::from_secs(1);
+    let calls = LastCalls::<_>::new(100, rates);
+    let calls = CircuitBreaker::with_window(BreakerConfig::standard(), calls, &clock);
+    let time = LastTime::<_>::new(Duration::from_secs(60), rates);
+    let time = CircuitBreaker::with_window(BreakerConfig::standard(), time, &clock);
+    audit(|number| {
+        clock.advance(Duration::from_millis(100));
+        let operation = || if number % 1000 < 500 { Err(()) } else { Ok(()) };
+        let _ = calls.call(operation);
+        let _ = run(time.guard(std::future::ready(operation())));
+    });
+}
