@@ -17,6 +17,7 @@
 //! * Loads of the word are Acquire and swaps AcqRel: whoever is let in as a probe, or finds the breaker closed again,
 //!   comes after the call that brought this about, as with any lock, and may rely on what that call left in memory.
 
+mod calls;
 mod config;
 mod counts;
 mod meter;
@@ -35,15 +36,14 @@ pub use meter::{Meter, Metering};
 pub use ready::UntilReady;
 pub use window::{Consecutive, LastCalls, LastTime, Rates, Window};
 
-use crate::error::{ConfigError, Reason, Rejection};
+use crate::error::{ConfigError, Rejection};
 use crate::event::{Event, Observer};
 use crate::gate::{Gate, Outcome};
 use crate::sync::{AtomicWord, Ordering, constructor};
 use crate::time::{Clock, Ticks, Timer, duration_from_ticks};
 use crate::word::Word;
 use rules::Rules;
-use state::{Admit, Generation, Settle, Snapshot};
-use window::{Ended, Start};
+use state::{Generation, Snapshot};
 
 /// A circuit breaker over the clock `C`, with a window `W`, a meter `M` and an observer `O`.
 ///
@@ -344,208 +344,6 @@ where
         self.settle(token, outcome, || now);
     }
 
-    #[inline]
-    fn admit(&self, now: impl Fn() -> Ticks) -> Result<BreakerToken<W::Start>, Rejection> {
-        // Lock-free: a failed swap is another call's progress.
-        let generation = loop {
-            let old = self.load();
-            match old.transition_admit(&self.rules, &now) {
-                Admit::Free => break old.generation(),
-                Admit::Probe(new) => {
-                    if self.swap(old, new) {
-                        self.changed(old, new, &now);
-                        break new.generation();
-                    }
-                }
-                Admit::Reopen(new) => {
-                    if self.swap(old, new) {
-                        self.changed(old, new, &now);
-                        return Err(self.refuse(self.open_rejection(new, now())));
-                    }
-                }
-                Admit::Wait(_) => return Err(self.refuse(self.open_rejection(old, now()))),
-                Admit::Never => return Err(self.refuse(Rejection::new(Reason::CircuitOpen))),
-                Admit::Busy => return Err(self.refuse(Rejection::new(Reason::ProbesBusy))),
-            }
-        };
-        let start = W::Start::at(if self.window.needs_start() { now() } else { Ticks::ZERO });
-        let token = BreakerToken { generation, start };
-        if let Err(rejection) = self.meter.begin() {
-            self.give_back(token);
-            return Err(self.refuse(rejection));
-        }
-        Ok(token)
-    }
-
-    #[inline]
-    fn settle(&self, token: BreakerToken<W::Start>, outcome: Outcome, now: impl Fn() -> Ticks) {
-        let end = if self.window.needs_end() { now() } else { Ticks::ZERO };
-        let judged = match outcome {
-            Outcome::Success => Some(false),
-            Outcome::Failure => Some(true),
-            Outcome::Abandoned if self.rules.abandoned_fails => Some(true),
-            Outcome::Ignored | Outcome::Abandoned | Outcome::Refused => None,
-        };
-        let slow = judged.is_some() && self.window.is_slow(token.start.ticks(), end);
-        match judged {
-            Some(failed) => self.judge(token, failed, slow, end, &now),
-            None => self.give_back(token),
-        }
-        // After the judgement: a rule of the user's own is told of this call by the window and the word.
-        self.meter.end(outcome, slow, C::TICKS_PER_SECOND, now);
-    }
-
-    #[inline]
-    fn judge(
-        &self,
-        token: BreakerToken<W::Start>,
-        failed: bool,
-        slow: bool,
-        end: Ticks,
-        now: &impl Fn() -> Ticks,
-    ) {
-        let BreakerToken { generation, start } = token;
-        let mut counted = None;
-        loop {
-            let old = self.load();
-            if old.generation() != generation {
-                return;
-            }
-            let settled = match old.state() {
-                State::Closed | State::MetricsOnly => {
-                    let trips = match counted {
-                        Some(trips) => trips,
-                        None => {
-                            let ended = Ended { generation, failed, start, now: end };
-                            let Some(trips) = self.count(old, ended) else { return };
-                            *counted.insert(trips)
-                        }
-                    };
-                    if !trips && !failed && old.is_clean() {
-                        return;
-                    }
-                    old.transition_judged(&self.rules, failed, trips, now)
-                }
-                State::HalfOpen => old.transition_probed(&self.rules, failed || slow, now),
-                // A call is never let in while open, and while disabled it is not counted.
-                State::Open | State::ForcedOpen | State::Disabled => return,
-            };
-            match settled {
-                Settle::Nothing => return,
-                Settle::Update(new) if self.swap(old, new) => {
-                    return self.changed_after(old, new, failed, now);
-                }
-                Settle::Update(_) => {}
-            }
-        }
-    }
-
-    /// Counts a call in the window; `None` where the breaker has left its generation.
-    #[inline]
-    fn count(&self, old: Snapshot, ended: Ended<W::Start>) -> Option<bool> {
-        let custom = self.rules.custom;
-        let base = if custom.is_some() {
-            let failures = if ended.failed { u64::from(old.failures()) + 1 } else { 0 };
-            self.meter.add_to(Counts { consecutive_failures: failures, ..Counts::default() })
-        } else {
-            Counts::default()
-        };
-        let generation = ended.generation;
-        self.window.record(ended, base, custom, &|| self.load().generation() != generation)
-    }
-
-    /// A call ended that says nothing: a probe's place is free again.
-    #[inline]
-    fn give_back(&self, token: BreakerToken<W::Start>) {
-        loop {
-            let old = self.load();
-            if old.generation() != token.generation || old.state() != State::HalfOpen {
-                return;
-            }
-            if self.swap(old, old.return_probe()) {
-                return;
-            }
-        }
-    }
-
-    fn open_rejection(&self, open: Snapshot, now: Ticks) -> Rejection {
-        let left = self.rules.open_scale.ticks_up(u64::from(open.open_left(&self.rules, now)));
-        Rejection::after_ticks(Reason::CircuitOpen, left, C::TICKS_PER_SECOND)
-    }
-
-    #[cold]
-    fn refuse(&self, rejection: Rejection) -> Rejection {
-        self.meter.refused();
-        if self.observer.is_active() {
-            self.observer.on_event(&Event::Rejected { name: self.observer.name(), rejection });
-        }
-        rejection
-    }
-
-    #[inline]
-    fn changed(&self, old: Snapshot, new: Snapshot, now: &impl Fn() -> Ticks) {
-        if old.generation() != new.generation() {
-            self.report(old, new, 0, None, now);
-        }
-    }
-
-    /// The same after a call that is not yet in the old word.
-    #[inline]
-    fn changed_after(&self, old: Snapshot, new: Snapshot, failed: bool, now: &impl Fn() -> Ticks) {
-        if old.generation() != new.generation() {
-            self.report(old, new, u64::from(failed), Some(failed), now);
-        }
-    }
-
-    #[cold]
-    fn report(
-        &self,
-        old: Snapshot,
-        new: Snapshot,
-        failure: u64,
-        probe: Option<bool>,
-        now: &impl Fn() -> Ticks,
-    ) {
-        if old.state() == new.state() {
-            return;
-        }
-        self.meter.changed(C::TICKS_PER_SECOND, now);
-        if !self.observer.is_active() {
-            return;
-        }
-        let mut counts = self.counts_of(old, now);
-        match old.state() {
-            State::HalfOpen if probe.is_some() => {
-                counts.requests += 1;
-                counts.failures += failure;
-                counts.successes = counts.requests - counts.failures;
-            }
-            State::Closed | State::MetricsOnly if failure > 0 => counts.consecutive_failures += 1,
-            _ => {}
-        }
-        let (name, from, to) = (self.observer.name(), old.state(), new.state());
-        self.observer.on_event(&Event::StateChanged { name, from, to, counts });
-    }
-
-    fn counts_of(&self, word: Snapshot, now: impl FnOnce() -> Ticks) -> Counts {
-        let (done, failed) = word.probes();
-        let own = Counts {
-            requests: u64::from(done),
-            failures: u64::from(failed),
-            successes: u64::from(done.saturating_sub(failed)),
-            consecutive_failures: u64::from(word.failures()),
-            ..Counts::default()
-        };
-        let own = self.meter.add_to(own);
-        match word.state() {
-            State::Closed | State::MetricsOnly => {
-                let now = if self.window.needs_end() { now() } else { Ticks::ZERO };
-                self.window.read(word.generation(), now, own)
-            }
-            _ => own,
-        }
-    }
-
     /// The breaker at this moment.
     ///
     /// # Examples
@@ -562,32 +360,48 @@ where
     /// ```
     #[must_use]
     pub fn snapshot(&self) -> BreakerSnapshot {
+        self.snapshot_by(|| self.clock.now())
+    }
+
+    /// The [`snapshot`](Self::snapshot) as of `now`.
+    #[must_use]
+    pub fn snapshot_at(&self, now: Ticks) -> BreakerSnapshot {
+        self.snapshot_by(|| now)
+    }
+
+    fn snapshot_by(&self, now: impl Fn() -> Ticks) -> BreakerSnapshot {
         let word = self.load();
-        let reading = self.meter.read(C::TICKS_PER_SECOND, || self.clock.now());
+        let reading = self.meter.read(C::TICKS_PER_SECOND, &now);
         let consecutive_failures = u64::from(word.failures());
         BreakerSnapshot {
             state: word.state(),
             generation: word.generation(),
-            counts: self.counts_of(word, || self.clock.now()),
+            counts: self.counts_of(word, &now),
             totals: reading.totals.map(|totals| Counts { consecutive_failures, ..totals }),
             running: reading.running,
             since_last_failure: reading.since_failure,
             since_last_change: reading.since_change,
-            until_half_open: self.until_half_open(word),
+            until_half_open: self.until_half_open(word, now),
         }
     }
 
     /// The time left until a probe may be let in: zero once the open time is over, `None` unless open.
     #[must_use]
     pub fn time_until_half_open(&self) -> Option<Duration> {
-        self.until_half_open(self.load())
+        self.until_half_open(self.load(), || self.clock.now())
     }
 
-    fn until_half_open(&self, word: Snapshot) -> Option<Duration> {
+    /// [`time_until_half_open`](Self::time_until_half_open) as of `now`.
+    #[must_use]
+    pub fn time_until_half_open_at(&self, now: Ticks) -> Option<Duration> {
+        self.until_half_open(self.load(), || now)
+    }
+
+    fn until_half_open(&self, word: Snapshot, now: impl FnOnce() -> Ticks) -> Option<Duration> {
         if word.state() != State::Open {
             return None;
         }
-        let left = word.open_left(&self.rules, self.clock.now());
+        let left = word.open_left(&self.rules, now());
         let ticks = self.rules.open_scale.ticks_up(u64::from(left));
         Some(duration_from_ticks(ticks, C::TICKS_PER_SECOND))
     }
@@ -624,12 +438,16 @@ where
 
     /// Opens now, as if a rule had tripped. Does nothing where it is open already, or in a state that was set by hand.
     pub fn trip(&self) {
+        self.trip_at(self.clock.now());
+    }
+
+    /// [`trip`](Self::trip) as of `now`.
+    pub fn trip_at(&self, now: Ticks) {
         loop {
             let old = self.load();
             if !matches!(old.state(), State::Closed | State::HalfOpen) {
                 return;
             }
-            let now = self.clock.now();
             let new = old.transition_trip(&self.rules, now);
             if self.swap(old, new) {
                 return self.changed(old, new, &|| now);
@@ -671,17 +489,6 @@ where
             if self.swap(old, new) {
                 return self.changed(old, new, &|| self.clock.now());
             }
-        }
-    }
-
-    /// Whether a call would be let in, and if not, for how many ticks it is not worth asking; `Err` where nobody knows.
-    fn readiness(&self) -> Result<u64, Rejection> {
-        let word = self.load();
-        match word.transition_admit(&self.rules, || self.clock.now()) {
-            Admit::Free | Admit::Probe(_) => Ok(0),
-            Admit::Wait(left) => Ok(self.rules.open_scale.ticks_up(u64::from(left))),
-            Admit::Reopen(_) | Admit::Busy => Ok(self.rules.look_again()),
-            Admit::Never => Err(Rejection::new(Reason::CircuitOpen)),
         }
     }
 }

@@ -1,4 +1,68 @@
-//! fusebox-core
+//! Resilience for Rust, from firmware to fleets: circuit breakers, rate limits, bulkheads, backoff, retry,
+//! budgets, timeouts and deadlines. `no_std`, without allocation, lock-free, on a clock of your choice.
+//!
+//! ```
+//! use core::time::Duration;
+//! use fusebox_core::{BreakerConfig, CircuitBreaker, Clock, Error, Gate, Ticks};
+//!
+//! # struct Rtc;
+//! # impl Clock for Rtc { const TICKS_PER_SECOND: u64 = 32_768; fn now(&self) -> Ticks { Ticks(0) } }
+//! # fn read_register() -> Result<u16, &'static str> { Ok(7) }
+//! static SENSOR: CircuitBreaker<Rtc> =
+//!     CircuitBreaker::new(BreakerConfig::standard().open_for(Duration::from_secs(5)), Rtc);
+//!
+//! match SENSOR.call(read_register) {
+//!     Ok(value) => println!("{value}"),
+//!     Err(Error::Rejected(why)) => println!("not now: {why}"),
+//!     Err(error) => println!("failed: {error}"),
+//! }
+//! ```
+//!
+//! # Primitives
+//!
+//! | type | what it does | its state |
+//! |---|---|---|
+//! | [`CircuitBreaker`] | stops calling what keeps failing | one word; windows and meter by type |
+//! | [`TokenBucket`] | at most so many calls per time (GCRA) | one word, and two for live changes |
+//! | [`Semaphore`] | at most so many at once, with a bounded fair queue | one word, and three per place in the queue |
+//! | [`Bulkhead`] | a semaphore that waits for so long | the same |
+//! | [`RetryBudget`] | retries as a share of calls, with a floor | one word |
+//! | [`Deadline`] | the instant by which a call must be done, as a value | none |
+//! | [`Timeout`] | how long one attempt may take | none |
+//! | [`Backoff`] | the delays between attempts | none |
+//! | [`Retry`] | attempts until one succeeds or it is enough | none |
+//! | [`Pipeline`] | all of it around one operation | none |
+//!
+//! The first five and the deadline are [`Gate`]s: they say whether a call may run, alone or together as a tuple. A [`Permit`] or a [`Guard`]
+//! gives back exactly once what a gate handed out, however the call ends.
+//!
+//! # Features
+//!
+//! | feature | what it adds |
+//! |---|---|
+//! | `alloc` | [`Gate`] and [`Clock`] for `Arc` and `Rc`; wait queues whose length is chosen at run time |
+//! | `defmt` | `defmt::Format` on every plain value |
+//! | `portable-atomic-critical-section` | compare-and-swap from a `critical-section` implementation, where the target has none |
+//! | `portable-atomic-unsafe-assume-single-core` | compare-and-swap by masking interrupts, where the target has none and there is one core |
+//!
+//! # Targets
+//!
+//! The state words are as wide as the target's compare-and-swap, at most 64 bits; there is no 64-bit atomic on a 32-bit
+//! target, as its emulation is a lock that an interrupt can deadlock on.
+//!
+//! | target | words | progress |
+//! |---|---|---|
+//! | x86-64, AArch64, RV64 | 64 bits | lock-free |
+//! | Cortex-M3 and up, RV32IMAC, other 32-bit targets with compare-and-swap | 32 bits | lock-free |
+//! | Cortex-M0, RV32IMC | 32 bits | interrupts are masked for each compare-and-swap, in the way that the binary picks by one of the features above |
+//!
+//! `--cfg fusebox_word32` gives a 64-bit host the 32-bit words, to test what a small target does. A few limits depend on the width: each setting's
+//! documentation gives both.
+//!
+//! # Where the reasons are
+//!
+//! Scaled time and late clocks: [`Clock`] and the source of `time/scale.rs`. The algebra: [`Gate`]. Word layouts, orderings and algorithms: the module
+//! documentation at the head of each primitive's source.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -31,6 +95,7 @@ pub use breaker::{
     BreakerConfig, BreakerSnapshot, BreakerToken, CircuitBreaker, Consecutive, Counts, LastCalls,
     LastTime, Meter, Metering, Named, Rates, State, UntilReady, Window,
 };
+pub use budget::{BudgetConfig, BudgetSnapshot, RetryBudget};
 pub use deadline::{Deadline, DeadlineGate};
 pub use error::{ConfigError, Error, Reason, Rejection};
 pub use event::{Event, GiveUp, Observer};

@@ -1,6 +1,6 @@
 //! Randomness for jitter.
 //!
-//! [`Rng`] is SplitMix64 (Steele, Lea, Flood: "Fast Splittable Pseudorandom Number Generators", OOPSLA
+//! [`Rng`] is `SplitMix64` (Steele, Lea, Flood: "Fast Splittable Pseudorandom Number Generators", OOPSLA
 //! 2014) read by its counter: number n is `mix(seed + n * gamma)`. So drawing is one `fetch_add` and pure
 //! arithmetic; it never retries and never waits, and an interrupt may draw in the middle of a draw. The mix is a
 //! bijection, so two draws differ as long as their counters do.
@@ -74,7 +74,7 @@ impl<R: Random + ?Sized> Random for alloc::sync::Arc<R> {
     }
 }
 
-/// Two to the 64th over the golden ratio, made odd: SplitMix64's step.
+/// Two to the 64th over the golden ratio, made odd: `SplitMix64`'s step.
 const GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// A small, fast, lock-free random number generator for jitter; not for secrets.
@@ -82,7 +82,7 @@ const GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
 /// There is no default seed on purpose: where every device or process starts from the same number, they all
 /// "jitter" in step. Seed it from what differs: a device id, an entropy source, the operating system.
 ///
-/// The numbers are those of SplitMix64, the same on every target. They repeat after 2^64 draws, where words
+/// The numbers are those of `SplitMix64`, the same on every target. They repeat after 2^64 draws, where words
 /// are 32 bits wide after 2^32.
 ///
 /// # Examples
@@ -131,7 +131,7 @@ impl Random for Rng {
     }
 }
 
-/// SplitMix64's finalizer (variant 13 of Stafford, "Better Bit Mixing"): a bijection.
+/// The finalizer of `SplitMix64` (variant 13 of Stafford, "Better Bit Mixing"): a bijection.
 pub(crate) const fn mix(mut bits: u64) -> u64 {
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

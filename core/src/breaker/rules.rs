@@ -10,7 +10,7 @@ use crate::ratio::Ratio;
 use crate::rng::mix;
 use crate::time::scale::{HEADROOM, Scale};
 use crate::time::{Ticks, ticks_from_duration};
-use crate::word::Word;
+const _: () = assert!(OPEN_BITS - HEADROOM < u32::BITS && PROBE_BITS - PROBE_HEADROOM < u32::BITS);
 
 /// What the state machine goes by.
 #[derive(Clone, Copy, Debug)]
@@ -24,8 +24,9 @@ pub(super) struct Rules {
     growth: Ratio,
     /// 0 where failures in a row are no rule.
     pub(super) consecutive: u32,
-    pub(super) open_horizon: Word,
-    pub(super) probe_horizon: Word,
+    /// In units. The headroom leaves each horizon at most 24 bits.
+    pub(super) open_horizon: u32,
+    pub(super) probe_horizon: u32,
     pub(super) open_scale: Scale,
     pub(super) probe_scale: Scale,
     jitter_percent: u8,
@@ -100,9 +101,9 @@ impl Rules {
             seed: (config.seed ^ (config.seed >> 32)) as u32,
             growth: config.growth,
             consecutive: config.consecutive,
-            open_horizon: open_scale.units_up(open_at_most + lateness),
+            open_horizon: open_scale.units_up(open_at_most + lateness) as u32,
             // The deadline is set one unit late.
-            probe_horizon: probe_scale.units_up(timeout + lateness) + 1,
+            probe_horizon: probe_scale.units_up(timeout + lateness) as u32 + 1,
             open_scale,
             probe_scale,
             jitter_percent: config.jitter_percent as u8,

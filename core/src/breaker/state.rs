@@ -134,10 +134,10 @@ impl Snapshot {
         }
     }
 
-    /// Closed, and no failure since the last success: a further success changes nothing.
+    /// Closed, in this generation, and no failure since the last success: a further success changes nothing.
     #[inline]
-    pub(super) const fn is_clean(self) -> bool {
-        PAYLOAD.get(self.0) == 0 && STATE.get(self.0) == State::Closed as Word
+    pub(super) const fn clean(generation: Generation) -> Self {
+        Self(GENERATION.set(STATE.set(0, State::Closed as Word), generation as Word))
     }
 
     const fn with_failures(self, failures: Word) -> Self {
@@ -154,7 +154,7 @@ impl Snapshot {
     /// How many units of the open time are left at `now`; 0 where it is over. Only for open words.
     pub(super) const fn open_left(self, rules: &Rules, now: Ticks) -> Word {
         let now = rules.open_scale.units(now);
-        scale::ahead(PAYLOAD.get(self.0), now, OPEN_BITS, rules.open_horizon)
+        scale::ahead(PAYLOAD.get(self.0), now, OPEN_BITS, rules.open_horizon as Word)
     }
 
     /// Into a state that someone chose; `None` where it is in that state already.
@@ -216,7 +216,7 @@ impl Snapshot {
         }
         let now_units = rules.probe_scale.units(now);
         let deadline = PROBE_DEADLINE.get(self.0);
-        match scale::ahead(deadline, now_units, PROBE_BITS, rules.probe_horizon) {
+        match scale::ahead(deadline, now_units, PROBE_BITS, rules.probe_horizon as Word) {
             0 => Admit::Reopen(self.transition_reopen(rules, now)),
             _ => Admit::Busy,
         }

@@ -68,6 +68,9 @@ pub(super) mod sealed {
         /// What a call carries for this window.
         type Start: Start;
 
+        /// Whether a success is counted, too.
+        const COUNTS_SUCCESSES: bool;
+
         /// Whether calls carry the time they began at.
         fn needs_start(&self) -> bool;
 
@@ -101,6 +104,7 @@ impl<C> Window<C> for Consecutive {}
 
 impl<C> sealed::Window<C> for Consecutive {
     type Start = ();
+    const COUNTS_SUCCESSES: bool = false;
 
     #[inline]
     fn needs_start(&self) -> bool {
@@ -311,6 +315,7 @@ impl<C: Clock, const B: usize> Window<C> for LastCalls<C, B> {}
 
 impl<C: Clock, const B: usize> sealed::Window<C> for LastCalls<C, B> {
     type Start = Ticks;
+    const COUNTS_SUCCESSES: bool = true;
 
     #[inline]
     fn needs_start(&self) -> bool {
@@ -459,6 +464,7 @@ impl<C: Clock, const B: usize> Window<C> for LastTime<C, B> {}
 
 impl<C: Clock, const B: usize> sealed::Window<C> for LastTime<C, B> {
     type Start = Ticks;
+    const COUNTS_SUCCESSES: bool = true;
 
     #[inline]
     fn needs_start(&self) -> bool {
@@ -505,6 +511,7 @@ impl<C, V: Window<C>, W: Window<C>> Window<C> for (V, W) {}
 
 impl<C, V: sealed::Window<C>, W: sealed::Window<C>> sealed::Window<C> for (V, W) {
     type Start = Ticks;
+    const COUNTS_SUCCESSES: bool = true;
 
     #[inline]
     fn needs_start(&self) -> bool {

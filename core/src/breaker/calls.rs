@@ -1,0 +1,273 @@
+//! How a breaker lets calls in and takes their results: the loops around the state word's transitions.
+
+use super::state::{Admit, Generation, Settle, Snapshot};
+use super::window::{Ended, Start};
+use super::{BreakerToken, CircuitBreaker, Counts, Metering, State, Window};
+use crate::error::{Reason, Rejection};
+use crate::event::{Event, Observer};
+use crate::gate::Outcome;
+use crate::time::{Clock, Ticks};
+use crate::word::Word;
+
+impl<C, W, M, O> CircuitBreaker<C, W, M, O>
+where
+    C: Clock,
+    W: Window<C>,
+    M: Metering,
+    O: Observer,
+{
+    #[inline]
+    pub(super) fn admit(
+        &self,
+        now: impl Fn() -> Ticks,
+    ) -> Result<BreakerToken<W::Start>, Rejection> {
+        let word = self.load();
+        let generation = if word.state() == State::Closed {
+            word.generation()
+        } else {
+            self.admit_unless_closed(word, &now)?
+        };
+        let start = W::Start::at(if self.window.needs_start() { now() } else { Ticks::ZERO });
+        let token = BreakerToken { generation, start };
+        if let Err(rejection) = self.meter.begin() {
+            self.give_back(token);
+            return Err(self.refuse(rejection));
+        }
+        Ok(token)
+    }
+
+    /// The rare side of `admit`, kept out of the callers' code.
+    #[inline(never)]
+    fn admit_unless_closed(
+        &self,
+        mut old: Snapshot,
+        now: &impl Fn() -> Ticks,
+    ) -> Result<Generation, Rejection> {
+        // Lock-free: a failed swap is another call's progress.
+        loop {
+            match old.transition_admit(&self.rules, now) {
+                Admit::Free => return Ok(old.generation()),
+                Admit::Probe(new) => {
+                    if self.swap(old, new) {
+                        self.changed(old, new, now);
+                        return Ok(new.generation());
+                    }
+                }
+                Admit::Reopen(new) => {
+                    if self.swap(old, new) {
+                        self.changed(old, new, now);
+                        return Err(self.refuse(self.open_rejection(new, now())));
+                    }
+                }
+                Admit::Wait(left) => return Err(self.refuse(self.open_for_units(left))),
+                Admit::Never => return Err(self.refuse(Rejection::new(Reason::CircuitOpen))),
+                Admit::Busy => return Err(self.refuse(Rejection::new(Reason::ProbesBusy))),
+            }
+            old = self.load();
+        }
+    }
+
+    #[inline]
+    pub(super) fn settle(
+        &self,
+        token: BreakerToken<W::Start>,
+        outcome: Outcome,
+        now: impl Fn() -> Ticks,
+    ) {
+        // Closed and clean, a success has nothing to say to a breaker without a window.
+        if outcome == Outcome::Success
+            && !W::COUNTS_SUCCESSES
+            && self.load() == Snapshot::clean(token.generation)
+        {
+            self.meter.end(outcome, false, C::TICKS_PER_SECOND, now);
+        } else {
+            self.settle_counted(token, outcome, &now);
+        }
+    }
+
+    #[inline(never)]
+    fn settle_counted(
+        &self,
+        token: BreakerToken<W::Start>,
+        outcome: Outcome,
+        now: &impl Fn() -> Ticks,
+    ) {
+        let end = if self.window.needs_end() { now() } else { Ticks::ZERO };
+        let judged = match outcome {
+            Outcome::Success => Some(false),
+            Outcome::Failure => Some(true),
+            Outcome::Abandoned if self.rules.abandoned_fails => Some(true),
+            Outcome::Ignored | Outcome::Abandoned | Outcome::Refused => None,
+        };
+        let slow = judged.is_some() && self.window.is_slow(token.start.ticks(), end);
+        match judged {
+            Some(failed) => self.judge(token, failed, slow, end, now),
+            None => self.give_back(token),
+        }
+        // After the judgement: a rule of the user's own is told of this call by the window and the word.
+        self.meter.end(outcome, slow, C::TICKS_PER_SECOND, now);
+    }
+
+    #[inline]
+    fn judge(
+        &self,
+        token: BreakerToken<W::Start>,
+        failed: bool,
+        slow: bool,
+        end: Ticks,
+        now: &impl Fn() -> Ticks,
+    ) {
+        let BreakerToken { generation, start } = token;
+        let mut counted = None;
+        loop {
+            let old = self.load();
+            if old.generation() != generation {
+                return;
+            }
+            let settled = match old.state() {
+                State::Closed | State::MetricsOnly => {
+                    let trips = match counted {
+                        Some(trips) => trips,
+                        None => {
+                            let ended = Ended { generation, failed, start, now: end };
+                            let Some(trips) = self.count(old, ended) else { return };
+                            *counted.insert(trips)
+                        }
+                    };
+                    old.transition_judged(&self.rules, failed, trips, now)
+                }
+                State::HalfOpen => old.transition_probed(&self.rules, failed || slow, now),
+                // A call is never let in while open, and while disabled it is not counted.
+                State::Open | State::ForcedOpen | State::Disabled => return,
+            };
+            match settled {
+                Settle::Nothing => return,
+                Settle::Update(new) if self.swap(old, new) => {
+                    return self.changed_after(old, new, failed, now);
+                }
+                Settle::Update(_) => {}
+            }
+        }
+    }
+
+    /// Counts a call in the window; `None` where the breaker has left its generation.
+    #[inline]
+    fn count(&self, old: Snapshot, ended: Ended<W::Start>) -> Option<bool> {
+        let custom = self.rules.custom;
+        let base = if custom.is_some() {
+            let failures = if ended.failed { u64::from(old.failures()) + 1 } else { 0 };
+            self.meter.add_to(Counts { consecutive_failures: failures, ..Counts::default() })
+        } else {
+            Counts::default()
+        };
+        let generation = ended.generation;
+        self.window.record(ended, base, custom, &|| self.load().generation() != generation)
+    }
+
+    /// A call ended that says nothing: a probe's place is free again.
+    #[inline]
+    fn give_back(&self, token: BreakerToken<W::Start>) {
+        loop {
+            let old = self.load();
+            if old.generation() != token.generation || old.state() != State::HalfOpen {
+                return;
+            }
+            if self.swap(old, old.return_probe()) {
+                return;
+            }
+        }
+    }
+
+    fn open_rejection(&self, open: Snapshot, now: Ticks) -> Rejection {
+        self.open_for_units(open.open_left(&self.rules, now))
+    }
+
+    fn open_for_units(&self, left: Word) -> Rejection {
+        let ticks = self.rules.open_scale.ticks_up(u64::from(left));
+        Rejection::after_ticks(Reason::CircuitOpen, ticks, C::TICKS_PER_SECOND)
+    }
+
+    #[cold]
+    fn refuse(&self, rejection: Rejection) -> Rejection {
+        self.meter.refused();
+        if self.observer.is_active() {
+            self.observer.on_event(&Event::Rejected { name: self.observer.name(), rejection });
+        }
+        rejection
+    }
+
+    #[inline]
+    pub(super) fn changed(&self, old: Snapshot, new: Snapshot, now: &impl Fn() -> Ticks) {
+        if old.generation() != new.generation() {
+            self.report(old, new, 0, None, now);
+        }
+    }
+
+    /// The same after a call that is not yet in the old word.
+    #[inline]
+    fn changed_after(&self, old: Snapshot, new: Snapshot, failed: bool, now: &impl Fn() -> Ticks) {
+        if old.generation() != new.generation() {
+            self.report(old, new, u64::from(failed), Some(failed), now);
+        }
+    }
+
+    #[cold]
+    fn report(
+        &self,
+        old: Snapshot,
+        new: Snapshot,
+        failure: u64,
+        probe: Option<bool>,
+        now: &impl Fn() -> Ticks,
+    ) {
+        if old.state() == new.state() {
+            return;
+        }
+        self.meter.changed(C::TICKS_PER_SECOND, now);
+        if !self.observer.is_active() {
+            return;
+        }
+        let mut counts = self.counts_of(old, now);
+        match old.state() {
+            State::HalfOpen if probe.is_some() => {
+                counts.requests += 1;
+                counts.failures += failure;
+                counts.successes = counts.requests - counts.failures;
+            }
+            State::Closed | State::MetricsOnly if failure > 0 => counts.consecutive_failures += 1,
+            _ => {}
+        }
+        let (name, from, to) = (self.observer.name(), old.state(), new.state());
+        self.observer.on_event(&Event::StateChanged { name, from, to, counts });
+    }
+
+    pub(super) fn counts_of(&self, word: Snapshot, now: impl FnOnce() -> Ticks) -> Counts {
+        let (done, failed) = word.probes();
+        let own = Counts {
+            requests: u64::from(done),
+            failures: u64::from(failed),
+            successes: u64::from(done.saturating_sub(failed)),
+            consecutive_failures: u64::from(word.failures()),
+            ..Counts::default()
+        };
+        let own = self.meter.add_to(own);
+        match word.state() {
+            State::Closed | State::MetricsOnly => {
+                let now = if self.window.needs_end() { now() } else { Ticks::ZERO };
+                self.window.read(word.generation(), now, own)
+            }
+            _ => own,
+        }
+    }
+
+    /// Whether a call would be let in, and if not, for how many ticks it is not worth asking; `Err` where nobody knows.
+    pub(super) fn readiness(&self) -> Result<u64, Rejection> {
+        let word = self.load();
+        match word.transition_admit(&self.rules, || self.clock.now()) {
+            Admit::Free | Admit::Probe(_) => Ok(0),
+            Admit::Wait(left) => Ok(self.rules.open_scale.ticks_up(u64::from(left))),
+            Admit::Reopen(_) | Admit::Busy => Ok(self.rules.look_again()),
+            Admit::Never => Err(Rejection::new(Reason::CircuitOpen)),
+        }
+    }
+}

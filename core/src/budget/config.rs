@@ -1,0 +1,248 @@
+//! The settings of a budget, and how they fit into a word.
+
+use core::time::Duration;
+
+use super::state::{Layout, MAX_BALANCE_BITS, Plan};
+use crate::error::ConfigError;
+use crate::ratio::Ratio;
+use crate::time::scale::{DEFAULT_LATENESS, HEADROOM, Scale};
+use crate::time::ticks_from_duration;
+use crate::word::{Word, by_width, mask};
+
+/// An interval of the floor has at least this many units of time, so that rounding it up slows the floor by at
+/// most 1/1024 (64-bit words) or 1/16 (32-bit words).
+const MIN_INTERVAL: u64 = by_width(1 << 10, 1 << 4) as u64;
+
+/// Units of time are finer than a tick by at most this power of two: enough for a clock of 1 Hz.
+const FINEST: u32 = 32;
+
+const MAX_LATENESS: Duration = Duration::from_secs(3_600);
+const MAX_TICKS_PER_SECOND: u64 = 10_000_000_000;
+
+/// The settings of a [`RetryBudget`](crate::RetryBudget).
+///
+/// The word has to hold `reserve * denominator` and the time of the floor. Where both do not fit, the constructor says
+/// what would. 64-bit words have room for any common setting; 32-bit words for a reserve of 100 at 20 %,
+/// of 40 at 7 % (where the denominator is 100), of 1000 at 50 %, each with the default floor and
+/// lateness and a clock of any common rate.
+///
+/// # Examples
+///
+/// ```
+/// use core::time::Duration;
+/// use fusebox_core::{BudgetConfig, Ratio};
+///
+/// const CONFIG: BudgetConfig = BudgetConfig::new(Ratio::percent(10))
+///     .floor_per_second(1)
+///     .reserve(50)
+///     .max_lateness(Duration::from_millis(100));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[must_use = "a configuration does nothing by itself"]
+pub struct BudgetConfig {
+    ratio: Ratio,
+    floor: u32,
+    reserve: u32,
+    lateness: Duration,
+}
+
+impl BudgetConfig {
+    /// At most `ratio` retries per call in the long run; a floor of 10 retries per second, a reserve of 100.
+    pub const fn new(ratio: Ratio) -> Self {
+        Self { ratio, floor: 10, reserve: 100, lateness: DEFAULT_LATENESS }
+    }
+
+    /// How many retries per second are allowed beside the ratio, so that a service with little traffic can retry;
+    /// 0 for none, 10 by default.
+    ///
+    /// It pays one retry at a time, at an interval that is rounded up: never more than this, and less by at most
+    /// one in 1024 where words are 64 bits wide, one in 16 where they are 32.
+    pub const fn floor_per_second(mut self, retries: u32) -> Self {
+        self.floor = retries;
+        self
+    }
+
+    /// How many retries can be saved up: the longest burst of retries. At least what one call deposits; 100 by
+    /// default.
+    pub const fn reserve(mut self, retries: u32) -> Self {
+        self.reserve = retries;
+        self
+    }
+
+    /// How late a reading of the clock may be when it is used, and how far the clock may step back; up to an hour, one
+    /// second by default. A later one may be taken for elapsed time, and then fill the balance once.
+    pub const fn max_lateness(mut self, lateness: Duration) -> Self {
+        self.lateness = lateness;
+        self
+    }
+
+    /// Turns durations into units of time, for a clock that runs at `per_second`.
+    pub(super) const fn resolve(self, per_second: u64) -> Result<Plan, ConfigError> {
+        if let Err(error) = self.ratio.validate() {
+            return Err(error);
+        }
+        if per_second == 0 || per_second > MAX_TICKS_PER_SECOND {
+            return Err(ConfigError::range(
+                "TICKS_PER_SECOND of the clock",
+                per_second,
+                1,
+                MAX_TICKS_PER_SECOND,
+            ));
+        }
+        if self.lateness.as_nanos() > MAX_LATENESS.as_nanos() {
+            return Err(ConfigError::range(
+                "max_lateness of the budget, in seconds",
+                self.lateness.as_secs(),
+                0,
+                MAX_LATENESS.as_secs(),
+            ));
+        }
+        if self.ratio.numerator() == 0 && self.floor == 0 {
+            return Err(ConfigError::range(
+                "floor_per_second of a budget at 0 %",
+                0,
+                1,
+                u32::MAX as u64,
+            ));
+        }
+        match self.fit(per_second) {
+            Some(plan) if self.reserve >= self.least_reserve() => Ok(plan),
+            _ => Err(self.misfit(per_second)),
+        }
+    }
+
+    /// The least reserve: what one call deposits must fit, or the ratio would not be exact.
+    const fn least_reserve(self) -> u32 {
+        let least = self.ratio.numerator().div_ceil(self.ratio.denominator());
+        if least == 0 { 1 } else { least }
+    }
+
+    /// The layout for these settings, if the word has the bits.
+    const fn fit(self, per_second: u64) -> Option<Plan> {
+        let cost = self.ratio.denominator();
+        // Cannot overflow: the product of two numbers of 32 bits.
+        let full = self.reserve as u64 * cost as u64;
+        let balance_bits = u64::BITS - full.leading_zeros();
+        if balance_bits == 0 || balance_bits > MAX_BALANCE_BITS {
+            return None;
+        }
+        let layout = Layout::new(balance_bits);
+        let start = if self.floor < self.reserve { self.floor } else { self.reserve };
+        let plan = Plan {
+            layout,
+            scale: Scale::fit(1, 1, 0, 0),
+            deposit: self.ratio.numerator() as Word,
+            cost: cost as Word,
+            full: full as Word,
+            start: start as Word * cost as Word,
+            interval: 0,
+            lateness: 0,
+        };
+        if self.floor == 0 {
+            return Some(plan);
+        }
+        if layout.time_bits() <= HEADROOM {
+            return None;
+        }
+        let lateness = ticks_from_duration(self.lateness, per_second);
+        let horizon = lateness.saturating_add(per_second.div_ceil(self.floor as u64));
+        let scale = Scale::fit(horizon, layout.time_bits(), HEADROOM, finest(per_second));
+        let interval = interval(scale, per_second, self.floor);
+        if interval < MIN_INTERVAL {
+            return None;
+        }
+        Some(Plan { scale, interval: interval as Word, lateness: scale.units_up(lateness), ..plan })
+    }
+
+    /// Finds the setting to change, and the largest value that fits with all others as they are.
+    #[cold]
+    const fn misfit(self, per_second: u64) -> ConfigError {
+        let least = Self { reserve: self.least_reserve(), ..self };
+        if self.reserve < least.reserve {
+            let most = match least.fit(per_second) {
+                Some(_) => Self { reserve: u32::MAX, ..self }.largest_reserve(per_second),
+                None => u32::MAX,
+            };
+            return ConfigError::range(
+                "reserve of the budget, in retries",
+                self.reserve as u64,
+                least.reserve as u64,
+                most as u64,
+            );
+        }
+        if least.fit(per_second).is_some() {
+            return ConfigError::range(
+                "reserve of the budget, in retries, at this ratio and floor",
+                self.reserve as u64,
+                least.reserve as u64,
+                self.largest_reserve(per_second) as u64,
+            );
+        }
+        if least.floor_per_second(0).fit(per_second).is_some() {
+            return ConfigError::range(
+                "floor_per_second of the budget, even with the smallest reserve",
+                self.floor as u64,
+                0,
+                least.largest_floor(per_second) as u64,
+            );
+        }
+        ConfigError::range(
+            "denominator of the budget's ratio",
+            self.ratio.denominator() as u64,
+            1,
+            mask(MAX_BALANCE_BITS) as u64 / least.reserve as u64,
+        )
+    }
+
+    /// The largest reserve up to this one that fits, where the least one does.
+    const fn largest_reserve(self, per_second: u64) -> u32 {
+        if self.fit(per_second).is_some() {
+            return self.reserve;
+        }
+        let (mut fits, mut above) = (self.least_reserve(), self.reserve);
+        // `fits` always does; 32 halvings.
+        while above - fits > 1 {
+            let middle = fits + (above - fits) / 2;
+            if (Self { reserve: middle, ..self }).fit(per_second).is_some() {
+                fits = middle;
+            } else {
+                above = middle;
+            }
+        }
+        fits
+    }
+
+    /// The largest floor up to this one that fits, where none at all does.
+    const fn largest_floor(self, per_second: u64) -> u32 {
+        let (mut fits, mut above) = (0, self.floor);
+        while above - fits > 1 {
+            let middle = fits + (above - fits) / 2;
+            if (Self { floor: middle, ..self }).fit(per_second).is_some() {
+                fits = middle;
+            } else {
+                above = middle;
+            }
+        }
+        fits
+    }
+}
+
+/// How much finer than a tick a unit of time may be, such that a second is counted in 64 bits.
+const fn finest(per_second: u64) -> u32 {
+    let spare = per_second.leading_zeros() - 1;
+    if spare < FINEST { spare } else { FINEST }
+}
+
+/// `1 / floor` seconds in units of time, rounded up; 0 where it is far too short.
+const fn interval(scale: Scale, per_second: u64, floor: u32) -> u64 {
+    let exponent = scale.exponent();
+    if exponent >= 0 {
+        // No overflow: see `finest`.
+        return (per_second << exponent).div_ceil(floor as u64);
+    }
+    let coarser = exponent.unsigned_abs();
+    if (floor as u64).leading_zeros() < coarser {
+        return 0;
+    }
+    per_second.div_ceil((floor as u64) << coarser)
+}
