@@ -1,8 +1,8 @@
 //! Every primitive as a `static`, without a cell, used once by a program for bare metal.
 //!
 //! It is built to be looked at, not run: `.ci/run` disassembles it and finds no 64-bit atomic, no
-//! lock and no critical section where the target has compare-and-swap. What the primitives are given is
-//! opaque, so that the optimiser can leave nothing out.
+//! lock and no critical section where the target has compare-and-swap, and no panic. What the primitives are
+//! given is opaque, so that the optimiser can leave nothing out.
 #![no_std]
 #![no_main]
 
@@ -46,6 +46,8 @@ extern "C" fn _start() -> ! {
     planted_lock();
     #[cfg(feature = "planted-critical-section")]
     cortex_m::interrupt::free(|_| CLOCK.advance_ticks(1));
+    #[cfg(feature = "planted-panic")]
+    black_box([1, 2, 3][black_box(4)]);
     loop {}
 }
 
