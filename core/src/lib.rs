@@ -70,6 +70,8 @@
 extern crate alloc;
 
 mod backoff;
+#[cfg(doctest)]
+mod bad_statics;
 mod breaker;
 mod bucket;
 mod budget;

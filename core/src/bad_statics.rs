@@ -1,0 +1,22 @@
+//! A bad configuration in a `static` does not compile.
+//!
+//! Each pair of doctests is made from one text and differs in one value: the first compiles, so the
+//! second can only fail because of that value.
+
+macro_rules! pair {
+    ($name:ident: $before:literal, $good:literal or $bad:literal, $after:literal) => {
+        #[doc = concat!("```\n", $before, $good, $after, "\n```\n")]
+        #[doc = concat!("```compile_fail,E0080\n", $before, $bad, $after, "\n```")]
+        mod $name {}
+    };
+}
+
+pair!(
+    breaker: "
+    use fusebox_core::{BreakerConfig, CircuitBreaker, ManualClock};
+    static CLOCK: ManualClock = ManualClock::new();
+    static BREAKER: CircuitBreaker<&ManualClock> =
+        CircuitBreaker::new(BreakerConfig::standard().consecutive_failures(",
+    "5" or "0",
+    "), &CLOCK);"
+);

@@ -1,0 +1,140 @@
+//! Nothing here allocates: not on the way in, not on the way out, not when refused.
+//!
+//! A counting allocator stands in for the system's. Each audit builds what it needs first, then makes a million
+//! calls during which this thread may allocate nothing.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use fusebox_core::*;
+
+/// Counts the allocations of each thread, as tests run in several at once.
+struct Counting;
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+fn count() {
+    // Where the thread is being torn down there is nothing left to count for.
+    let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
+}
+
+// SAFETY: each method passes its arguments on unchanged, so `System`'s guarantees hold.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: as the caller promised.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: as the caller promised.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        count();
+        // SAFETY: as the caller promised.
+        unsafe { System.realloc(block, layout, new_size) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: as the caller promised.
+        unsafe { System.dealloc(block, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+const CALLS: u32 = 1_000_000;
+
+/// Makes a million calls and expects no allocation by this thread.
+#[track_caller]
+fn audit(mut call: impl FnMut(u32)) {
+    let before = ALLOCATIONS.get();
+    for number in 0..CALLS {
+        call(number);
+    }
+    assert_eq!(ALLOCATIONS.get() - before, 0, "allocations in {CALLS} calls");
+}
+
+/// Polls to the end, by hand: an executor's allocations are its own.
+fn run<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    let mut context = Context::from_waker(Waker::noop());
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+            return output;
+        }
+    }
+}
+
+/// The proof that the audits can fail.
+#[test]
+fn an_allocation_is_counted() {
+    let before = ALLOCATIONS.get();
+    drop(std::hint::black_box(Box::new(7)));
+    assert_eq!(ALLOCATIONS.get() - before, 1);
+}
+
+#[test]
+fn deadline() {
+    let clock: ManualClock = ManualClock::new();
+    let deadline = Deadline::after(&clock, Duration::from_nanos(u64::from(CALLS / 2)));
+    audit(|_| {
+        clock.advance_ticks(1);
+        let _ = deadline.on(&clock).call(|| Ok::<_, ()>(1));
+        let _ = run(deadline.on(&clock).guard(async { Ok::<_, ()>(1) }));
+    });
+}
+
+#[test]
+fn breaker() {
+    let clock: ManualClock = ManualClock::new();
+    let closed = CircuitBreaker::new(BreakerConfig::standard(), &clock);
+    audit(|_| {
+        let _ = closed.call(|| Ok::<_, ()>(1));
+        let _ = run(closed.guard(async { Ok::<_, ()>(1) }));
+    });
+    assert_eq!(closed.state(), State::Closed);
+
+    closed.force_open();
+    audit(|_| {
+        let _ = closed.call(|| Ok::<_, ()>(1));
+        let _ = run(closed.guard(async { Ok::<_, ()>(1) }));
+    });
+    assert_eq!(closed.state(), State::ForcedOpen);
+
+    // Through all states: trips, waits, probes, and now and then closes.
+    let turning = CircuitBreaker::new(BreakerConfig::standard(), &clock);
+    let mut opened = 0;
+    audit(|number| {
+        clock.advance(Duration::from_secs(1));
+        let _ = turning.call(|| if number % 1000 < 500 { Err(()) } else { Ok(()) });
+        opened += u32::from(turning.is_open());
+    });
+    assert!(opened > CALLS / 4 && opened < CALLS, "open after {opened} of {CALLS} calls");
+}
+
+#[test]
+fn breaker_with_windows() {
+    let clock: ManualClock = ManualClock::new();
+    let rates = Rates::failures(Ratio::percent(50)).slow_calls(Ratio::percent(50), SLOW);
+    const SLOW: Duration = Duration::from_secs(1);
+    let calls = LastCalls::<_>::new(100, rates);
+    let calls = CircuitBreaker::with_window(BreakerConfig::standard(), calls, &clock);
+    let time = LastTime::<_>::new(Duration::from_secs(60), rates);
+    let time = CircuitBreaker::with_window(BreakerConfig::standard(), time, &clock);
+    audit(|number| {
+        clock.advance(Duration::from_millis(100));
+        let operation = || if number % 1000 < 500 { Err(()) } else { Ok(()) };
+        let _ = calls.call(operation);
+        let _ = run(time.guard(std::future::ready(operation())));
+    });
+}

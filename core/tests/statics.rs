@@ -1,0 +1,23 @@
+//! Every primitive fits in a `static` without a cell, lazy or otherwise, and is small.
+//!
+//! That a bad configuration there does not compile is checked by `core/src/bad_statics.rs`.
+
+use fusebox_core::*;
+
+/// The most bytes of one instance, its configuration included; its clock comes on top.
+const AT_MOST: usize = 100;
+
+static CLOCK: ManualClock = ManualClock::new();
+static BREAKER: CircuitBreaker<&ManualClock> =
+    CircuitBreaker::new(BreakerConfig::standard(), &CLOCK);
+
+#[test]
+fn statics_work() {
+    assert_eq!(BREAKER.call(|| Ok::<_, ()>(7)), Ok(7));
+}
+
+#[test]
+fn instances_are_small() {
+    let clock = size_of::<&ManualClock>();
+    assert!(size_of_val(&BREAKER) < AT_MOST + clock, "{}", size_of_val(&BREAKER));
+}

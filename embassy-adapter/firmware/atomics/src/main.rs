@@ -1,0 +1,87 @@
+//! Every primitive as a `static`, without a cell, used once by a program for bare metal.
+//!
+//! It is built to be looked at, not run: `.ci/run` disassembles it and finds no 64-bit atomic, no
+//! lock and no critical section where the target has compare-and-swap, and no panic. What the primitives are
+//! given is opaque, so that the optimiser can leave nothing out.
+#![no_std]
+#![no_main]
+
+use core::hint::black_box;
+use core::panic::PanicInfo;
+use core::time::Duration;
+
+use fusebox_core::{
+    BreakerConfig, CircuitBreaker, Clock, Gate, LastTime, ManualClock, Meter, Outcome, Rates,
+    Ratio, Ticks,
+};
+
+type Us = ManualClock<1_000_000>;
+
+static CLOCK: Us = ManualClock::new();
+static BREAKER: CircuitBreaker<&Us> = CircuitBreaker::new(BreakerConfig::standard(), &CLOCK);
+static WINDOWED: CircuitBreaker<&Us, LastTime<&Us>, Meter> = CircuitBreaker::with_parts(
+    BreakerConfig::standard(),
+    LastTime::new(Duration::from_secs(10), Rates::failures(Ratio::percent(50))),
+    Meter::new(),
+    (),
+    &CLOCK,
+);
+
+/// The linker's entry: no runtime, as nothing here ever runs.
+#[unsafe(no_mangle)]
+extern "C" fn _start() -> ! {
+    CLOCK.advance(black_box(Duration::from_micros(1)));
+    CLOCK.set(black_box(Ticks(1 << 40)));
+    black_box(CLOCK.now());
+
+    use_gate(&BREAKER);
+    black_box(BREAKER.snapshot());
+    black_box(BREAKER.time_until_half_open());
+    BREAKER.force_open();
+    BREAKER.reset();
+    use_gate(&WINDOWED);
+    black_box(WINDOWED.snapshot());
+
+    #[cfg(feature = "planted-lock")]
+    planted_lock();
+    #[cfg(feature = "planted-critical-section")]
+    cortex_m::interrupt::free(|_| CLOCK.advance_ticks(1));
+    #[cfg(feature = "planted-panic")]
+    black_box([1, 2, 3][black_box(4)]);
+    loop {}
+}
+
+/// Enters and leaves by every path.
+fn use_gate<G: Gate>(gate: &G) {
+    let outcome = match black_box(0_u32) {
+        0 => Outcome::Success,
+        1 => Outcome::Failure,
+        2 => Outcome::Ignored,
+        3 => Outcome::Abandoned,
+        _ => Outcome::Refused,
+    };
+    match black_box(gate).permit() {
+        Ok(permit) => permit.finish(outcome),
+        Err(rejection) => {
+            black_box(rejection.retry_after());
+        }
+    }
+}
+
+/// A 64-bit atomic as its users write it, which a 32-bit target emulates.
+#[cfg(feature = "planted-lock")]
+fn planted_lock() {
+    use portable_atomic::{AtomicU64, Ordering};
+
+    static COUNTER: AtomicU64 = AtomicU64::new(0);
+    COUNTER.fetch_add(black_box(1), Ordering::Relaxed);
+}
+
+// The critical section of `cortex-m` is linked only where something names the crate.
+#[cfg(feature = "critical-section")]
+use cortex_m as _;
+
+#[panic_handler]
+fn panic(_: &PanicInfo<'_>) -> ! {
+    loop {}
+}
