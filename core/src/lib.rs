@@ -24,6 +24,10 @@ mod timeout;
 mod word;
 
 pub use breaker::{Counts, State};
+pub use bucket::{
+    AcquireTokens, BucketConfig, EnteringBucket, Rate, RateError, Reservation, TakenTokens,
+    TokenBucket, Tokens,
+};
 pub use deadline::{Deadline, DeadlineGate};
 pub use error::{ConfigError, Error, Reason, Rejection};
 pub use event::{Event, GiveUp, Observer};
