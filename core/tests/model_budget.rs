@@ -104,8 +104,8 @@ impl Model {
         let exponent = (bits(horizon) - (time_bits - HEADROOM)).max(-finest);
         let up = |ticks: i128| -units(-ticks, exponent);
         // The interval, rounded up from an exact fraction of a tick.
-        let exact = |count: i128| units(count * per_second << 40, exponent) / floor.max(1);
-        let interval = (exact(1) + (1 << 40) - 1) >> 40;
+        let exact = units(per_second << 40, exponent) / floor.max(1);
+        let interval = (exact + (1 << 40) - 1) >> 40;
         if floor > 0 {
             assert!(interval >= STEPS, "rounded by more than documented");
         }
@@ -130,7 +130,7 @@ impl Model {
 
     /// The longest that an instant can be ahead, in ticks.
     fn horizon(&self) -> i128 {
-        ((self.lateness + self.interval) << 32 >> (32 - self.exponent).clamp(0, 64)).max(1)
+        units(self.lateness + self.interval, -self.exponent).max(1)
     }
 
     /// How far a reading is behind the time in the word, if it is late rather than idle for long.
