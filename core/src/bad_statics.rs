@@ -20,3 +20,13 @@ pair!(
     "5" or "0",
     "), &CLOCK);"
 );
+
+pair!(
+    budget: "
+    use fusebox_core::{BudgetConfig, ManualClock, Ratio, RetryBudget};
+    static CLOCK: ManualClock = ManualClock::new();
+    static BUDGET: RetryBudget<&ManualClock> =
+        RetryBudget::new(BudgetConfig::new(Ratio::new(1, ",
+    "5" or "0",
+    ")), &CLOCK);"
+);

@@ -138,3 +138,24 @@ fn breaker_with_windows() {
         let _ = run(time.guard(std::future::ready(operation())));
     });
 }
+
+#[test]
+fn backoff() {
+    let random = Rng::from_seed(7);
+    let backoff = Backoff::exponential(Duration::from_millis(1));
+    let mut delays = backoff.jitter(Jitter::Decorrelated, &random).delays();
+    audit(|_| drop(delays.next()));
+}
+
+#[test]
+fn retry_budget() {
+    let clock: ManualClock = ManualClock::new();
+    let budget = RetryBudget::new(BudgetConfig::new(Ratio::percent(20)), &clock);
+    let (mut paid, mut refused) = (0, 0);
+    audit(|_| {
+        clock.advance_ticks(1000);
+        budget.deposit();
+        *if budget.try_withdraw().is_ok() { &mut paid } else { &mut refused } += 1;
+    });
+    assert!(paid > 0 && refused > 0, "{paid} paid, {refused} refused");
+}

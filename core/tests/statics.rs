@@ -10,6 +10,8 @@ const AT_MOST: usize = 100;
 static CLOCK: ManualClock = ManualClock::new();
 static BREAKER: CircuitBreaker<&ManualClock> =
     CircuitBreaker::new(BreakerConfig::standard(), &CLOCK);
+static BUDGET: RetryBudget<&ManualClock> =
+    RetryBudget::new(BudgetConfig::new(Ratio::percent(20)), &CLOCK);
 
 #[test]
 fn statics_work() {
@@ -20,4 +22,5 @@ fn statics_work() {
 fn instances_are_small() {
     let clock = size_of::<&ManualClock>();
     assert!(size_of_val(&BREAKER) < AT_MOST + clock, "{}", size_of_val(&BREAKER));
+    assert!(size_of_val(&BUDGET) < AT_MOST + clock, "{}", size_of_val(&BUDGET));
 }

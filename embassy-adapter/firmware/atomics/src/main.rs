@@ -11,8 +11,8 @@ use core::panic::PanicInfo;
 use core::time::Duration;
 
 use fusebox_core::{
-    BreakerConfig, CircuitBreaker, Clock, Gate, LastTime, ManualClock, Meter, Outcome, Rates,
-    Ratio, Ticks,
+    Backoff, BreakerConfig, BudgetConfig, CircuitBreaker, Clock, Gate, Jitter, LastTime,
+    ManualClock, Meter, Outcome, Rates, Ratio, RetryBudget, Rng, Ticks,
 };
 
 type Us = ManualClock<1_000_000>;
@@ -26,6 +26,9 @@ static WINDOWED: CircuitBreaker<&Us, LastTime<&Us>, Meter> = CircuitBreaker::wit
     (),
     &CLOCK,
 );
+static BUDGET: RetryBudget<&Us> =
+    RetryBudget::new(BudgetConfig::new(Ratio::percent(20)).floor_per_second(1), &CLOCK);
+static RANDOM: Rng = Rng::from_seed(1);
 
 /// The linker's entry: no runtime, as nothing here ever runs.
 #[unsafe(no_mangle)]
@@ -41,6 +44,12 @@ extern "C" fn _start() -> ! {
     BREAKER.reset();
     use_gate(&WINDOWED);
     black_box(WINDOWED.snapshot());
+    BUDGET.deposit_many(black_box(3));
+    black_box(BUDGET.try_withdraw().is_ok());
+    BUDGET.refund();
+    black_box(BUDGET.balance());
+    let backoff = Backoff::exponential(black_box(Duration::from_millis(10)));
+    black_box(backoff.jitter(Jitter::Decorrelated, &RANDOM).delays().next());
 
     #[cfg(feature = "planted-lock")]
     planted_lock();
