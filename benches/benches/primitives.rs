@@ -6,27 +6,14 @@
 use std::future::Future;
 use std::hint::black_box;
 use std::pin::pin;
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
+use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use fusebox_core::{BreakerConfig, CircuitBreaker, Clock, Gate, Ticks};
-
-/// The system's monotonic clock, in nanoseconds.
-#[derive(Clone, Copy, Debug)]
-struct Monotonic;
-
-static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
-
-impl Clock for Monotonic {
-    const TICKS_PER_SECOND: u64 = 1_000_000_000;
-
-    fn now(&self) -> Ticks {
-        Ticks(ORIGIN.elapsed().as_nanos() as u64)
-    }
-}
+use fusebox_std::{
+    Backoff, BreakerConfig, CircuitBreaker, Clock, Gate, Pipeline, Retry, StdClock, TokioTimer,
+};
 
 /// The output of a future that is ready at its first poll. By hand, as an executor has costs of its own.
 fn poll_once<F: Future>(future: F) -> F::Output {
@@ -49,10 +36,10 @@ fn limits(c: &mut Criterion) {
     group.bench_function("read-modify-write", |b| {
         b.iter(|| black_box(&word).fetch_add(1, Ordering::AcqRel));
     });
-    group.bench_function("clock", |b| b.iter(|| Monotonic.now()));
+    group.bench_function("clock", |b| b.iter(|| StdClock.now()));
     group.bench_function("clock + compare-and-swap", |b| {
         b.iter(|| {
-            let now = Monotonic.now().0;
+            let now = StdClock.now().0;
             let old = black_box(&word).load(Ordering::Relaxed);
             word.compare_exchange(old, now, Ordering::AcqRel, Ordering::Relaxed)
         });
@@ -61,10 +48,10 @@ fn limits(c: &mut Criterion) {
 }
 
 fn breaker(c: &mut Criterion) {
-    static BREAKER: CircuitBreaker<Monotonic> =
-        CircuitBreaker::new(BreakerConfig::standard(), Monotonic);
-    static OPEN: CircuitBreaker<Monotonic> =
-        CircuitBreaker::new(BreakerConfig::standard(), Monotonic);
+    static BREAKER: CircuitBreaker<StdClock> =
+        CircuitBreaker::new(BreakerConfig::standard(), StdClock);
+    static OPEN: CircuitBreaker<StdClock> =
+        CircuitBreaker::new(BreakerConfig::standard(), StdClock);
     while OPEN.permit().map(|permit| permit.failure()).is_ok() {}
 
     let mut group = c.benchmark_group("breaker");
@@ -83,5 +70,25 @@ fn breaker(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, limits, breaker);
+fn pipeline(c: &mut Criterion) {
+    const RETRY: Retry<Backoff> =
+        Retry::new(Backoff::constant(Duration::from_millis(10))).max_attempts(3);
+    static BREAKER: CircuitBreaker<StdClock> =
+        CircuitBreaker::new(BreakerConfig::standard(), StdClock);
+
+    let mut group = c.benchmark_group("pipeline");
+    group.bench_function("breaker + retry", |b| {
+        b.iter(|| {
+            poll_once(
+                Pipeline::new(TokioTimer)
+                    .retry(RETRY)
+                    .per_attempt(black_box(&BREAKER))
+                    .call(|_| async { Ok::<_, ()>(black_box(1)) }),
+            )
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, limits, breaker, pipeline);
 criterion_main!(benches);

@@ -436,7 +436,7 @@ where
         UntilReady::new(self, timer)
     }
 
-    /// Opens now, as if a rule had tripped. Does nothing where it is open already, or in a state that was set by hand.
+    /// Opens now, as if a rule had tripped, or while half-open as if a probe had failed. Does nothing where it is open already, or in a state that was set by hand.
     pub fn trip(&self) {
         self.trip_at(self.clock.now());
     }
@@ -460,7 +460,7 @@ where
         self.set(State::ForcedOpen);
     }
 
-    /// Lets every call in and counts none, until [`reset`](Self::reset) or another state is set.
+    /// Lets every call in and counts none (but a meter goes on counting and limiting), until [`reset`](Self::reset) or another state is set.
     pub fn disable(&self) {
         self.set(State::Disabled);
     }

@@ -233,6 +233,15 @@ pub enum ConfigError {
         /// The calls that the window can hold.
         window: u32,
     },
+    /// A window cannot share its calls out evenly among its buckets.
+    UnevenWindow {
+        /// The calls of the window.
+        calls: u32,
+        /// Its buckets.
+        buckets: u32,
+        /// The nearest number of calls that would do.
+        nearest: u32,
+    },
     /// No rule could ever trip this breaker.
     NoTripRule,
     /// Nothing would ever end this retry: no limit of attempts, no deadline, no budget.
@@ -262,6 +271,7 @@ impl ConfigError {
             Self::MinimumAboveWindow { .. } => {
                 "a rate is judged from more calls than its window can hold"
             }
+            Self::UnevenWindow { .. } => "a window's calls are no multiple of its buckets",
             Self::NoTripRule => "no rule could ever trip this breaker",
             Self::Unbounded => "nothing would ever end this retry",
             Self::RateNeedsMoreBits { .. } => {
@@ -290,6 +300,11 @@ impl fmt::Display for ConfigError {
                 f,
                 "a rate is judged from at least {minimum} calls, but its window holds {window}: \
                  lower the minimum to {window} or widen the window"
+            ),
+            Self::UnevenWindow { calls, buckets, nearest } => write!(
+                f,
+                "a window of {calls} calls in {buckets} buckets: must be a multiple of {buckets}, \
+                 such as {nearest}"
             ),
             Self::NoTripRule => f.write_str(
                 "no rule could ever trip this breaker: set consecutive failures, a rate over a \

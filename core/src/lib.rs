@@ -103,9 +103,15 @@ pub use gate::{
     Classify, EnterAll, EnterNow, FailureIf, Gate, Guard, Immediate, Observed, ObservedEntering,
     Outcome, Permit, ResultClassify, WaitGate,
 };
+pub use pipeline::{Call, Pipeline};
 pub use ratio::Ratio;
+pub use retry::{
+    Attempt, Budget, Decide, Decision, OnRetry, Retry, RetryAll, RetryCall, RetryIf, RetryPolicy,
+    RetryState, Retrying, Verdict,
+};
 pub use rng::{Random, Rng};
 pub use time::{
     Clock, ManualClock, ManualSleep, Ticks, Timer, duration_from_ticks, ticks_from_duration,
 };
+pub use timeout::{Timeout, WithTimeout};
 pub use word::WORD_BITS;

@@ -93,19 +93,23 @@ where
         now: &impl Fn() -> Ticks,
     ) {
         let end = if self.window.needs_end() { now() } else { Ticks::ZERO };
+        let outcome = match outcome {
+            Outcome::Abandoned if self.rules.abandoned_fails => Outcome::Failure,
+            _ => outcome,
+        };
         let judged = match outcome {
             Outcome::Success => Some(false),
             Outcome::Failure => Some(true),
-            Outcome::Abandoned if self.rules.abandoned_fails => Some(true),
             Outcome::Ignored | Outcome::Abandoned | Outcome::Refused => None,
         };
         let slow = judged.is_some() && self.window.is_slow(token.start.ticks(), end);
+        // Before the judgement: what the meter adds to the counts for a rule or an event has this call in it, as the
+        // window's counts have, and no place is lost should either of them panic.
+        self.meter.end(outcome, slow, C::TICKS_PER_SECOND, now);
         match judged {
             Some(failed) => self.judge(token, failed, slow, end, now),
             None => self.give_back(token),
         }
-        // After the judgement: a rule of the user's own is told of this call by the window and the word.
-        self.meter.end(outcome, slow, C::TICKS_PER_SECOND, now);
     }
 
     #[inline]
@@ -124,7 +128,7 @@ where
             if old.generation() != generation {
                 return;
             }
-            let settled = match old.state() {
+            let (settled, failed) = match old.state() {
                 State::Closed | State::MetricsOnly => {
                     let trips = match counted {
                         Some(trips) => trips,
@@ -134,9 +138,12 @@ where
                             *counted.insert(trips)
                         }
                     };
-                    old.transition_judged(&self.rules, failed, trips, now)
+                    (old.transition_judged(&self.rules, failed, trips, now), failed)
                 }
-                State::HalfOpen => old.transition_probed(&self.rules, failed || slow, now),
+                State::HalfOpen => {
+                    let failed = failed || slow;
+                    (old.transition_probed(&self.rules, failed, now), failed)
+                }
                 // A call is never let in while open, and while disabled it is not counted.
                 State::Open | State::ForcedOpen | State::Disabled => return,
             };
@@ -199,27 +206,20 @@ where
     #[inline]
     pub(super) fn changed(&self, old: Snapshot, new: Snapshot, now: &impl Fn() -> Ticks) {
         if old.generation() != new.generation() {
-            self.report(old, new, 0, None, now);
+            self.report(old, new, None, now);
         }
     }
 
-    /// The same after a call that is not yet in the old word.
+    /// The same for a call that ended and is not in the old word.
     #[inline]
     fn changed_after(&self, old: Snapshot, new: Snapshot, failed: bool, now: &impl Fn() -> Ticks) {
         if old.generation() != new.generation() {
-            self.report(old, new, u64::from(failed), Some(failed), now);
+            self.report(old, new, Some(failed), now);
         }
     }
 
     #[cold]
-    fn report(
-        &self,
-        old: Snapshot,
-        new: Snapshot,
-        failure: u64,
-        probe: Option<bool>,
-        now: &impl Fn() -> Ticks,
-    ) {
+    fn report(&self, old: Snapshot, new: Snapshot, ended: Option<bool>, now: &impl Fn() -> Ticks) {
         if old.state() == new.state() {
             return;
         }
@@ -228,14 +228,15 @@ where
             return;
         }
         let mut counts = self.counts_of(old, now);
-        match old.state() {
-            State::HalfOpen if probe.is_some() => {
+        match (old.state(), ended) {
+            (State::HalfOpen, Some(failed)) => {
                 counts.requests += 1;
-                counts.failures += failure;
+                counts.failures += u64::from(failed);
                 counts.successes = counts.requests - counts.failures;
             }
-            State::Closed | State::MetricsOnly if failure > 0 => counts.consecutive_failures += 1,
-            _ => {}
+            (_, Some(true)) => counts.consecutive_failures += 1,
+            (_, Some(false)) => counts.consecutive_failures = 0,
+            (_, None) => {}
         }
         let (name, from, to) = (self.observer.name(), old.state(), new.state());
         self.observer.on_event(&Event::StateChanged { name, from, to, counts });
@@ -261,13 +262,24 @@ where
     }
 
     /// Whether a call would be let in, and if not, for how many ticks it is not worth asking; `Err` where nobody knows.
+    ///
+    /// It reopens a breaker whose probes never reported, as a call would: where all callers wait here before they call,
+    /// nobody else is left to do it, and they would wait for ever.
     pub(super) fn readiness(&self) -> Result<u64, Rejection> {
-        let word = self.load();
-        match word.transition_admit(&self.rules, || self.clock.now()) {
-            Admit::Free | Admit::Probe(_) => Ok(0),
-            Admit::Wait(left) => Ok(self.rules.open_scale.ticks_up(u64::from(left))),
-            Admit::Reopen(_) | Admit::Busy => Ok(self.rules.look_again()),
-            Admit::Never => Err(Rejection::new(Reason::CircuitOpen)),
+        let now = || self.clock.now();
+        loop {
+            let old = self.load();
+            match old.transition_admit(&self.rules, now) {
+                Admit::Free | Admit::Probe(_) => return Ok(0),
+                Admit::Wait(left) => return Ok(self.rules.open_scale.ticks_up(u64::from(left))),
+                Admit::Busy => return Ok(self.rules.look_again()),
+                Admit::Never => return Err(Rejection::new(Reason::CircuitOpen)),
+                Admit::Reopen(new) => {
+                    if self.swap(old, new) {
+                        self.changed(old, new, &now);
+                    }
+                }
+            }
         }
     }
 }

@@ -128,8 +128,8 @@ impl BreakerConfig {
         Self { custom: Some(rule), ..self }
     }
 
-    /// How long it stays open: at least one tick. Accurate to one part in 2^23 (64-bit words) or 2^9 (32-bit words) of the longest open time and
-    /// [`max_lateness`](Self::max_lateness) together.
+    /// How long it stays open: at least one tick. Shorter by less than one part in 2^23 (where words are 32 bits 2^9) of the longest open time and
+    /// [`max_lateness`](Self::max_lateness) together, if that is more than a tick.
     pub const fn open_for(self, open_for: Duration) -> Self {
         let open_at_most = if open_for.as_nanos() > self.open_at_most.as_nanos()
             || self.growth.numerator() == self.growth.denominator()
@@ -142,7 +142,7 @@ impl BreakerConfig {
     }
 
     /// Each time a probe fails, the next open time is `growth` times as long, up to `at_most`; once closed, it starts
-    /// from [`open_for`](Self::open_for) again. `growth` is at least 1.
+    /// from [`open_for`](Self::open_for) again. `growth` is at least 1. It grows at most 31 times, where words are 32 bits 7 times.
     pub const fn open_growth(self, growth: Ratio, at_most: Duration) -> Self {
         Self { growth, open_at_most: at_most, ..self }
     }
@@ -172,7 +172,8 @@ impl BreakerConfig {
     }
 
     /// How long probes may take: when all are out, and the last one was let in this long ago, they count as failed and the
-    /// breaker reopens. Longer than the longest good call, at least one tick. At most one part in 2^11 late (64-bit words) or 2^4 (32-bit words).
+    /// breaker reopens. Longer than the longest good call, at least one tick. Never
+    /// early; late by at most two ticks, or two parts in 2^11 (where words are 32 bits 2^4) of it and [`max_lateness`](Self::max_lateness) together.
     pub const fn half_open_timeout(self, timeout: Duration) -> Self {
         Self { half_open_timeout: timeout, ..self }
     }

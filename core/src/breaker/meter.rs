@@ -71,7 +71,7 @@ impl sealed::Metering for () {
 /// limits, if asked to, how many may run at once.
 ///
 /// It costs three shared read-modify-writes per call, which is why it is not part of every breaker. Counters are words: where those
-/// are 32 bits they wrap at 2^32, and times are kept to about a millisecond, for 49 days.
+/// are 32 bits they wrap at 2^32, and times are kept to about a millisecond, for 24 days.
 ///
 /// # Examples
 ///
@@ -140,7 +140,7 @@ impl Meter {
         self
     }
 
-    /// How far to shift ticks so that 32-bit words hold 49 days: to about a millisecond. 64-bit words hold ticks.
+    /// How far to shift ticks so that 32-bit words hold 24 days at least: to half a millisecond or more. 64-bit words hold ticks.
     const fn shift(hz: u64) -> u32 {
         let per_milli = hz / 1000;
         if Word::BITS == 64 || per_milli == 0 { 0 } else { per_milli.ilog2() }
@@ -160,8 +160,8 @@ impl Meter {
         }
         let now = (now.0 >> Self::shift(hz)) as Word;
         let age = now.wrapping_sub(stamped.wrapping_sub(1));
-        // A reader that is late sees an instant in the future.
-        let age = if age > Word::MAX / 2 { 0 } else { age };
+        // A reader that is late sees an instant in the future; by less than this, which is nine hours at least.
+        let age = if age > Word::MAX - Word::MAX / 64 { 0 } else { age };
         #[allow(clippy::useless_conversion, reason = "a conversion where words are 32 bits")]
         let ticks = u64::from(age) << Self::shift(hz);
         Some(duration_from_ticks(ticks, hz))

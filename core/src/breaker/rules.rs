@@ -37,9 +37,14 @@ pub(super) struct Rules {
 }
 
 /// The longest time that is taken: the horizon must stay clear of the 64-bit end.
-const LONGEST: u64 = u64::MAX >> 2;
+pub(super) const LONGEST: u64 = u64::MAX >> 2;
 
-const fn in_range(what: &'static str, value: u64, min: u64, max: u64) -> Result<u64, ConfigError> {
+pub(super) const fn in_range(
+    what: &'static str,
+    value: u64,
+    min: u64,
+    max: u64,
+) -> Result<u64, ConfigError> {
     if value < min || value > max {
         Err(ConfigError::range(what, value, min, max))
     } else {

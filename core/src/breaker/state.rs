@@ -167,9 +167,12 @@ impl Snapshot {
         self.next(State::Closed, 0)
     }
 
-    /// Open from now on, for the first time since it was closed.
+    /// Open from now on: from closed for the first time, from half-open once more.
     pub(super) fn transition_trip(self, rules: &Rules, now: Ticks) -> Self {
-        self.open(rules, now, 0)
+        match self.state() {
+            State::HalfOpen => self.transition_reopen(rules, now),
+            _ => self.open(rules, now, 0),
+        }
     }
 
     fn transition_reopen(self, rules: &Rules, now: Ticks) -> Self {

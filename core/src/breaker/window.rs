@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use super::counts::Counts;
 use super::ring::{Age, Head, MARK_BITS, MAX_REQUESTS, Ring, Sums};
-use super::rules::check;
+use super::rules::{LONGEST, check, in_range};
 use super::state::Generation;
 use crate::error::ConfigError;
 use crate::ratio::Ratio;
@@ -295,12 +295,9 @@ impl<C: Clock, const B: usize> LastCalls<C, B> {
                 return Err(ConfigError::range("the calls of a window", calls as u64, 1, most));
             }
             if per_bucket * buckets != calls {
-                return Err(ConfigError::range(
-                    "the calls of a window, a multiple of its buckets",
-                    calls as u64,
-                    (per_bucket * buckets) as u64,
-                    ((per_bucket + 1) * buckets) as u64,
-                ));
+                let down = per_bucket > 0 && calls - per_bucket * buckets <= buckets / 2;
+                let nearest = if down { per_bucket } else { per_bucket + 1 } * buckets;
+                return Err(ConfigError::UnevenWindow { calls, buckets, nearest });
             }
             let judge = check!(Judge::new(rates, C::TICKS_PER_SECOND));
             if judge.minimum > calls {
@@ -356,9 +353,13 @@ impl<C: Clock, const B: usize> sealed::Window<C> for LastCalls<C, B> {
 
 /// A window over the last T, for a clock `C`, in `B` buckets.
 ///
-/// It slides in steps of T / `B`: it covers between T - T / `B` and T. `B` is at most 64, where words are 32 bits 16. A bucket that is full (2^17 - 1
-/// calls, where words are 32 bits 511) is halved, so that rates stay what they are and counts become relative. Abandoned and ignored
-/// calls are not in it.
+/// It slides in steps of T / `B`: it covers between T - T / `B` and T. A step is rounded down to a unit of the window's time: at most
+/// one part in 2^19 (where words are 32 bits 2^9) of T and the lateness together, or a 2^10th of a tick if that is longer.
+///
+/// `B` is at most 64, where words are 32 bits 16. A bucket that is full (2^17 - 1 calls, where words are 32 bits 511) is
+/// halved, so that rates stay what they are and counts become relative. Abandoned and ignored calls are not in it. After an idle
+/// time of about a turn of the word's time (2^16 times T and the lateness, where words are 32 bits 2^10 times, or a
+/// multiple of that), calls from before may be taken for recent ones.
 ///
 /// Each judged call costs a clock reading, one read-modify-write, a full fence and `B` + 1 loads; the memory is `B` + 1 words.
 ///
@@ -410,24 +411,26 @@ impl<C: Clock, const B: usize> LastTime<C, B> {
         ///
         /// # Errors
         ///
-        /// A bucket would be shorter than a unit of the scaled time (a tick, or one part in 2^20, where words are 32 bits 2^10, of `span` and
-        /// `lateness` together); `span` is longer than a quarter of the clock's range; the minimum of calls is 0 or above what can be counted
-        /// for certain; a ratio has a denominator of 0.
+        /// `span` is 0, or so much shorter than `lateness` that a bucket would be shorter than a unit of the window's time (see
+        /// [`LastTime`]); one of them is longer than a quarter of the clock's range; the minimum of calls is 0 or above what can be counted for
+        /// certain (65 536, where words are 32 bits 256); a ratio has a denominator of 0.
         pub const fn try_new(
             span: Duration,
             rates: Rates,
             lateness: Duration,
         ) -> Result<Self, ConfigError> {
             let hz = C::TICKS_PER_SECOND;
-            let (ticks, late) = (ticks_from_duration(span, hz), ticks_from_duration(lateness, hz));
-            if ticks > u64::MAX >> 2 || late > u64::MAX >> 2 {
-                return Err(ConfigError::range("the window in ticks", ticks, 1, u64::MAX >> 2));
-            }
-            let scale = Scale::fit(ticks + late, MARK_BITS, HEADROOM, 0);
+            check!(in_range("the clock's ticks per second", hz, 1, 10_000_000_000));
+            let late = ticks_from_duration(lateness, hz);
+            check!(in_range("the lateness in ticks", late, 0, LONGEST));
+            let ticks = ticks_from_duration(span, hz);
+            check!(in_range("the window in ticks", ticks, 1, LONGEST));
+            let scale = Self::scale(ticks, late);
             let step = scale.units_up(ticks) / B as Word;
             if step == 0 {
-                let least = scale.ticks_up(B as u64);
-                return Err(ConfigError::range("the window in ticks", ticks, least, u64::MAX >> 2));
+                // A longer window may need longer units, but not twice.
+                let least = Self::scale(scale.ticks_up(B as u64), late).ticks_up(B as u64);
+                return Err(ConfigError::range("the window in ticks", ticks, least, LONGEST));
             }
             let judge = check!(Judge::new(rates, hz));
             // A full bucket is halved; so many calls are counted whatever happens.
@@ -438,6 +441,13 @@ impl<C: Clock, const B: usize> LastTime<C, B> {
             let horizon = scale.units_up(ticks + late);
             Ok(Self { ring: Ring::new(), scale, step, horizon, judge, clock: PhantomData })
         }
+    }
+
+    /// The units of a window of so many ticks.
+    ///
+    /// Finer than a tick where there is room, so that a bucket need not be a whole number of ticks.
+    const fn scale(ticks: u64, late: u64) -> Scale {
+        Scale::fit(ticks + late, MARK_BITS, HEADROOM, 10)
     }
 
     /// How many buckets ago `head` was current, and where the bucket of `now` begins.

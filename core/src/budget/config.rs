@@ -158,18 +158,6 @@ impl BudgetConfig {
     #[cold]
     const fn misfit(self, per_second: u64) -> ConfigError {
         let least = Self { reserve: self.least_reserve(), ..self };
-        if self.reserve < least.reserve {
-            let most = match least.fit(per_second) {
-                Some(_) => Self { reserve: u32::MAX, ..self }.largest_reserve(per_second),
-                None => u32::MAX,
-            };
-            return ConfigError::range(
-                "reserve of the budget, in retries",
-                self.reserve as u64,
-                least.reserve as u64,
-                most as u64,
-            );
-        }
         if least.fit(per_second).is_some() {
             return ConfigError::range(
                 "reserve of the budget, in retries, at this ratio and floor",
@@ -194,13 +182,13 @@ impl BudgetConfig {
         )
     }
 
-    /// The largest reserve up to this one that fits, where the least one does.
+    /// The largest reserve that fits, where the least one does.
     const fn largest_reserve(self, per_second: u64) -> u32 {
-        if self.fit(per_second).is_some() {
-            return self.reserve;
+        let (mut fits, mut above) = (self.least_reserve(), u32::MAX);
+        if (Self { reserve: above, ..self }).fit(per_second).is_some() {
+            return above;
         }
-        let (mut fits, mut above) = (self.least_reserve(), self.reserve);
-        // `fits` always does; 32 halvings.
+        // `fits` always does, and `above` never; 32 halvings.
         while above - fits > 1 {
             let middle = fits + (above - fits) / 2;
             if (Self { reserve: middle, ..self }).fit(per_second).is_some() {
