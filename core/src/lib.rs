@@ -95,6 +95,10 @@ pub use breaker::{
     BreakerConfig, BreakerSnapshot, BreakerToken, CircuitBreaker, Consecutive, Counts, LastCalls,
     LastTime, Meter, Metering, Named, Rates, State, UntilReady, Window,
 };
+pub use bucket::{
+    AcquireTokens, BucketConfig, EnteringBucket, Rate, RateError, Reservation, TakenTokens,
+    TokenBucket, Tokens,
+};
 pub use budget::{BudgetConfig, BudgetSnapshot, RetryBudget};
 pub use deadline::{Deadline, DeadlineGate};
 pub use error::{ConfigError, Error, Reason, Rejection};
