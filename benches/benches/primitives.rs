@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use fusebox_std::{
-    Backoff, BreakerConfig, CircuitBreaker, Clock, Gate, Pipeline, Retry, StdClock, TokioTimer,
+    Backoff, BreakerConfig, BucketConfig, CircuitBreaker, Clock, Gate, Pipeline, Retry, StdClock,
+    TokenBucket, TokioTimer,
 };
 
 /// The output of a future that is ready at its first poll. By hand, as an executor has costs of its own.
@@ -70,6 +71,27 @@ fn breaker(c: &mut Criterion) {
     group.finish();
 }
 
+fn bucket(c: &mut Criterion) {
+    // More than one thread can take in the time of a measurement.
+    static PLENTY: TokenBucket<StdClock> =
+        TokenBucket::new(BucketConfig::per_second(1_000_000_000).burst(1_000_000), StdClock);
+    static DRY: TokenBucket<StdClock> =
+        TokenBucket::new(BucketConfig::per_day(1).burst(1), StdClock);
+    let _ = DRY.permit().map(|permit| permit.success());
+
+    let mut group = c.benchmark_group("bucket");
+    group.bench_function("granted", |b| b.iter(|| black_box(&PLENTY).try_acquire(1)));
+    group.bench_function("denied", |b| b.iter(|| black_box(&DRY).try_acquire(1)));
+    group.bench_function("granted at a given time", |b| {
+        let mut now = StdClock.now();
+        b.iter(|| {
+            now = now.wrapping_add(1000);
+            black_box(&PLENTY).try_acquire_at(1, now)
+        });
+    });
+    group.finish();
+}
+
 fn pipeline(c: &mut Criterion) {
     const RETRY: Retry<Backoff> =
         Retry::new(Backoff::constant(Duration::from_millis(10))).max_attempts(3);
@@ -90,5 +112,5 @@ fn pipeline(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, limits, breaker, pipeline);
+criterion_group!(benches, limits, breaker, bucket, pipeline);
 criterion_main!(benches);

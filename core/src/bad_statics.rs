@@ -30,3 +30,13 @@ pair!(
     "5" or "0",
     ")), &CLOCK);"
 );
+
+pair!(
+    bucket: "
+    use fusebox_core::{BucketConfig, ManualClock, TokenBucket};
+    static CLOCK: ManualClock = ManualClock::new();
+    static BUCKET: TokenBucket<&ManualClock> =
+        TokenBucket::new(BucketConfig::per_second(",
+    "100" or "0",
+    "), &CLOCK);"
+);

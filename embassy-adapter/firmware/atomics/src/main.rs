@@ -6,13 +6,17 @@
 #![no_std]
 #![no_main]
 
+use core::future::{Future, ready};
 use core::hint::black_box;
 use core::panic::PanicInfo;
+use core::pin::pin;
+use core::task::{Context, Waker};
 use core::time::Duration;
 
 use fusebox_core::{
-    Backoff, BreakerConfig, BudgetConfig, CircuitBreaker, Clock, Gate, Jitter, LastTime,
-    ManualClock, Meter, Outcome, Rates, Ratio, RetryBudget, Rng, Ticks,
+    Backoff, BreakerConfig, BucketConfig, BudgetConfig, CircuitBreaker, Clock, Gate, Jitter,
+    LastTime, ManualClock, Meter, Outcome, Pipeline, Rate, Rates, Ratio, Retry, RetryBudget, Rng,
+    Ticks, TokenBucket,
 };
 
 type Us = ManualClock<1_000_000>;
@@ -28,6 +32,8 @@ static WINDOWED: CircuitBreaker<&Us, LastTime<&Us>, Meter> = CircuitBreaker::wit
 );
 static BUDGET: RetryBudget<&Us> =
     RetryBudget::new(BudgetConfig::new(Ratio::percent(20)).floor_per_second(1), &CLOCK);
+static BUCKET: TokenBucket<&Us> =
+    TokenBucket::new(BucketConfig::per_second(10).max_wait(Duration::from_secs(1)), &CLOCK);
 static RANDOM: Rng = Rng::from_seed(1);
 
 /// The linker's entry: no runtime, as nothing here ever runs.
@@ -44,12 +50,19 @@ extern "C" fn _start() -> ! {
     BREAKER.reset();
     use_gate(&WINDOWED);
     black_box(WINDOWED.snapshot());
+    use_gate(&BUCKET);
+    use_gate(&BUCKET.of(black_box(2)));
+    black_box(BUCKET.reserve(black_box(1)).is_ok());
+    black_box(BUCKET.time_until(black_box(1)));
+    black_box(BUCKET.set_rate(black_box(Rate::per_minute(7))).is_ok());
+    black_box(BUCKET.set_burst(black_box(5)).is_ok());
     BUDGET.deposit_many(black_box(3));
     black_box(BUDGET.try_withdraw().is_ok());
     BUDGET.refund();
     black_box(BUDGET.balance());
     let backoff = Backoff::exponential(black_box(Duration::from_millis(10)));
     black_box(backoff.jitter(Jitter::Decorrelated, &RANDOM).delays().next());
+    use_pipeline();
 
     #[cfg(feature = "planted-lock")]
     planted_lock();
@@ -75,6 +88,22 @@ fn use_gate<G: Gate>(gate: &G) {
             black_box(rejection.retry_after());
         }
     }
+}
+
+/// Polls a whole pipeline once, and cancels it where it waits.
+fn use_pipeline() {
+    let delays = Backoff::exponential(black_box(Duration::from_millis(10)));
+    let Ok(retry) = Retry::try_new(delays.jitter(Jitter::Full, &RANDOM)) else { return };
+    let retry = retry.max_attempts(3).budget(&BUDGET);
+    let timer = &CLOCK;
+    let pipeline = Pipeline::new(timer)
+        .deadline(black_box(Duration::from_secs(1)))
+        .per_call_waiting(&BUCKET)
+        .retry(retry)
+        .per_attempt((&BREAKER, &WINDOWED))
+        .attempt_timeout(black_box(Duration::from_millis(100)));
+    let call = pin!(pipeline.call(|_| ready(black_box(Err::<(), u32>(1)))));
+    black_box(call.poll(&mut Context::from_waker(Waker::noop())).is_ready());
 }
 
 /// A 64-bit atomic as its users write it, which a 32-bit target emulates.
