@@ -100,6 +100,8 @@ pub use bucket::{
     TokenBucket, Tokens,
 };
 pub use budget::{BudgetConfig, BudgetSnapshot, RetryBudget};
+pub use breaker::{Counts, State};
+pub use bulkhead::{Bulkhead, BulkheadConfig};
 pub use deadline::{Deadline, DeadlineGate};
 pub use error::{ConfigError, Error, Reason, Rejection};
 pub use event::{Event, GiveUp, Observer};
@@ -114,6 +116,12 @@ pub use retry::{
     RetryState, Retrying, Verdict,
 };
 pub use rng::{Random, Rng};
+#[cfg(feature = "alloc")]
+pub use semaphore::HeapQueue;
+pub use semaphore::{
+    Acquire, AcquireBefore, EnterQueued, PermitSource, Queue, Semaphore, Several, Slots, Taken,
+    Usage,
+};
 pub use time::{
     Clock, ManualClock, ManualSleep, Ticks, Timer, duration_from_ticks, ticks_from_duration,
 };

@@ -2,9 +2,10 @@
 
 #[doc(no_inline)]
 pub use crate::{
-    Attempt, Backoff, Classify, Clock, Deadline, Decide, Decision, Error, FailureIf, Gate,
-    Immediate, Jitter, ManualClock, Observer, Outcome, Permit, Pipeline, Reason, Rejection, Retry,
-    RetryIf, StdClock, StdRng, Timeout, Timer, WaitGate,
+    Attempt, Backoff, BreakerConfig, BucketConfig, BudgetConfig, CircuitBreaker, Classify, Clock,
+    Deadline, Decide, Decision, Error, FailureIf, Gate, Immediate, Jitter, LastCalls, LastTime,
+    ManualClock, Observer, Outcome, Permit, Pipeline, Rate, Rates, Ratio, Reason, Rejection, Retry,
+    RetryBudget, RetryIf, State, StdClock, StdRng, Timeout, Timer, TokenBucket, WaitGate,
 };
 #[cfg(feature = "tokio")]
 #[doc(no_inline)]
