@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use fusebox_std::{
-    Backoff, BreakerConfig, BucketConfig, CircuitBreaker, Clock, Gate, Pipeline, Retry, StdClock,
-    TokenBucket, TokioTimer,
+    Backoff, BreakerConfig, BucketConfig, Bulkhead, BulkheadConfig, CircuitBreaker, Clock, Gate,
+    Pipeline, Queue, Retry, Semaphore, StdClock, Ticks, TokenBucket, TokioTimer,
 };
 
 /// The output of a future that is ready at its first poll. By hand, as an executor has costs of its own.
@@ -92,17 +92,33 @@ fn bucket(c: &mut Criterion) {
     group.finish();
 }
 
+fn semaphore(c: &mut Criterion) {
+    static SEMAPHORE: Semaphore<Queue<0>> = Semaphore::new(64);
+    static QUEUED: Semaphore<Queue<16>> = Semaphore::new(64);
+
+    let mut group = c.benchmark_group("semaphore");
+    group.bench_function("no queue, permit + release", |b| {
+        b.iter(|| black_box(&SEMAPHORE).permit().map(|permit| permit.success()));
+    });
+    group.bench_function("empty queue, permit + release", |b| {
+        b.iter(|| black_box(&QUEUED).permit().map(|permit| permit.success()));
+    });
+    group.finish();
+}
+
 fn pipeline(c: &mut Criterion) {
     const RETRY: Retry<Backoff> =
         Retry::new(Backoff::constant(Duration::from_millis(10))).max_attempts(3);
+    static BULKHEAD: Bulkhead = Bulkhead::new(BulkheadConfig::new(64));
     static BREAKER: CircuitBreaker<StdClock> =
         CircuitBreaker::new(BreakerConfig::standard(), StdClock);
 
     let mut group = c.benchmark_group("pipeline");
-    group.bench_function("breaker + retry", |b| {
+    group.bench_function("bulkhead + breaker + retry", |b| {
         b.iter(|| {
             poll_once(
                 Pipeline::new(TokioTimer)
+                    .per_call(black_box(&BULKHEAD))
                     .retry(RETRY)
                     .per_attempt(black_box(&BREAKER))
                     .call(|_| async { Ok::<_, ()>(black_box(1)) }),
@@ -112,5 +128,5 @@ fn pipeline(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, limits, breaker, bucket, pipeline);
+criterion_group!(benches, limits, breaker, bucket, semaphore, pipeline);
 criterion_main!(benches);

@@ -40,3 +40,19 @@ pair!(
     "100" or "0",
     "), &CLOCK);"
 );
+
+pair!(
+    semaphore: "
+    use fusebox_core::{Queue, Semaphore};
+    static PERMITS: Semaphore<Queue<4>> = Semaphore::new(",
+    "2" or "0",
+    ");"
+);
+
+pair!(
+    bulkhead: "
+    use fusebox_core::{Bulkhead, BulkheadConfig};
+    static BULKHEAD: Bulkhead = Bulkhead::new(BulkheadConfig::new(",
+    "64" or "0",
+    "));"
+);

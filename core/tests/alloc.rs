@@ -181,6 +181,37 @@ fn bucket() {
 }
 
 #[test]
+fn semaphore_and_bulkhead() {
+    let clock: ManualClock = ManualClock::new();
+    let timer = &clock;
+    let semaphore: Semaphore<Queue<2>> = Semaphore::new(2);
+    let bulkhead: Bulkhead<Queue<2>> =
+        Bulkhead::new(BulkheadConfig::new(1).max_wait(Duration::from_millis(1)));
+    let mut context = Context::from_waker(Waker::noop());
+    audit(|_| {
+        let _ = bulkhead.call(|| Ok::<_, ()>(1));
+        let _ = run(semaphore.guard(async { Ok::<_, ()>(1) }));
+
+        // All permits out, both places taken, and a third that is turned away.
+        let all = semaphore.try_acquire_many(2);
+        let (mut first, mut second) = (pin!(semaphore.acquire()), pin!(semaphore.acquire()));
+        assert!(first.as_mut().poll(&mut context).is_pending());
+        assert!(second.as_mut().poll(&mut context).is_pending());
+        assert!(run(semaphore.acquire()).is_err());
+        drop(all);
+        assert!(first.as_mut().poll(&mut context).is_ready());
+
+        // One waits until it is too late.
+        let only = bulkhead.permit();
+        let mut late = pin!(bulkhead.enter_waiting(timer));
+        assert!(late.as_mut().poll(&mut context).is_pending());
+        clock.advance(Duration::from_millis(1));
+        assert!(matches!(late.as_mut().poll(&mut context), Poll::Ready(Err(_))));
+        drop(only);
+    });
+}
+
+#[test]
 fn pipeline() {
     const RETRY: Retry<Backoff> =
         Retry::new(Backoff::constant(Duration::from_millis(1))).max_attempts(3);
@@ -188,9 +219,10 @@ fn pipeline() {
     let timer = &clock;
     let bucket = TokenBucket::new(BucketConfig::per_second(1_000_000).burst(10), &clock);
     let breaker = CircuitBreaker::new(BreakerConfig::standard(), &clock);
+    let bulkhead: Bulkhead<Queue<2>> = Bulkhead::new(BulkheadConfig::new(1));
     let pipeline = Pipeline::new(timer)
         .deadline(Duration::from_secs(1))
-        .per_call_waiting(&bucket)
+        .per_call_waiting((&bulkhead, &bucket))
         .retry(RETRY)
         .per_attempt(&breaker)
         .attempt_timeout(Duration::from_millis(100));

@@ -5,7 +5,10 @@ use core::future::Future;
 use core::pin::{Pin, pin};
 use core::task::{Context, Poll, Waker};
 
-use fusebox_core::{Acquire, AcquireBefore, Clock, Deadline, Permit, Queue, Reason, Rejection, Semaphore, Ticks, Timer};
+use fusebox_core::{
+    Acquire, AcquireBefore, Clock, Deadline, Permit, Queue, Reason, Rejection, Semaphore, Ticks,
+    Timer,
+};
 use loom::future::block_on;
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicUsize, Ordering};

@@ -165,11 +165,7 @@ impl Plan {
             units: self.balance(state) as u64,
             // Both come from a `u32`.
             units_per_retry: self.cost as u32,
-            // The cost is never zero; but the compiler cannot know that, and would link a panic.
-            reserve: match self.full.checked_div(self.cost) {
-                Some(retries) => retries as u32,
-                None => 0,
-            },
+            reserve: (self.full / self.cost) as u32,
         }
     }
 }
