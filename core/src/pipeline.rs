@@ -39,6 +39,22 @@ use crate::retry::{Attempt, RetryPolicy};
 use crate::time::Timer;
 use crate::timeout::Timeout;
 
+/// The [`Call`] of a pipeline, with the waits at its gates filled in.
+type CallOf<'p, T, C, R, A, K, O, F, Fut, E> = Call<
+    'p,
+    T,
+    C,
+    R,
+    A,
+    K,
+    O,
+    F,
+    Fut,
+    E,
+    <C as WaitGate<T>>::Entering<'p>,
+    <A as WaitGate<T>>::Entering<'p>,
+>;
+
 /// All patterns around one call: deadline, gates around the call, retries, gates around each attempt, timeout
 /// of an attempt.
 ///
@@ -257,7 +273,7 @@ where
     /// [`Outcome::Abandoned`](crate::Outcome::Abandoned), or `Refused` where no operation ran. Nothing is taken before
     /// the first poll. **Cancel safety:** that of the operation.
     #[inline]
-    pub fn call<F, Fut, V, E>(&self, operation: F) -> Call<'_, T, C, R, A, K, O, F, Fut, E>
+    pub fn call<F, Fut, V, E>(&self, operation: F) -> CallOf<'_, T, C, R, A, K, O, F, Fut, E>
     where
         F: FnMut(Attempt) -> Fut,
         Fut: Future<Output = Result<V, E>>,
@@ -302,7 +318,7 @@ where
         &self,
         deadline: Deadline,
         operation: F,
-    ) -> Call<'_, T, C, R, A, K, O, F, Fut, E>
+    ) -> CallOf<'_, T, C, R, A, K, O, F, Fut, E>
     where
         F: FnMut(Attempt) -> Fut,
         Fut: Future<Output = Result<V, E>>,

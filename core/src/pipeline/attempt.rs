@@ -10,25 +10,25 @@ use super::Pipeline;
 use crate::deadline::Deadline;
 use crate::error::{Error, Rejection};
 use crate::event::{Event, Observer};
-use crate::gate::{Classify, Outcome, Permit, WaitGate};
+use crate::gate::{Classify, Gate, Outcome, Permit, WaitGate};
 use crate::retry::{Attempt, Attempts, Report, Verdict};
 use crate::time::Timer;
 use crate::timeout::Limited;
 
 pin_project! {
-    /// The attempts of a call, each between its gates.
+    /// The attempts of a call, each between its gates. `W` is the wait at these; see [`super::Call`].
     #[project = GatedProj]
-    pub(super) struct Gated<'p, T, C, R, A, K, O, F, Fut>
+    pub(super) struct Gated<'p, T, C, R, A, K, O, F, Fut, W>
     where
         T: Timer,
-        A: WaitGate<T>,
+        A: Gate,
     {
         // Dropped before the permit: what the operation holds is gone before its place is free.
         #[pin]
         operation: Limited<Fut, T::Sleep>,
         permit: Option<Permit<&'p A>>,
         #[pin]
-        entering: Option<A::Entering<'p>>,
+        entering: Option<W>,
         make: F,
         // When the attempt that runs is cut off.
         until: Deadline,
@@ -36,10 +36,10 @@ pin_project! {
     }
 }
 
-impl<'p, T, C, R, A, K, O, F, Fut> Gated<'p, T, C, R, A, K, O, F, Fut>
+impl<'p, T, C, R, A, K, O, F, Fut, W> Gated<'p, T, C, R, A, K, O, F, Fut, W>
 where
     T: Timer,
-    A: WaitGate<T>,
+    A: Gate,
 {
     #[inline]
     pub(super) fn new(pipeline: &'p Pipeline<T, C, R, A, K, O>, make: F) -> Self {
@@ -54,10 +54,11 @@ where
     }
 }
 
-impl<'p, T, C, R, A, K, O, F, Fut> GatedProj<'_, 'p, T, C, R, A, K, O, F, Fut>
+impl<'p, T, C, R, A, K, O, F, Fut, W> GatedProj<'_, 'p, T, C, R, A, K, O, F, Fut, W>
 where
     T: Timer,
-    A: WaitGate<T>,
+    A: WaitGate<T, Entering<'p> = W>,
+    W: Future<Output = Result<A::Token, Rejection>>,
     O: Observer,
     F: FnMut(Attempt) -> Fut,
     Fut: Future,
@@ -111,11 +112,12 @@ where
     }
 }
 
-impl<'p, T, C, R, A, K, O, F, Fut, V, E> Attempts<&'p T, V, E>
-    for Gated<'p, T, C, R, A, K, O, F, Fut>
+impl<'p, T, C, R, A, K, O, F, Fut, W, V, E> Attempts<&'p T, V, E>
+    for Gated<'p, T, C, R, A, K, O, F, Fut, W>
 where
     T: Timer,
-    A: WaitGate<T>,
+    A: WaitGate<T, Entering<'p> = W>,
+    W: Future<Output = Result<A::Token, Rejection>>,
     K: Classify<V, E>,
     O: Observer,
     F: FnMut(Attempt) -> Fut,

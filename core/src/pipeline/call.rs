@@ -1,4 +1,8 @@
 //! The future of a call through a pipeline: deadline, gates around the call, then the attempts.
+//!
+//! The waits at the gates are type parameters of their own, though `C::Entering<'p>` would say the same: a
+//! field of such a type keeps the whole future from being spawned as soon as a gate is borrowed ("implementation of
+//! `Gate` is not general enough"), because the compiler forgets there that the borrow outlives `'p`.
 
 use core::fmt;
 use core::future::Future;
@@ -19,20 +23,22 @@ use crate::time::{Timer, ticks_from_duration};
 
 pin_project! {
     /// A call through a [`Pipeline`]; see [`Pipeline::call`].
+    ///
+    /// `CW` and `AW` are the waits at the gates around the call and around each attempt.
     #[must_use = "futures do nothing unless polled"]
     #[project = CallProj]
-    pub struct Call<'p, T, C, R, A, K, O, F, Fut, E>
+    pub struct Call<'p, T, C, R, A, K, O, F, Fut, E, CW, AW>
     where
         T: Timer,
-        C: WaitGate<T>,
-        A: WaitGate<T>,
+        C: Gate,
+        A: Gate,
     {
         // Dropped before what the call holds.
         #[pin]
-        attempts: RetryLoop<&'p T, &'p R, Gated<'p, T, C, R, A, K, O, F, Fut>, E>,
+        attempts: RetryLoop<&'p T, &'p R, Gated<'p, T, C, R, A, K, O, F, Fut, AW>, E>,
         held: Held<'p, C>,
         #[pin]
-        entering: Option<C::Entering<'p>>,
+        entering: Option<CW>,
         pipeline: &'p Pipeline<T, C, R, A, K, O>,
         // Until the first poll that of the caller alone, then the one that holds.
         deadline: Deadline,
@@ -75,11 +81,11 @@ impl<C: Gate> Drop for Held<'_, C> {
     }
 }
 
-impl<'p, T, C, R, A, K, O, F, Fut, E> Call<'p, T, C, R, A, K, O, F, Fut, E>
+impl<'p, T, C, R, A, K, O, F, Fut, E, CW, AW> Call<'p, T, C, R, A, K, O, F, Fut, E, CW, AW>
 where
     T: Timer,
-    C: WaitGate<T>,
-    A: WaitGate<T>,
+    C: Gate,
+    A: Gate,
 {
     #[inline]
     pub(super) fn new(
@@ -99,16 +105,19 @@ where
     }
 }
 
-impl<'p, T, C, R, A, K, O, F, Fut, V, E> CallProj<'_, 'p, T, C, R, A, K, O, F, Fut, E>
+impl<'p, T, C, R, A, K, O, F, Fut, V, E, CW, AW>
+    CallProj<'_, 'p, T, C, R, A, K, O, F, Fut, E, CW, AW>
 where
     T: Timer,
-    C: WaitGate<T>,
+    C: WaitGate<T, Entering<'p> = CW>,
     R: RetryPolicy<E>,
-    A: WaitGate<T>,
+    A: WaitGate<T, Entering<'p> = AW>,
     K: Classify<V, E>,
     O: Observer,
     F: FnMut(Attempt) -> Fut,
     Fut: Future<Output = Result<V, E>>,
+    CW: Future<Output = Result<C::Token, Rejection>>,
+    AW: Future<Output = Result<A::Token, Rejection>>,
 {
     /// Settles the deadline, unless it has passed, and turns to the gates.
     #[inline]
@@ -151,16 +160,19 @@ where
     }
 }
 
-impl<T, C, R, A, K, O, F, Fut, V, E> Future for Call<'_, T, C, R, A, K, O, F, Fut, E>
+impl<'p, T, C, R, A, K, O, F, Fut, V, E, CW, AW> Future
+    for Call<'p, T, C, R, A, K, O, F, Fut, E, CW, AW>
 where
     T: Timer,
-    C: WaitGate<T>,
+    C: WaitGate<T, Entering<'p> = CW>,
     R: RetryPolicy<E>,
-    A: WaitGate<T>,
+    A: WaitGate<T, Entering<'p> = AW>,
     K: Classify<V, E>,
     O: Observer,
     F: FnMut(Attempt) -> Fut,
     Fut: Future<Output = Result<V, E>>,
+    CW: Future<Output = Result<C::Token, Rejection>>,
+    AW: Future<Output = Result<A::Token, Rejection>>,
 {
     type Output = Result<V, Error<E>>;
 
@@ -204,11 +216,12 @@ impl<T: Timer, C, R, A, K, O: Observer> Pipeline<T, C, R, A, K, O> {
     }
 }
 
-impl<T, C, R, A, K, O, F, Fut, E> fmt::Debug for Call<'_, T, C, R, A, K, O, F, Fut, E>
+impl<T, C, R, A, K, O, F, Fut, E, CW, AW> fmt::Debug
+    for Call<'_, T, C, R, A, K, O, F, Fut, E, CW, AW>
 where
     T: Timer,
-    C: WaitGate<T>,
-    A: WaitGate<T>,
+    C: Gate,
+    A: Gate,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Call")
