@@ -6,27 +6,15 @@
 use std::future::Future;
 use std::hint::black_box;
 use std::pin::pin;
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
+use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use fusebox_core::{BreakerConfig, CircuitBreaker, Clock, Gate, Ticks};
-
-/// The system's monotonic clock, in nanoseconds.
-#[derive(Clone, Copy, Debug)]
-struct Monotonic;
-
-static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
-
-impl Clock for Monotonic {
-    const TICKS_PER_SECOND: u64 = 1_000_000_000;
-
-    fn now(&self) -> Ticks {
-        Ticks(ORIGIN.elapsed().as_nanos() as u64)
-    }
-}
+use fusebox_std::{
+    Backoff, BreakerConfig, BucketConfig, Bulkhead, BulkheadConfig, CircuitBreaker, Clock, Gate,
+    Pipeline, Queue, Retry, Semaphore, StdClock, Ticks, TokenBucket, TokioTimer,
+};
 
 /// The output of a future that is ready at its first poll. By hand, as an executor has costs of its own.
 fn poll_once<F: Future>(future: F) -> F::Output {
@@ -49,10 +37,10 @@ fn limits(c: &mut Criterion) {
     group.bench_function("read-modify-write", |b| {
         b.iter(|| black_box(&word).fetch_add(1, Ordering::AcqRel));
     });
-    group.bench_function("clock", |b| b.iter(|| Monotonic.now()));
+    group.bench_function("clock", |b| b.iter(|| StdClock.now()));
     group.bench_function("clock + compare-and-swap", |b| {
         b.iter(|| {
-            let now = Monotonic.now().0;
+            let now = StdClock.now().0;
             let old = black_box(&word).load(Ordering::Relaxed);
             word.compare_exchange(old, now, Ordering::AcqRel, Ordering::Relaxed)
         });
@@ -61,10 +49,10 @@ fn limits(c: &mut Criterion) {
 }
 
 fn breaker(c: &mut Criterion) {
-    static BREAKER: CircuitBreaker<Monotonic> =
-        CircuitBreaker::new(BreakerConfig::standard(), Monotonic);
-    static OPEN: CircuitBreaker<Monotonic> =
-        CircuitBreaker::new(BreakerConfig::standard(), Monotonic);
+    static BREAKER: CircuitBreaker<StdClock> =
+        CircuitBreaker::new(BreakerConfig::standard(), StdClock);
+    static OPEN: CircuitBreaker<StdClock> =
+        CircuitBreaker::new(BreakerConfig::standard(), StdClock);
     while OPEN.permit().map(|permit| permit.failure()).is_ok() {}
 
     let mut group = c.benchmark_group("breaker");
@@ -83,5 +71,62 @@ fn breaker(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, limits, breaker);
+fn bucket(c: &mut Criterion) {
+    // More than one thread can take in the time of a measurement.
+    static PLENTY: TokenBucket<StdClock> =
+        TokenBucket::new(BucketConfig::per_second(1_000_000_000).burst(1_000_000), StdClock);
+    static DRY: TokenBucket<StdClock> =
+        TokenBucket::new(BucketConfig::per_day(1).burst(1), StdClock);
+    let _ = DRY.permit().map(|permit| permit.success());
+
+    let mut group = c.benchmark_group("bucket");
+    group.bench_function("granted", |b| b.iter(|| black_box(&PLENTY).try_acquire(1)));
+    group.bench_function("denied", |b| b.iter(|| black_box(&DRY).try_acquire(1)));
+    group.bench_function("granted at a given time", |b| {
+        let mut now = StdClock.now();
+        b.iter(|| {
+            now = now.wrapping_add(1000);
+            black_box(&PLENTY).try_acquire_at(1, now)
+        });
+    });
+    group.finish();
+}
+
+fn semaphore(c: &mut Criterion) {
+    static SEMAPHORE: Semaphore<Queue<0>> = Semaphore::new(64);
+    static QUEUED: Semaphore<Queue<16>> = Semaphore::new(64);
+
+    let mut group = c.benchmark_group("semaphore");
+    group.bench_function("no queue, permit + release", |b| {
+        b.iter(|| black_box(&SEMAPHORE).permit().map(|permit| permit.success()));
+    });
+    group.bench_function("empty queue, permit + release", |b| {
+        b.iter(|| black_box(&QUEUED).permit().map(|permit| permit.success()));
+    });
+    group.finish();
+}
+
+fn pipeline(c: &mut Criterion) {
+    const RETRY: Retry<Backoff> =
+        Retry::new(Backoff::constant(Duration::from_millis(10))).max_attempts(3);
+    static BULKHEAD: Bulkhead = Bulkhead::new(BulkheadConfig::new(64));
+    static BREAKER: CircuitBreaker<StdClock> =
+        CircuitBreaker::new(BreakerConfig::standard(), StdClock);
+
+    let mut group = c.benchmark_group("pipeline");
+    group.bench_function("bulkhead + breaker + retry", |b| {
+        b.iter(|| {
+            poll_once(
+                Pipeline::new(TokioTimer)
+                    .per_call(black_box(&BULKHEAD))
+                    .retry(RETRY)
+                    .per_attempt(black_box(&BREAKER))
+                    .call(|_| async { Ok::<_, ()>(black_box(1)) }),
+            )
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, limits, breaker, bucket, semaphore, pipeline);
 criterion_main!(benches);

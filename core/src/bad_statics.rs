@@ -20,3 +20,39 @@ pair!(
     "5" or "0",
     "), &CLOCK);"
 );
+
+pair!(
+    budget: "
+    use fusebox_core::{BudgetConfig, ManualClock, Ratio, RetryBudget};
+    static CLOCK: ManualClock = ManualClock::new();
+    static BUDGET: RetryBudget<&ManualClock> =
+        RetryBudget::new(BudgetConfig::new(Ratio::new(1, ",
+    "5" or "0",
+    ")), &CLOCK);"
+);
+
+pair!(
+    bucket: "
+    use fusebox_core::{BucketConfig, ManualClock, TokenBucket};
+    static CLOCK: ManualClock = ManualClock::new();
+    static BUCKET: TokenBucket<&ManualClock> =
+        TokenBucket::new(BucketConfig::per_second(",
+    "100" or "0",
+    "), &CLOCK);"
+);
+
+pair!(
+    semaphore: "
+    use fusebox_core::{Queue, Semaphore};
+    static PERMITS: Semaphore<Queue<4>> = Semaphore::new(",
+    "2" or "0",
+    ");"
+);
+
+pair!(
+    bulkhead: "
+    use fusebox_core::{Bulkhead, BulkheadConfig};
+    static BULKHEAD: Bulkhead = Bulkhead::new(BulkheadConfig::new(",
+    "64" or "0",
+    "));"
+);

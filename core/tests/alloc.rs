@@ -138,3 +138,114 @@ fn breaker_with_windows() {
         let _ = run(time.guard(std::future::ready(operation())));
     });
 }
+
+#[test]
+fn backoff() {
+    let random = Rng::from_seed(7);
+    let backoff = Backoff::exponential(Duration::from_millis(1));
+    let mut delays = backoff.jitter(Jitter::Decorrelated, &random).delays();
+    audit(|_| drop(delays.next()));
+}
+
+#[test]
+fn retry_budget() {
+    let clock: ManualClock = ManualClock::new();
+    let budget = RetryBudget::new(BudgetConfig::new(Ratio::percent(20)), &clock);
+    let (mut paid, mut refused) = (0, 0);
+    audit(|_| {
+        clock.advance_ticks(1000);
+        budget.deposit();
+        *if budget.try_withdraw().is_ok() { &mut paid } else { &mut refused } += 1;
+    });
+    assert!(paid > 0 && refused > 0, "{paid} paid, {refused} refused");
+}
+
+#[test]
+fn bucket() {
+    let clock: ManualClock = ManualClock::new();
+    let config = BucketConfig::per_second(1_000_000).burst(10).max_wait(Duration::from_secs(1));
+    let bucket = TokenBucket::new(config, &clock);
+    let timer = &clock;
+    let (mut granted, mut denied) = (0, 0);
+    audit(|number| {
+        clock.advance_ticks(500);
+        *if bucket.try_acquire(1).is_ok() { &mut granted } else { &mut denied } += 1;
+        let _ = bucket.of(2).call(|| Ok::<_, ()>(1));
+        let _ = run(bucket.guard(async { Ok::<_, ()>(1) }));
+        drop(bucket.reserve(number % 4 + 1));
+        // Not an executor that waits: one poll, then cancelled.
+        let waiting = pin!(bucket.acquire(1, &timer));
+        let _ = waiting.poll(&mut Context::from_waker(Waker::noop()));
+    });
+    assert!(granted > 0 && denied > 0, "{granted} granted, {denied} denied");
+}
+
+#[test]
+fn semaphore_and_bulkhead() {
+    let clock: ManualClock = ManualClock::new();
+    let timer = &clock;
+    let semaphore: Semaphore<Queue<2>> = Semaphore::new(2);
+    let bulkhead: Bulkhead<Queue<2>> =
+        Bulkhead::new(BulkheadConfig::new(1).max_wait(Duration::from_millis(1)));
+    let mut context = Context::from_waker(Waker::noop());
+    audit(|_| {
+        let _ = bulkhead.call(|| Ok::<_, ()>(1));
+        let _ = run(semaphore.guard(async { Ok::<_, ()>(1) }));
+
+        // All permits out, both places taken, and a third that is turned away.
+        let all = semaphore.try_acquire_many(2);
+        let (mut first, mut second) = (pin!(semaphore.acquire()), pin!(semaphore.acquire()));
+        assert!(first.as_mut().poll(&mut context).is_pending());
+        assert!(second.as_mut().poll(&mut context).is_pending());
+        assert!(run(semaphore.acquire()).is_err());
+        drop(all);
+        assert!(first.as_mut().poll(&mut context).is_ready());
+
+        // One waits until it is too late.
+        let only = bulkhead.permit();
+        let mut late = pin!(bulkhead.enter_waiting(timer));
+        assert!(late.as_mut().poll(&mut context).is_pending());
+        clock.advance(Duration::from_millis(1));
+        assert!(matches!(late.as_mut().poll(&mut context), Poll::Ready(Err(_))));
+        drop(only);
+    });
+}
+
+#[test]
+fn pipeline() {
+    const RETRY: Retry<Backoff> =
+        Retry::new(Backoff::constant(Duration::from_millis(1))).max_attempts(3);
+    let clock: ManualClock = ManualClock::new();
+    let timer = &clock;
+    let bucket = TokenBucket::new(BucketConfig::per_second(1_000_000).burst(10), &clock);
+    let breaker = CircuitBreaker::new(BreakerConfig::standard(), &clock);
+    let bulkhead: Bulkhead<Queue<2>> = Bulkhead::new(BulkheadConfig::new(1));
+    let pipeline = Pipeline::new(timer)
+        .deadline(Duration::from_secs(1))
+        .per_call_waiting((&bulkhead, &bucket))
+        .retry(RETRY)
+        .per_attempt(&breaker)
+        .attempt_timeout(Duration::from_millis(100));
+    let (mut served, mut refused) = (0, 0);
+    audit(|number| {
+        clock.advance(Duration::from_millis(200));
+        let operation = |_| {
+            clock.advance_ticks(1_000_000);
+            std::future::ready(if number % 1000 < 500 { Err(()) } else { Ok(()) })
+        };
+        let mut call = pin!(pipeline.call(operation));
+        let mut context = Context::from_waker(Waker::noop());
+        let answer = loop {
+            match call.as_mut().poll(&mut context) {
+                Poll::Ready(answer) => break answer,
+                Poll::Pending => clock.advance_ticks(1_000_000),
+            }
+        };
+        match answer {
+            Ok(()) => served += 1,
+            Err(Error::Rejected(_)) => refused += 1,
+            Err(_) => {}
+        }
+    });
+    assert!(served > 0 && refused > 0, "{served} served, {refused} refused");
+}
