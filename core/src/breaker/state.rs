@@ -237,7 +237,9 @@ impl Snapshot {
             .wrapping_add(1);
         // Late loses: a late reading must not cut short the time that another probe was given.
         let given = PROBE_DEADLINE.get(self.0);
-        if in_flight > 0 && scale::ahead(given, deadline, PROBE_BITS, rules.probe_horizon) > 0 {
+        if in_flight > 0
+            && scale::ahead(given, deadline, PROBE_BITS, rules.probe_horizon as Word) > 0
+        {
             return Self(word);
         }
         Self(PROBE_DEADLINE.set(word, deadline))
