@@ -49,6 +49,11 @@ mod tokio_timer;
 
 pub use fusebox_core::*;
 
+// What is named here takes precedence over the names of the core.
+
+/// A retry budget; see [`fusebox_core::RetryBudget`].
+pub type RetryBudget<C = StdClock> = fusebox_core::RetryBudget<C>;
+
 pub use clock::StdClock;
 pub use rng::StdRng;
 #[cfg(feature = "tokio")]

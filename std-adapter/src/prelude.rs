@@ -4,7 +4,7 @@
 pub use crate::{
     Attempt, Backoff, Classify, Clock, Deadline, Decide, Decision, Error, FailureIf, Gate,
     Immediate, Jitter, ManualClock, Observer, Outcome, Permit, Pipeline, Reason, Rejection, Retry,
-    RetryIf, StdClock, StdRng, Timeout, Timer, WaitGate,
+    RetryBudget, RetryIf, StdClock, StdRng, Timeout, Timer, WaitGate,
 };
 #[cfg(feature = "tokio")]
 #[doc(no_inline)]
