@@ -49,6 +49,8 @@ mod tokio_timer;
 
 pub use fusebox_core::*;
 
+// What is named here takes precedence over the names of the core.
+
 pub use clock::StdClock;
 pub use rng::StdRng;
 #[cfg(feature = "tokio")]
