@@ -100,7 +100,6 @@ pub use bucket::{
     TokenBucket, Tokens,
 };
 pub use budget::{BudgetConfig, BudgetSnapshot, RetryBudget};
-pub use breaker::{Counts, State};
 pub use bulkhead::{Bulkhead, BulkheadConfig};
 pub use deadline::{Deadline, DeadlineGate};
 pub use error::{ConfigError, Error, Reason, Rejection};

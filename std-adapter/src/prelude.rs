@@ -2,10 +2,11 @@
 
 #[doc(no_inline)]
 pub use crate::{
-    Attempt, Backoff, BreakerConfig, BucketConfig, BudgetConfig, CircuitBreaker, Classify, Clock,
-    Deadline, Decide, Decision, Error, FailureIf, Gate, Immediate, Jitter, LastCalls, LastTime,
-    ManualClock, Observer, Outcome, Permit, Pipeline, Rate, Rates, Ratio, Reason, Rejection, Retry,
-    RetryBudget, RetryIf, State, StdClock, StdRng, Timeout, Timer, TokenBucket, WaitGate,
+    Attempt, Backoff, BreakerConfig, BucketConfig, BudgetConfig, Bulkhead, BulkheadConfig,
+    CircuitBreaker, Classify, Clock, Deadline, Decide, Decision, Error, FailureIf, Gate, Immediate,
+    Jitter, LastCalls, LastTime, ManualClock, Observer, Outcome, Permit, Pipeline, Queue, Rate,
+    Rates, Ratio, Reason, Rejection, Retry, RetryBudget, RetryIf, Semaphore, State, StdClock,
+    StdRng, Timeout, Timer, TokenBucket, WaitGate,
 };
 #[cfg(feature = "tokio")]
 #[doc(no_inline)]
