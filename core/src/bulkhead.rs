@@ -26,7 +26,8 @@ pub struct BulkheadConfig {
 impl BulkheadConfig {
     /// At most `max_concurrent` calls at once, from 1 to 2^32 - 1 (with 32-bit words 2^20 - 1).
     ///
-    /// A call that waits does so for as long as its deadline allows, unless [`max_wait`](Self::max_wait) says less.
+    /// A call that waits does so for as long as its deadline allows, unless
+    /// [`max_wait`](Self::max_wait) says less.
     pub const fn new(max_concurrent: u32) -> Self {
         Self { max_concurrent, max_wait: None }
     }
@@ -48,8 +49,9 @@ impl BulkheadConfig {
 
 /// So many calls at once, so that one slow dependency cannot take all of a program with it.
 ///
-/// As a [`Gate`] it lets a call in or refuses it at once. [`enter_waiting`](Bulkhead::enter_waiting), or as a [`WaitGate`]
-/// in a pipeline, waits in its queue `Q` for at most `max_wait` and until the deadline. Without a place in the queue (the
+/// As a [`Gate`] it lets a call in or refuses it at once.
+/// [`enter_waiting`](Bulkhead::enter_waiting), or as a [`WaitGate`] in a pipeline, waits in its
+/// queue `Q` for at most `max_wait` and until the deadline. Without a place in the queue (the
 /// default) that refuses at once too.
 ///
 /// # Examples

@@ -1,9 +1,9 @@
 //! A counting semaphore with a bounded queue, first come, first served.
 //!
 //! One state word holds the free permits and the number of waiters, so that taking and giving back
-//! are one compare-and-swap each while nobody waits, without a fence. Waiters have slots of their own in a fixed array; see
-//! `semaphore/pool.rs` for the algorithm, why it loses no wake-up, and what its fences are for,
-//! `semaphore/state.rs` and `semaphore/queue.rs` for the words.
+//! are one compare-and-swap each while nobody waits, without a fence. Waiters have slots of their
+//! own in a fixed array; see `semaphore/pool.rs` for the algorithm, why it loses no wake-up, and
+//! what its fences are for, `semaphore/state.rs` and `semaphore/queue.rs` for the words.
 
 mod acquire;
 mod pool;
@@ -31,16 +31,16 @@ use crate::time::Timer;
 /// A counting semaphore: at most so many at once, and a bounded number that wait their turn.
 ///
 /// `Q` is the queue: [`Queue<N>`](Queue) with `N` places inside the semaphore, none by default, or
-/// `HeapQueue` (feature `alloc`) with a number chosen at run time. Without a place, those who would wait are
-/// refused.
+/// `HeapQueue` (feature `alloc`) with a number chosen at run time. Without a place, those who would
+/// wait are refused.
 ///
 /// As a [`Gate`] it takes one permit for each call, refuses with
 /// [`Reason::BulkheadFull`](crate::Reason::BulkheadFull), and has it back however the call ends.
 /// [`of`](Semaphore::of) is a gate that takes several. [`acquire`](Semaphore::acquire) waits;
 /// as a [`WaitGate`] it waits in a pipeline.
 ///
-/// Waiters are served strictly in the order they came, whatever they need: one that needs many permits
-/// holds up those behind it rather than being overtaken for ever. A newcomer takes a permit
+/// Waiters are served strictly in the order they came, whatever they need: one that needs many
+/// permits holds up those behind it rather than being overtaken for ever. A newcomer takes a permit
 /// at once only if nobody waits.
 ///
 /// # Examples
@@ -81,10 +81,11 @@ use crate::time::Timer;
 ///
 /// # Interrupt safety
 ///
-/// Lock-free: everything may be called from an interrupt handler, also one that interrupted a call to the
-/// same semaphore. While nobody waits, taking and giving back are one compare-and-swap. Giving back while
-/// somebody waits looks at every place of the queue, once for each waiter it serves and once more, and calls their
-/// wakers: keep the queue of a semaphore that interrupt handlers give back to short.
+/// Lock-free: everything may be called from an interrupt handler, also one that interrupted a call
+/// to the same semaphore. While nobody waits, taking and giving back are one compare-and-swap.
+/// Giving back while somebody waits looks at every place of the queue, once for each waiter it
+/// serves and once more, and calls their wakers: keep the queue of a semaphore that interrupt
+/// handlers give back to short.
 pub struct Semaphore<Q = Queue<0>> {
     ledger: Ledger,
     queue: Q,
@@ -144,8 +145,8 @@ impl<const N: usize> Semaphore<Queue<N>> {
         ///
         /// # Errors
         ///
-        /// `permits` must be from 1 to 2^32 - 1, with 32-bit words 2^20 - 1; `N` at most 2^31 - 1, with 32-bit
-        /// words 2047.
+        /// `permits` must be from 1 to 2^32 - 1, with 32-bit words 2^20 - 1; `N` at most 2^31 - 1,
+        /// with 32-bit words 2047.
         pub const fn try_new(permits: u32) -> Result<Self, ConfigError> {
             match check(permits, N) {
                 Ok(()) => Ok(Self { ledger: Ledger::new(permits), queue: Queue::new() }),
@@ -195,7 +196,8 @@ impl<Q: Slots> Semaphore<Q> {
         self.try_acquire_many(1)
     }
 
-    /// Takes `n` permits, all or none, if they are free and nobody waits. None are always to be had.
+    /// Takes `n` permits, all or none, if they are free and nobody waits. None are always to be
+    /// had.
     ///
     /// # Errors
     ///
@@ -211,13 +213,15 @@ impl<Q: Slots> Semaphore<Q> {
     ///
     /// # Errors
     ///
-    /// [`Reason::QueueFull`](crate::Reason::QueueFull) where no place to wait in is free, at the first
-    /// poll; [`Reason::BulkheadFull`](crate::Reason::BulkheadFull) where the queue has none at all.
+    /// [`Reason::QueueFull`](crate::Reason::QueueFull) where no place to wait in is free, at the
+    /// first poll; [`Reason::BulkheadFull`](crate::Reason::BulkheadFull) where the queue has none
+    /// at all.
     ///
     /// # Cancellation
     ///
-    /// Nothing happens before the first poll. Dropping the future gives up its place, or the permit it was granted
-    /// and did not collect. **Cancel safety:** Strict, but for the turn in the queue.
+    /// Nothing happens before the first poll. Dropping the future gives up its place, or the permit
+    /// it was granted and did not collect. **Cancel safety:** Strict, but for the turn in the
+    /// queue.
     #[inline]
     pub fn acquire(&self) -> Acquire<&Self> {
         self.acquire_many(1)
@@ -236,8 +240,8 @@ impl<Q: Slots> Semaphore<Q> {
 
     /// Waits for a permit, at most for `limit` from the first poll on.
     ///
-    /// With a `limit` of zero it does not wait, but takes a permit that is free. The clock is read only
-    /// where it has to wait.
+    /// With a `limit` of zero it does not wait, but takes a permit that is free. The clock is read
+    /// only where it has to wait.
     ///
     /// # Errors
     ///
@@ -271,9 +275,10 @@ impl<Q: Slots> Semaphore<Q> {
     ///
     /// # Errors
     ///
-    /// As [`acquire`](Self::acquire); [`Reason::QueueTimeout`](crate::Reason::QueueTimeout) where the deadline came
-    /// while it waited, [`Reason::DeadlineExceeded`](crate::Reason::DeadlineExceeded) where it had passed
-    /// at the first poll: then nothing is taken, even if it is free.
+    /// As [`acquire`](Self::acquire); [`Reason::QueueTimeout`](crate::Reason::QueueTimeout) where
+    /// the deadline came while it waited,
+    /// [`Reason::DeadlineExceeded`](crate::Reason::DeadlineExceeded) where it had passed at the
+    /// first poll: then nothing is taken, even if it is free.
     ///
     /// # Cancellation
     ///
@@ -333,8 +338,8 @@ impl<Q: Slots> Semaphore<Q> {
         self.snapshot().waiting()
     }
 
-    /// How many can wait at most. A place is taken from when a task begins to wait until it has collected its
-    /// permits or given up.
+    /// How many can wait at most. A place is taken from when a task begins to wait until it has
+    /// collected its permits or given up.
     #[must_use]
     pub fn queue_capacity(&self) -> usize {
         self.queue.slots().len()

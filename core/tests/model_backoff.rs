@@ -40,8 +40,8 @@ impl PartialOrd for Big {
     }
 }
 
-/// Checks `delay`, in nanoseconds, against `base * (percent / 100)^exponent`: never above, and below by at most
-/// 1 ns and 2^-49 of itself.
+/// Checks `delay`, in nanoseconds, against `base * (percent / 100)^exponent`: never above, and
+/// below by at most 1 ns and 2^-49 of itself.
 fn check_power(delay: u64, base: u64, percent: u32, exponent: u32) {
     let exact = Big::power(base, percent, exponent);
     let hundreds = |value| Big::power(value, 100, exponent);
@@ -181,7 +181,7 @@ fn doubling_and_half_as_much_again_are_exact() {
         assert_eq!(u128::from(nanos(doubled)), 3 << steps);
         let base = 1 << steps.min(24);
         let backoff = Backoff::exponential(Duration::from_nanos(base)).factor(150);
-        let exact = u128::from(base) * 3_u128.pow(steps) >> steps;
+        let exact = (u128::from(base) * 3_u128.pow(steps)) >> steps;
         assert_eq!(u128::from(nanos(backoff.delay(retry, Duration::ZERO))), exact);
     }
 }

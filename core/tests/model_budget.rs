@@ -1,8 +1,9 @@
 //! The retry budget against a slow and obvious model, in whole numbers that neither wrap nor round.
 //!
-//! Two things are compared. That the balance is what the documented rules make it, exactly: time in the documented
-//! units, whole intervals, the cap, and what a late reading or an idle wrap does. And that the rules keep the promise:
-//! all that was ever granted is covered by what was deposited and by the floor, in exact fractions of exact time.
+//! Two things are compared. That the balance is what the documented rules make it, exactly: time in
+//! the documented units, whole intervals, the cap, and what a late reading or an idle wrap does.
+//! And that the rules keep the promise: all that was ever granted is covered by what was deposited
+//! and by the floor, in exact fractions of exact time.
 
 use std::time::Duration;
 
@@ -103,8 +104,8 @@ impl Model {
         let exponent = (bits(horizon) - (time_bits - HEADROOM)).max(-finest);
         let up = |ticks: i128| -units(-ticks, exponent);
         // The interval, rounded up from an exact fraction of a tick.
-        let exact = |count: i128| units(count * per_second << 40, exponent) / floor.max(1);
-        let interval = (exact(1) + (1 << 40) - 1) >> 40;
+        let exact = units(per_second << 40, exponent) / floor.max(1);
+        let interval = (exact + (1 << 40) - 1) >> 40;
         if floor > 0 {
             assert!(interval >= STEPS, "rounded by more than documented");
         }
@@ -129,7 +130,7 @@ impl Model {
 
     /// The longest that an instant can be ahead, in ticks.
     fn horizon(&self) -> i128 {
-        ((self.lateness + self.interval) << 32 >> (32 - self.exponent).clamp(0, 64)).max(1)
+        units(self.lateness + self.interval, -self.exponent).max(1)
     }
 
     /// How far a reading is behind the time in the word, if it is late rather than idle for long.
@@ -163,9 +164,9 @@ impl Model {
         self.deposited += units;
     }
 
-    /// Whether all that was granted by `latest` was paid in, with the floor counted in exact time: `floor`
-    /// retries per second since it began, which may read as up to a unit of time, at most 1/15 of
-    /// its interval, too early.
+    /// Whether all that was granted by `latest` was paid in, with the floor counted in exact time:
+    /// `floor` retries per second since it began, which may read as up to a unit of time, at most
+    /// 1/15 of its interval, too early.
     fn is_covered(&self, latest: i128) -> bool {
         let time = (latest - self.began) * self.floor * (STEPS - 1) + self.per_second;
         (self.granted - self.deposited) * self.per_second * (STEPS - 1) <= time * self.cost
@@ -218,7 +219,8 @@ fn run<const PER_SECOND: u64>(
                     let wait = ticks_from_duration(wait, PER_SECOND);
                     let at = |wait| Ticks(reading.0.wrapping_add(wait));
                     prop_assert!(budget.balance_at(at(wait)) >= 1, "{} is early: {}", wait, step);
-                    // No longer than it must be, but for a unit, and a tick or nanosecond on the way.
+                    // No longer than it must be, but for a unit, and a tick or nanosecond on the
+                    // way.
                     let slack = (1 << model.exponent.max(0)) + 1 + PER_SECOND / 1_000_000_000;
                     let earlier = wait.saturating_sub(slack);
                     prop_assert_eq!(

@@ -1,7 +1,7 @@
 //! The retry budget under every interleaving.
 //!
-//! The orderings are all Relaxed, as the word guards nothing else, so there is none to weaken: what the models hold is
-//! that each change is one compare-and-swap, and the rule for late readings.
+//! The orderings are all Relaxed, as the word guards nothing else, so there is none to weaken: what
+//! the models hold is that each change is one compare-and-swap, and the rule for late readings.
 
 use fusebox_core::{BudgetConfig, Clock, Ratio, RetryBudget, Ticks};
 use loom::sync::Arc;
@@ -26,7 +26,8 @@ fn later(milliseconds: u64) -> Ticks {
     NOW.wrapping_add(milliseconds)
 }
 
-/// One retry for two calls, a reserve of 3, one retry per second; 1 retry saved up, and the floor's time has begun.
+/// One retry for two calls, a reserve of 3, one retry per second; 1 retry saved up, and the floor's
+/// time has begun.
 fn budget() -> Arc<RetryBudget<Milliseconds>> {
     let config = BudgetConfig::new(Ratio::percent(50)).floor_per_second(1).reserve(3);
     let budget = RetryBudget::new(config, Milliseconds);
@@ -49,8 +50,8 @@ fn race<A, B: 'static>(
     (own, thread.join().unwrap())
 }
 
-/// Race: a deposit against a withdrawal. Fails where either commits with a store instead of a CAS: the deposit is lost, or
-/// the withdrawal is free.
+/// Race: a deposit against a withdrawal. Fails where either commits with a store instead of a CAS:
+/// the deposit is lost, or the withdrawal is free.
 #[test]
 fn a_deposit_and_a_withdrawal_both_count() {
     loom::model(|| {
@@ -62,8 +63,8 @@ fn a_deposit_and_a_withdrawal_both_count() {
     });
 }
 
-/// Race: a call's last unit makes the retry that another thread asks for. Fails where the deposit commits with a store: it
-/// undoes a withdrawal that came between.
+/// Race: a call's last unit makes the retry that another thread asks for. Fails where the deposit
+/// commits with a store: it undoes a withdrawal that came between.
 #[test]
 fn deposits_of_two_threads_make_one_retry() {
     loom::model(|| {
@@ -79,8 +80,8 @@ fn deposits_of_two_threads_make_one_retry() {
     });
 }
 
-/// Race: three withdrawals of the last retry. Fails where the withdrawal commits with a store, or does not check the balance
-/// again when its CAS fails: the retry is granted twice.
+/// Race: three withdrawals of the last retry. Fails where the withdrawal commits with a store, or
+/// does not check the balance again when its CAS fails: the retry is granted twice.
 #[test]
 fn the_last_retry_is_granted_once() {
     loom::model(|| {
@@ -96,9 +97,9 @@ fn the_last_retry_is_granted_once() {
     });
 }
 
-/// Race: the first interval elapses, and two threads find it unpaid. Fails where the balance and the time are two
-/// steps: the balance of the refill added to what is there now, while the time it was computed from is old. Both
-/// pay, and two intervals' worth is granted for one.
+/// Race: the first interval elapses, and two threads find it unpaid. Fails where the balance and
+/// the time are two steps: the balance of the refill added to what is there now, while the time it
+/// was computed from is old. Both pay, and two intervals' worth is granted for one.
 #[test]
 fn an_interval_is_paid_once() {
     loom::model(|| {
@@ -112,8 +113,8 @@ fn an_interval_is_paid_once() {
     });
 }
 
-/// Race: a retry given back against one taken. Fails where the refund commits with a store: it undoes the withdrawal
-/// that came between, which was then free.
+/// Race: a retry given back against one taken. Fails where the refund commits with a store: it
+/// undoes the withdrawal that came between, which was then free.
 #[test]
 fn a_refund_and_a_withdrawal_both_count() {
     loom::model(|| {
@@ -125,8 +126,8 @@ fn a_refund_and_a_withdrawal_both_count() {
     });
 }
 
-/// Race: a reserve's last place, filled by two threads. Fails where the cap is checked before the loop instead of in it:
-/// more is saved than the reserve.
+/// Race: a reserve's last place, filled by two threads. Fails where the cap is checked before the
+/// loop instead of in it: more is saved than the reserve.
 #[test]
 fn deposits_stop_at_the_reserve() {
     loom::model(|| {
@@ -138,16 +139,17 @@ fn deposits_stop_at_the_reserve() {
     });
 }
 
-/// Race: a thread reads the clock, loses the CPU, and another commits a later time; the late one must not take the
-/// wrapped difference for elapsed time. Fails where the refill does not ask whether the word is ahead of the reading: the late
-/// reader fills the balance.
+/// Race: a thread reads the clock, loses the CPU, and another commits a later time; the late one
+/// must not take the wrapped difference for elapsed time. Fails where the refill does not ask
+/// whether the word is ahead of the reading: the late reader fills the balance.
 #[test]
 fn a_late_reading_pays_nothing() {
     loom::model(|| {
         let budget = budget();
         budget.try_withdraw_at(NOW).unwrap();
-        // The late one on the other thread: a mere load of this one, where it came first, would not make loom turn
-        // the order round, as it remembers only the last access before a compare-and-swap.
+        // The late one on the other thread: a mere load of this one, where it came first, would not
+        // make loom turn the order round, as it remembers only the last access before a
+        // compare-and-swap.
         let (prompt, late) = race(
             &budget,
             |budget| budget.try_withdraw_at(later(1_100)).is_ok(),

@@ -4,8 +4,8 @@ use fusebox_core::{Random, Rng};
 use loom::sync::Arc;
 use loom::thread;
 
-/// Race: two threads draw from one counter at once. Fails where the `fetch_add` becomes a load and a store: both draw the
-/// same number, and two callers come back together.
+/// Race: two threads draw from one counter at once. Fails where the `fetch_add` becomes a load and
+/// a store: both draw the same number, and two callers come back together.
 #[test]
 fn no_number_is_drawn_twice() {
     loom::model(|| {

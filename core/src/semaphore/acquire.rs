@@ -173,8 +173,8 @@ where
     R: Deref,
     R::Target: PermitSource,
 {
-    /// Waits for `n` permits of `source`, which may be `&Semaphore`, `&'static Semaphore`, `Arc<Semaphore>`,
-    /// or the same of a bulkhead; see [`Semaphore::acquire_many`].
+    /// Waits for `n` permits of `source`, which may be `&Semaphore`, `&'static Semaphore`,
+    /// `Arc<Semaphore>`, or the same of a bulkhead; see [`Semaphore::acquire_many`].
     #[inline]
     pub const fn new(source: R, n: u32) -> Self {
         Self { wait: Wait::new(source, n), step: Step::Start }
@@ -209,8 +209,8 @@ where
 }
 
 pin_project! {
-    /// The wait of a [`Semaphore`] or [`Bulkhead`](crate::Bulkhead) in a pipeline: the token, for who gives it back
-    /// himself. Prefer [`AcquireBefore`], which makes a [`Permit`].
+    /// The wait of a [`Semaphore`] or [`Bulkhead`](crate::Bulkhead) in a pipeline: the token, for
+    /// who gives it back himself. Prefer [`AcquireBefore`], which makes a [`Permit`].
     #[must_use = "futures do nothing unless polled"]
     pub struct EnterQueued<R, T>
     where
@@ -315,8 +315,8 @@ where
 }
 
 pin_project! {
-    /// The future of [`Semaphore::acquire_before`] and [`Semaphore::acquire_timeout`]; make one over an `Arc`
-    /// with [`AcquireBefore::new`].
+    /// The future of [`Semaphore::acquire_before`] and [`Semaphore::acquire_timeout`]; make one
+    /// over an `Arc` with [`AcquireBefore::new`].
     #[must_use = "futures do nothing unless polled"]
     pub struct AcquireBefore<R, T>
     where
@@ -335,8 +335,9 @@ where
     R: Deref,
     R::Target: PermitSource,
 {
-    /// Waits for `n` permits of `source` (`&Semaphore`, `Arc<Semaphore>`, or the same of a bulkhead), at most until
-    /// `deadline`, an instant of `timer`; see [`Semaphore::acquire_before`].
+    /// Waits for `n` permits of `source` (`&Semaphore`, `Arc<Semaphore>`, or the same of a
+    /// bulkhead), at most until `deadline`, an instant of `timer`; see
+    /// [`Semaphore::acquire_before`].
     #[inline]
     pub const fn new(source: R, n: u32, timer: T, deadline: Deadline) -> Self {
         Self { entering: EnterQueued::new(source, n, timer, deadline) }
@@ -347,7 +348,8 @@ where
         Self { entering: EnterQueued::new(source, 1, timer, Deadline::NEVER).within(limit) }
     }
 
-    /// Waits for at most `limit` from the first poll on as well; see [`Semaphore::acquire_timeout`].
+    /// Waits for at most `limit` from the first poll on as well; see
+    /// [`Semaphore::acquire_timeout`].
     #[inline]
     pub fn within(self, limit: Duration) -> Self {
         Self { entering: self.entering.within(Some(limit)) }

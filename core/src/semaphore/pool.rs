@@ -3,39 +3,41 @@
 //! # Algorithm
 //!
 //! **Background.** A waiter comes, a holder gives back, a waiter gives up: each may be what makes
-//! the oldest waiter's wait over, each can happen on another core or in an interrupt handler, and none
-//! may spin on another. The usual list of waiters under a lock is out of the question.
+//! the oldest waiter's wait over, each can happen on another core or in an interrupt handler, and
+//! none may spin on another. The usual list of waiters under a lock is out of the question.
 //!
 //! **Solution.** Waiters sit in a fixed array of slots, each a word of its own, in no order; a
-//! ticket says who came first. There is one function, [`Pool::grant`], that hands free permits to the oldest
-//! waiters, and everybody who did something that could end a wait calls it *afterwards*:
+//! ticket says who came first. There is one function, [`Pool::grant`], that hands free permits to
+//! the oldest waiters, and everybody who did something that could end a wait calls it *afterwards*:
 //!
 //! * the waiter itself, once its slot is published;
 //! * who gives permits back, if the word they went into counts a waiter;
 //! * who gave up waiting, for the next one may need less;
 //! * a granter, after each grant and each failed grant: it goes round again.
 //!
-//! A round of `grant` reserves the permits in the state word first and then tries to end the
-//! wait, slot `WAITING(ticket)` to `GRANTED`, by compare-and-swap. Where that fails, because
-//! the waiter gave up or another granter was quicker, the reservation is put back. So a permit is at
-//! any time in exactly one of: the word, a reservation, a granted slot, a holder's hands.
+//! A round of `grant` reserves the permits in the state word first and then tries to end the wait,
+//! slot `WAITING(ticket)` to `GRANTED`, by compare-and-swap. Where that fails, because the waiter
+//! gave up or another granter was quicker, the reservation is put back. So a permit is at any time
+//! in exactly one of: the word, a reservation, a granted slot, a holder's hands.
 //!
-//! **Why not the other way round**, slot first? Then a granted waiter would run before its permits are taken.
+//! **Why not the other way round**, slot first? Then a granted waiter would run before its permits
+//! are taken.
 //!
 //! # Synchronization
 //!
-//! **No wake-up is lost.** Let everything have come to rest with a waiter in slot S whose need is free, and
-//! no older one. What led there is a set of events: S was published; permits went into the
-//! word; older waiters left their slots. Whoever did one of these then went through a round of `grant`,
-//! which begins with `fence(SeqCst)`. (A giver that saw no waiter counted did not; but then S was
-//! counted later in the order of the word's changes, and the round of S itself, which follows, reads a
-//! later value of that word.) Of these fences one is the last in the single total order of `SeqCst` fences. The
-//! round after it sees all the events: S waiting, nobody older, and a word from which nothing but
-//! reservations have been taken since. Reservations that were put back are events themselves, so the
-//! word it reads is at least what is free at rest. So it would have granted S, which contradicts.
+//! **No wake-up is lost.** Let everything have come to rest with a waiter in slot S whose need is
+//! free, and no older one. What led there is a set of events: S was published; permits went into
+//! the word; older waiters left their slots. Whoever did one of these then went through a round of
+//! `grant`, which begins with `fence(SeqCst)`. (A giver that saw no waiter counted did not; but
+//! then S was counted later in the order of the word's changes, and the round of S itself, which
+//! follows, reads a later value of that word.) Of these fences one is the last in the single total
+//! order of `SeqCst` fences. The round after it sees all the events: S waiting, nobody older, and a
+//! word from which nothing but reservations have been taken since. Reservations that were put back
+//! are events themselves, so the word it reads is at least what is free at rest. So it would have
+//! granted S, which contradicts.
 //!
-//! That is one store-load race for each pair of events, and Acquire and Release settle none of them, as in each both
-//! sides write one word and read another:
+//! That is one store-load race for each pair of events, and Acquire and Release settle none of
+//! them, as in each both sides write one word and read another:
 //!
 //! | who | writes | then reads | against who | writes | then reads |
 //! |---|---|---|---|---|---|
@@ -46,20 +48,26 @@
 //!
 //! The fast paths need no fence: there the one word decides, by compare-and-swap.
 //!
-//! **First come, first served.** A scan of the slots is not atomic: it may pass a slot that is
-//! then published, and find a later waiter further on. Hence a round reads the ticket counter before
-//! it scans and leaves alone who drew a ticket after that. If A was waiting before B drew its ticket,
-//! then a scan that heeds B has read a counter beyond B's ticket (Acquire, pairing with
-//! B's draw), and so sees A's slot as it was published, or later. Who is left alone loses
-//! nothing: its own round is still to come.
+//! **First come, first served.** A scan of the slots is not atomic: it may pass a slot that is then
+//! published, and find a later waiter further on. Hence a round reads the ticket counter before it
+//! scans and leaves alone who drew a ticket after that. If A was waiting before B drew its ticket,
+//! then a scan that heeds B has read a counter beyond B's ticket (Acquire, pairing with B's draw),
+//! and so sees A's slot as it was published, or later. Who is left alone loses nothing: its own
+//! round is still to come.
 //!
 //! **Nobody overtakes.** The count of waiters in the word is never too low (see `state.rs`), and
-//! the fast path is open only where it is 0. The count can be too high for a moment, between a grant and
-//! the decrement that follows it: a `try_acquire` in that moment is refused as it would have been a moment earlier,
-//! and an `acquire` takes a slot and grants itself.
+//! the fast path is open only where it is 0. The count can be too high for a moment, between a
+//! grant and the decrement that follows it: a `try_acquire` in that moment is refused as it would
+//! have been a moment earlier, and an `acquire` takes a slot and grants itself.
 //!
-//! **Progress.** Nothing waits for another context. A round repeats only if it granted, or if another
-//! context ended the wait it had picked; a compare-and-swap fails only where another succeeded.
+//! **A late wake** is harmless. A granter may be stopped between its grant and its wake, and the slot
+//! have a new owner by then, whose waker it takes and calls. The new owner is polled once for nothing,
+//! registers again, and looks at its slot only after that, so it misses no grant. The wake that the
+//! slot's former owner is owed is lost only if it has already left, and needs none.
+//!
+//! **Progress.** Nothing waits for another context. A round repeats only if it granted, or if
+//! another context ended the wait it had picked; a compare-and-swap fails only where another
+//! succeeded.
 
 use core::task::Waker;
 
@@ -93,8 +101,8 @@ impl Ledger {
     }
 }
 
-/// A semaphore without its type of queue: so that there is one copy of this code in a program, whatever the
-/// lengths of its queues.
+/// A semaphore without its type of queue: so that there is one copy of this code in a program,
+/// whatever the lengths of its queues.
 #[derive(Clone, Copy)]
 #[allow(missing_debug_implementations, reason = "public in the signature of a sealed trait only")]
 pub struct Pool<'a> {
@@ -145,8 +153,8 @@ impl<'a> Pool<'a> {
             return Err(Rejection::new(full));
         };
         slot.prepare(n, waker);
-        // Release: who reads a later count with Acquire in `oldest` sees the slots that were published
-        // before this draw. Acquire: hands on what earlier draws published.
+        // Release: who reads a later count with Acquire in `oldest` sees the slots that were
+        // published before this draw. Acquire: hands on what earlier draws published.
         let ticket = Ticket::new(self.ledger.tickets.fetch_add(1, Ordering::AcqRel));
         self.ledger.counts.waiter_came();
         slot.publish(ticket);
@@ -185,8 +193,9 @@ impl<'a> Pool<'a> {
     /// Hands free permits to the oldest waiters. To be called after everything that may end a wait.
     pub(super) fn grant(self) {
         loop {
-            // SeqCst: between what the caller, or the last round, has written and what this
-            // round reads; see "Synchronization" above. In each round, as a grant and a put-back are events too.
+            // SeqCst: between what the caller, or the last round, has written and what this round
+            // reads; see "Synchronization" above. In each round, as a grant and a put-back are
+            // events too.
             fence(Ordering::SeqCst);
             let Some((slot, ticket)) = self.oldest() else { return };
             let need = slot.need();
@@ -221,8 +230,8 @@ impl<'a> Pool<'a> {
                 None => undrawn = Some((slot, ticket)),
             }
         }
-        // A ticket that was not drawn before, and the counter has not moved since: it has been waiting for
-        // half of all tickets there are. Its turn is lost, but not its wait.
+        // A ticket that was not drawn before, and the counter has not moved since: it has been
+        // waiting for half of all tickets there are. Its turn is lost, but not its wait.
         oldest.or_else(|| undrawn.filter(|_| drawn() == before))
     }
 }

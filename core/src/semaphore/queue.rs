@@ -22,8 +22,8 @@ impl Ticket {
     /// How many tickets were drawn from this one on, this one included, when the counter stood at
     /// `issued`; `None` where this one had not been drawn by then.
     ///
-    /// Half of the numbers count as drawn. With 32-bit words a task would have to wait while 2^29 others
-    /// come (and give up) to be taken for one that was not; see `Pool::oldest`.
+    /// Half of the numbers count as drawn. With 32-bit words a task would have to wait while 2^29
+    /// others come (and give up) to be taken for one that was not; see `Pool::oldest`.
     pub(super) const fn age(self, issued: Self) -> Option<Word> {
         let age = issued.0.wrapping_sub(self.0) & TICKET.max();
         if age == 0 || age > TICKET.max() / 2 { None } else { Some(age) }
@@ -40,11 +40,11 @@ impl Ticket {
 /// ```
 ///
 /// * `FREE`: nobody's. Set by the owner when it leaves; ends when a waiter claims it.
-/// * `CLAIMED`: its owner is moving in or out, granters pass by. Set by the owner alone, and ended by
-///   the owner alone.
-/// * `WAITING(ticket)`: the owner waits. Set by the owner; ended by a granter (`GRANTED`) or by
-///   the owner that gives up (`CLAIMED`), whoever is first. Each wait has a ticket of its own, so that a
-///   granter that comes late cannot take the next wait in this slot for the one it saw.
+/// * `CLAIMED`: its owner is moving in or out, granters pass by. Set by the owner alone, and ended
+///   by the owner alone.
+/// * `WAITING(ticket)`: the owner waits. Set by the owner; ended by a granter (`GRANTED`) or by the
+///   owner that gives up (`CLAIMED`), whoever is first. Each wait has a ticket of its own, so that
+///   a granter that comes late cannot take the next wait in this slot for the one it saw.
 /// * `GRANTED`: the permits are the owner's. Set by a granter, ended by the owner (`FREE`).
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Phase(Word);
@@ -101,8 +101,8 @@ impl Slot {
                 .compare_exchange(
                     Phase::FREE.0,
                     Phase::CLAIMED.0,
-                    // Acquire: pairs with the Release in `vacate`; the last owner's `take` of its waker
-                    // is done, and cannot take ours.
+                    // Acquire: pairs with the Release in `vacate`; the last owner's `take` of its
+                    // waker is done, and cannot take ours.
                     Ordering::Acquire,
                     // Relaxed: somebody else's slot, nothing is read from it.
                     Ordering::Relaxed,
@@ -146,8 +146,8 @@ impl Slot {
             .compare_exchange(
                 Phase::waiting(ticket).0,
                 Phase::GRANTED.0,
-                // Release: hands on what the granter acquired with the permits; pairs with the Acquire
-                // in `is_granted` and `withdraw`.
+                // Release: hands on what the granter acquired with the permits; pairs with the
+                // Acquire in `is_granted` and `withdraw`.
                 Ordering::Release,
                 // Relaxed: somebody else ended that wait, nothing is read.
                 Ordering::Relaxed,

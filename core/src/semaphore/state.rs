@@ -68,8 +68,8 @@ impl Snapshot {
         }
     }
 
-    /// Gives `n` permits back. Stops at the `total`: a token that is wrongly given back twice must not
-    /// make more permits than there are.
+    /// Gives `n` permits back. Stops at the `total`: a token that is wrongly given back twice must
+    /// not make more permits than there are.
     const fn transition_give(self, n: u32, total: u32) -> Self {
         let free = self.free().saturating_add(n);
         self.with_free(if free > total { total } else { free })
@@ -116,8 +116,8 @@ impl Counts {
         Snapshot(self.0.load(Ordering::Relaxed))
     }
 
-    /// Changes the word by `transition`, and returns what it was. `None`, and nothing is written, where
-    /// the transition refuses. Lock-free: a CAS fails only because another one succeeded.
+    /// Changes the word by `transition`, and returns what it was. `None`, and nothing is written,
+    /// where the transition refuses. Lock-free: a CAS fails only because another one succeeded.
     #[inline]
     fn update(
         &self,
@@ -152,8 +152,8 @@ impl Counts {
 
     /// Puts back what was reserved for a waiter that is gone.
     pub(super) fn unreserve(&self, n: u32, total: u32) {
-        // Relaxed: a granter has done nothing that a holder must see; the givers' release sequences go on
-        // through this read-modify-write.
+        // Relaxed: a granter has done nothing that a holder must see; the givers' release sequences
+        // go on through this read-modify-write.
         self.update(Ordering::Relaxed, |old| Some(old.transition_give(n, total)));
     }
 
@@ -176,7 +176,8 @@ impl Counts {
 
     /// Takes a waiter off the count, after its place has left `WAITING`.
     pub(super) fn waiter_gone(&self) {
-        // Relaxed: publishes nothing; who reads a count that is still too high only takes the longer way.
+        // Relaxed: publishes nothing; who reads a count that is still too high only takes the
+        // longer way.
         self.update(Ordering::Relaxed, |old| Some(old.transition_waiter_gone()));
     }
 }

@@ -6,8 +6,8 @@ use fusebox_core::{Backoff, Delays, Jitter, Random, Rng};
 
 const MAX: Duration = Duration::from_secs(10);
 
-/// 22. Cause: the jitter was added after the cap, so that a delay could be up to twice the maximum. Seen in
-/// backon 1.6.
+/// Bug 22. Cause: the jitter was added after the cap, so that a delay could be up to twice the
+/// maximum. Seen in backon 1.6.
 #[test]
 fn jitter_never_exceeds_the_maximum_delay() {
     let rng = Rng::from_seed(22);
@@ -25,8 +25,9 @@ fn jitter_never_exceeds_the_maximum_delay() {
     assert!(longest > MAX * 9 / 10);
 }
 
-/// 22. Cause: one constant seed for every device, so that all of them "jittered" in step. Seen in backon 1.6 without
-/// `std`. Here there is no seed but the caller's, and different ones give different delays.
+/// Bug 22. Cause: one constant seed for every device, so that all of them "jittered" in step. Seen
+/// in backon 1.6 without `std`. Here there is no seed but the caller's, and different ones give
+/// different delays.
 #[test]
 fn different_seeds_give_different_delays() {
     let delays = |seed| {
@@ -47,8 +48,8 @@ fn different_seeds_give_different_delays() {
     assert!((0..1_000).all(|_| !draws.contains(&other.next_u64())));
 }
 
-/// Beside 22: capping only what comes out of the jitter piles late retries up at the maximum, where they all come
-/// back together; the article caps what goes in.
+/// Beside bug 22: capping only what comes out of the jitter piles late retries up at the maximum,
+/// where they all come back together; the article caps what goes in.
 #[test]
 fn late_retries_are_spread_over_the_whole_range() {
     let rng = Rng::from_seed(3);

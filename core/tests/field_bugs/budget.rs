@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use fusebox_core::{BudgetConfig, Clock, ManualClock, Ratio, RetryBudget, Ticks};
 
-/// 23. Cause: the cost of a retry was `1 / ratio` deposits, cut to a whole number, so that 0.6, 0.7 and 0.9 all became
-/// 100 %. Seen in tower's `TpsBudget`.
+/// Bug 23. Cause: the cost of a retry was `1 / ratio` deposits, cut to a whole number, so that 0.6,
+/// 0.7 and 0.9 all became 100 %. Seen in tower's `TpsBudget`.
 #[test]
 fn every_percentage_is_exact() {
     let clock: ManualClock = ManualClock::new();
@@ -23,8 +23,8 @@ fn every_percentage_is_exact() {
     }
 }
 
-/// 23. Cause: expiry ran once for each window missed, under a lock: 25.9 million iterations after 30 idle days.
-/// Seen in tower's `TpsBudget`. Here a jump is one division.
+/// Bug 23. Cause: expiry ran once for each window missed, under a lock: 25.9 million iterations
+/// after 30 idle days. Seen in tower's `TpsBudget`. Here a jump is one division.
 #[test]
 fn thirty_idle_days_cost_no_loop() {
     let clock: ManualClock = ManualClock::new();
@@ -42,8 +42,9 @@ fn thirty_idle_days_cost_no_loop() {
     assert!(budget.balance() <= 20);
 }
 
-/// 2. Cause: a refill that rounded down moved its timestamp to now, and lost the rest: polled often, half of
-/// the rate was lost. Seen in ratelimit 2.0.0. Here the time moves by whole intervals only.
+/// Bug 2. Cause: a refill that rounded down moved its timestamp to now, and lost the rest: polled
+/// often, half of the rate was lost. Seen in ratelimit 2.0.0. Here the time moves by whole
+/// intervals only.
 #[test]
 fn polling_does_not_starve_the_floor() {
     let clock: ManualClock = ManualClock::new();
@@ -63,8 +64,9 @@ fn polling_does_not_starve_the_floor() {
     }
 }
 
-/// 1 and 5. Causes: a late reading makes the elapsed time wrap to something huge and refills everything (better-bucket 1.0.0),
-/// and a clock that stepped back reads as no time elapsed for ever (retry-policies) or refills twice.
+/// Bugs 1 and 5. Causes: a late reading makes the elapsed time wrap to something huge and refills
+/// everything (better-bucket 1.0.0), and a clock that stepped back reads as no time elapsed for
+/// ever (retry-policies) or refills twice.
 #[test]
 fn a_clock_that_steps_back_neither_pays_twice_nor_wedges() {
     let clock: ManualClock = ManualClock::new();
@@ -85,8 +87,8 @@ fn a_clock_that_steps_back_neither_pays_twice_nor_wedges() {
     assert!(budget.try_withdraw().is_ok(), "wedged");
 }
 
-/// 4. Causes: very slow rates never refilled, and an idle counter wrapped after 49.7 days and blocked. Seen in better-bucket before
-/// 1.1.
+/// Bug 4. Causes: very slow rates never refilled, and an idle counter wrapped after 49.7 days and
+/// blocked. Seen in better-bucket before 1.1.
 #[test]
 fn no_idle_time_blocks_the_floor() {
     let config = BudgetConfig::new(Ratio::percent(0)).floor_per_second(1).reserve(1);
@@ -105,7 +107,8 @@ fn no_idle_time_blocks_the_floor() {
     }
 }
 
-/// Beside 23: the origin of a clock is arbitrary, and a first withdrawal that measures from zero fills the balance.
+/// Beside bug 23: the origin of a clock is arbitrary, and a first withdrawal that measures from
+/// zero fills the balance.
 #[test]
 fn the_first_withdrawal_does_not_pay_for_the_time_before_it() {
     struct Arbitrary(u64);

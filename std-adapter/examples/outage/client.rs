@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fusebox_std::prelude::*;
-use fusebox_std::{Bulkhead, BulkheadConfig, ConfigError, Rng};
+use fusebox_std::{Bulkhead, BulkheadConfig, ConfigError, RetryAll, Rng};
 use tokio::time::sleep;
 
 use crate::link::Link;
@@ -83,13 +83,38 @@ impl Client for RetriesOnly {
     }
 }
 
+/// Up to three attempts with exponential backoff and full jitter, as far as the budget goes.
+#[derive(Debug)]
+struct Retries {
+    base: Duration,
+    rng: Rng,
+    budget: RetryBudget,
+}
+
+impl Retries {
+    fn new(plan: &Plan, seed: u64) -> Result<Self, ConfigError> {
+        // One retry for ten calls, and one a second whatever happens.
+        let budget = BudgetConfig::new(Ratio::percent(10)).floor_per_second(1);
+        Ok(Self {
+            base: plan.patience / 20,
+            rng: Rng::from_seed(seed),
+            budget: RetryBudget::try_new(budget, StdClock)?,
+        })
+    }
+
+    fn policy(&self) -> Retry<Backoff<&Rng>, RetryAll, &RetryBudget> {
+        Retry::new(Backoff::exponential(self.base).jitter(Jitter::Full, &self.rng))
+            .max_attempts(3)
+            .budget(&self.budget)
+    }
+}
+
 /// (c) Timeouts, and retries with exponential backoff and jitter within a budget.
 #[derive(Debug)]
 pub struct Careful {
     link: Arc<Link>,
     attempt_timeout: Duration,
-    retry: Retry<Backoff<Arc<Rng>>>,
-    budget: RetryBudget,
+    retries: Retries,
 }
 
 impl Careful {
@@ -97,8 +122,7 @@ impl Careful {
         Ok(Self {
             link,
             attempt_timeout: plan.patience.mul_f64(0.85),
-            retry: retry(plan, seed),
-            budget: budget()?,
+            retries: Retries::new(plan, seed)?,
         })
     }
 }
@@ -106,7 +130,7 @@ impl Careful {
 impl Client for Careful {
     async fn call(&self) -> Verdict {
         let answer = Pipeline::new(TokioTimer)
-            .retry(self.retry.clone().budget(&self.budget))
+            .retry(self.retries.policy())
             .attempt_timeout(self.attempt_timeout)
             .call(|_| self.link.send())
             .await;
@@ -120,8 +144,7 @@ pub struct Fused {
     link: Arc<Link>,
     deadline: Duration,
     attempt_timeout: Duration,
-    retry: Retry<Backoff<Arc<Rng>>>,
-    budget: RetryBudget,
+    retries: Retries,
     bulkhead: Bulkhead,
     limiter: TokenBucket,
     breaker: CircuitBreaker<StdClock, LastCalls<StdClock, 8>>,
@@ -141,8 +164,7 @@ impl Fused {
             link,
             deadline: plan.patience,
             attempt_timeout: plan.patience.mul_f64(0.7),
-            retry: retry(plan, seed),
-            budget: budget()?,
+            retries: Retries::new(plan, seed)?,
             // Every worker busy and half as many requests waiting: even while the upstream is
             // slow, what is let in is answered in time.
             bulkhead: Bulkhead::try_new(BulkheadConfig::new(plan.workers * 3 / 2 + 2))?,
@@ -162,7 +184,7 @@ impl Client for Fused {
         let answer = Pipeline::new(TokioTimer)
             .deadline(self.deadline)
             .per_call(&self.bulkhead)
-            .retry(self.retry.clone().budget(&self.budget))
+            .retry(self.retries.policy())
             // The breaker is asked last: what it has let through must report back.
             .per_attempt((&self.limiter, &self.breaker))
             .attempt_timeout(self.attempt_timeout)
@@ -181,15 +203,4 @@ impl Client for Fused {
     fn breaker(&self) -> Option<State> {
         Some(self.breaker.state())
     }
-}
-
-/// Up to three attempts, with full jitter.
-fn retry(plan: &Plan, seed: u64) -> Retry<Backoff<Arc<Rng>>> {
-    let rng = Arc::new(Rng::from_seed(seed));
-    Retry::new(Backoff::exponential(plan.patience / 20).jitter(Jitter::Full, rng)).max_attempts(3)
-}
-
-/// One retry for ten calls, and one a second whatever happens.
-fn budget() -> Result<RetryBudget, ConfigError> {
-    RetryBudget::try_new(BudgetConfig::new(Ratio::percent(10)).floor_per_second(1), StdClock)
 }
