@@ -47,6 +47,11 @@ mod rng;
 #[cfg(feature = "tokio")]
 mod tokio_timer;
 
+/// The README's examples are tests too.
+#[cfg(all(doctest, feature = "tokio"))]
+#[doc = include_str!("../../README.md")]
+mod readme {}
+
 pub use fusebox_core::*;
 
 // What is named here takes precedence over the names of the core.
