@@ -8,9 +8,9 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use fusebox_core::{
-    Attempt, Backoff, Clock, Deadline, Error, Event, FailureIf, Gate, GiveUp, Immediate,
-    ManualClock, Observer, Outcome, Pipeline, Reason, Rejection, Retry, Ticks, Timeout, Timer,
-    WaitGate,
+    Attempt, Backoff, BudgetConfig, Clock, Deadline, Error, Event, FailureIf, Gate, GiveUp,
+    Immediate, ManualClock, Observer, Outcome, Pipeline, Ratio, Reason, Rejection, Retry,
+    RetryBudget, Ticks, Timeout, Timer, WaitGate,
 };
 
 const MS: fn(u64) -> Duration = Duration::from_millis;
@@ -349,6 +349,37 @@ fn a_cancelled_call_gives_back_from_inside_out() {
     assert!(poll(queued.as_mut()).is_pending());
     drop(queued);
     assert_eq!(journal.take(), ["call enter", "call Refused"]);
+}
+
+#[test]
+fn a_retry_that_is_cancelled_before_it_begins_costs_nothing() {
+    let clock = ManualClock::<1000>::new();
+    let config = BudgetConfig::new(Ratio::percent(0)).floor_per_second(5);
+    let budget = RetryBudget::new(config, &clock);
+    let retry = Retry::new(Backoff::constant(MS(10))).budget(&budget);
+    let failing = |_: Attempt| async { Err::<(), _>(()) };
+
+    let pipeline = Pipeline::new(&clock).retry(retry);
+    let mut waiting = Box::pin(pipeline.call(failing));
+    assert!(poll(waiting.as_mut()).is_pending());
+    assert_eq!(budget.balance(), 4, "it is paid for before the wait");
+    drop(waiting);
+    assert_eq!(budget.balance(), 5);
+
+    let mut waiting = Box::pin(retry.call(&clock, failing));
+    assert!(poll(waiting.as_mut()).is_pending());
+    drop(waiting);
+    assert_eq!(budget.balance(), 5);
+
+    // One that has begun is used, whether it ends or not.
+    let mut begun = Box::pin(retry.call(&clock, |attempt: Attempt| async move {
+        if attempt.is_retry() { pending::<Result<(), ()>>().await } else { Err(()) }
+    }));
+    assert!(poll(begun.as_mut()).is_pending());
+    clock.advance(MS(10));
+    assert!(poll(begun.as_mut()).is_pending());
+    drop(begun);
+    assert_eq!(budget.balance(), 4);
 }
 
 #[test]

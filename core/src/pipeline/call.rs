@@ -31,6 +31,7 @@ pin_project! {
     where
         T: Timer,
         C: Gate,
+        R: RetryPolicy<E>,
         A: Gate,
     {
         // Dropped before what the call holds.
@@ -85,6 +86,7 @@ impl<'p, T, C, R, A, K, O, F, Fut, E, CW, AW> Call<'p, T, C, R, A, K, O, F, Fut,
 where
     T: Timer,
     C: Gate,
+    R: RetryPolicy<E>,
     A: Gate,
 {
     #[inline]
@@ -221,6 +223,7 @@ impl<T, C, R, A, K, O, F, Fut, E, CW, AW> fmt::Debug
 where
     T: Timer,
     C: Gate,
+    R: RetryPolicy<E>,
     A: Gate,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -41,7 +41,10 @@ pub(crate) trait Attempts<T: Timer, V, E> {
 
 pin_project! {
     /// One attempt after another, as the policy decides.
-    pub(crate) struct RetryLoop<T: Timer, R, A, E> {
+    pub(crate) struct RetryLoop<T: Timer, R, A, E>
+    where
+        R: RetryPolicy<E>,
+    {
         #[pin]
         attempts: A,
         #[pin]
@@ -55,6 +58,18 @@ pin_project! {
         // Of the last attempt whose operation ran.
         outcome: Outcome,
     }
+
+    /// Cancelled while it waits for a retry: that one is paid for, and will not take place.
+    impl<T: Timer, R, A, E> PinnedDrop for RetryLoop<T, R, A, E>
+    where
+        R: RetryPolicy<E>,
+    {
+        fn drop(this: Pin<&mut Self>) {
+            if this.phase == Phase::Waiting {
+                this.policy.cancel();
+            }
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +81,7 @@ enum Phase {
     Done,
 }
 
-impl<T: Timer, R, A, E> RetryLoop<T, R, A, E> {
+impl<T: Timer, R: RetryPolicy<E>, A, E> RetryLoop<T, R, A, E> {
     #[inline]
     pub(crate) const fn new(timer: T, policy: R, attempts: A) -> Self {
         Self {
@@ -108,7 +123,6 @@ impl<T: Timer, R, A, E> RetryLoop<T, R, A, E> {
         cx: &mut Context<'_>,
     ) -> Poll<Result<V, Error<E>>>
     where
-        R: RetryPolicy<E>,
         A: Attempts<T, V, E>,
     {
         loop {
@@ -135,10 +149,7 @@ impl<T: Timer, R, A, E> RetryLoop<T, R, A, E> {
     }
 
     #[inline]
-    fn start(self: Pin<&mut Self>)
-    where
-        R: RetryPolicy<E>,
-    {
+    fn start(self: Pin<&mut Self>) {
         let this = self.project();
         *this.state = this.policy.start(this.state.attempt().deadline, this.timer);
         *this.phase = Phase::Attempting;
@@ -151,7 +162,6 @@ impl<T: Timer, R, A, E> RetryLoop<T, R, A, E> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<V, Error<E>>>>
     where
-        R: RetryPolicy<E>,
         A: Attempts<T, V, E>,
     {
         let mut this = self.project();
@@ -181,7 +191,6 @@ impl<T: Timer, R, A, E> RetryLoop<T, R, A, E> {
     /// The error to give up with, or `None` where the next attempt is due.
     fn poll_wait<V>(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Error<E>>>
     where
-        R: RetryPolicy<E>,
         A: Attempts<T, V, E>,
     {
         let mut this = self.project();
@@ -249,7 +258,10 @@ where
 pin_project! {
     /// A call with retries; see [`Retry::call`].
     #[must_use = "futures do nothing unless polled"]
-    pub struct RetryCall<T: Timer, R, F, Fut, E> {
+    pub struct RetryCall<T: Timer, R, F, Fut, E>
+    where
+        R: RetryPolicy<E>,
+    {
         #[pin]
         attempts: RetryLoop<T, R, Bare<T, F, Fut>, E>,
     }
@@ -269,7 +281,8 @@ impl<D, W, B, H, O> Retry<D, W, B, H, O> {
     ///
     /// # Cancellation
     ///
-    /// Dropping it drops the running attempt or the wait. What was taken from a budget stays taken.
+    /// Dropping it drops the running attempt or the wait; a retry that was paid for and did not begin is given back to the
+    /// budget.
     /// **Cancel safety:** that of the operation.
     ///
     /// # Examples
@@ -297,6 +310,7 @@ impl<D, W, B, H, O> Retry<D, W, B, H, O> {
     ) -> RetryCall<T, Self, F, Fut, E>
     where
         T: Timer,
+        Self: RetryPolicy<E>,
         F: FnMut(Attempt) -> Fut,
         Fut: Future<Output = Result<V, E>>,
     {
@@ -320,7 +334,7 @@ where
     }
 }
 
-impl<T: Timer, R, F, Fut, E> fmt::Debug for RetryCall<T, R, F, Fut, E> {
+impl<T: Timer, R: RetryPolicy<E>, F, Fut, E> fmt::Debug for RetryCall<T, R, F, Fut, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RetryCall").field("state", &self.attempts.state).finish_non_exhaustive()
     }

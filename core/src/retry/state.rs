@@ -87,7 +87,7 @@ pub enum Verdict {
 }
 
 /// What a [`Pipeline`](crate::Pipeline) asks whether to try again: a [`Retry`](super::Retry), `&Retry`, or `()`
-/// for a single attempt. To drive the three steps by hand, use those of [`Retry`](super::Retry::start).
+/// for a single attempt. To drive the steps by hand, use those of [`Retry`](super::Retry::start).
 pub trait RetryPolicy<E> {
     /// See [`Retry::start`](super::Retry::start).
     fn start<C: Clock>(&self, deadline: Deadline, clock: &C) -> RetryState;
@@ -106,6 +106,9 @@ pub trait RetryPolicy<E> {
     ///
     /// The wait ended too late for another attempt.
     fn resume<C: Clock>(&self, state: &mut RetryState, clock: &C) -> Result<(), GiveUp>;
+
+    /// See [`Retry::cancel`](super::Retry::cancel).
+    fn cancel(&self);
 }
 
 /// No retries: one attempt.
@@ -129,6 +132,9 @@ impl<E> RetryPolicy<E> for () {
     fn resume<C: Clock>(&self, _state: &mut RetryState, _clock: &C) -> Result<(), GiveUp> {
         Err(GiveUp::Attempts)
     }
+
+    #[inline]
+    fn cancel(&self) {}
 }
 
 impl<E, R: RetryPolicy<E> + ?Sized> RetryPolicy<E> for &R {
@@ -150,5 +156,10 @@ impl<E, R: RetryPolicy<E> + ?Sized> RetryPolicy<E> for &R {
     #[inline]
     fn resume<C: Clock>(&self, state: &mut RetryState, clock: &C) -> Result<(), GiveUp> {
         (**self).resume(state, clock)
+    }
+
+    #[inline]
+    fn cancel(&self) {
+        (**self).cancel();
     }
 }

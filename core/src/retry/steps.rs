@@ -93,6 +93,13 @@ impl<D: Delays, W, B: Budget, H, O: Observer> Retry<D, W, B, H, O> {
         }
         resumed
     }
+
+    /// In place of [`resume`](Self::resume), where the call was cancelled during the wait: gives back what was paid for
+    /// the retry.
+    #[inline]
+    pub fn cancel(&self) {
+        self.budget.refund();
+    }
 }
 
 impl<D: Delays, W, B: Budget, H, O: Observer> Retry<D, W, B, H, O> {
@@ -156,5 +163,10 @@ where
     #[inline]
     fn resume<C: Clock>(&self, state: &mut RetryState, clock: &C) -> Result<(), GiveUp> {
         self.resume(state, clock)
+    }
+
+    #[inline]
+    fn cancel(&self) {
+        self.cancel();
     }
 }
