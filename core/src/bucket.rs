@@ -59,7 +59,9 @@
 //! they continue the release sequence of the change.
 //!
 //! A reader that two changes overtake may see a slot that is being rewritten. Its compare-and-swap
-//! then fails; before it refuses, it reads the word again.
+//! then fails; before it refuses, it reads the word again. Should both changes bring the word back
+//! to the very same instant, one call may pass under an interval and a burst that were each in
+//! force while it ran, but not together.
 //!
 //! # Lock freedom
 //!
