@@ -5,60 +5,68 @@
 //! GCRA, the generic cell rate algorithm (ITU-T I.371), is a token bucket that keeps no tokens.
 //! It keeps the *theoretical arrival time* (TAT), the instant at which the bucket will be full
 //! again. `TAT - now` is the debt. A token costs one interval; a call that takes `n` tokens is
-//! let in if the debt and `n` intervals are at most `burst` intervals, the tolerance, and moves the TAT on by `n`
-//! intervals. Nothing has to be refilled, so that polling often loses nothing: the time that passes
-//! pays the debt.
+//! let in if the debt and `n` intervals are at most `burst` intervals, the tolerance, and moves
+//! the TAT on by `n` intervals. Nothing has to be refilled, so that polling often loses nothing:
+//! the time that passes pays the debt.
 //!
-//! A reservation is the same with a tolerance longer by the time that the caller is willing to wait.
+//! A reservation is the same with a tolerance longer by the time that the caller is willing to
+//! wait.
 //!
 //! # The word
 //!
-//! The TAT is scaled, wrapping time (`time/scale.rs` has the rules, `bucket/config.rs` the choice of the
-//! scale). One bit of the word says which of two sets of limits, interval and burst, is in force. A live change
-//! writes the free set and then, in one compare-and-swap, switches to it and converts the debt. Had interval and tolerance
-//! been two words beside the TAT, a reader could pair an old short interval with a new long tolerance and grant
-//! thousands of tokens; and a drained bucket whose rate is lowered would hold tokens, because an
-//! old debt is little time at the new rate, until a second write put that right.
+//! The TAT is scaled, wrapping time (`time/scale.rs` has the rules, `bucket/config.rs` the choice
+//! of the scale). One bit of the word says which of two sets of limits, interval and burst, is in
+//! force. A live change writes the free set and then, in one compare-and-swap, switches to it and
+//! converts the debt. Had interval and tolerance been two words beside the TAT, a reader could
+//! pair an old short interval with a new long tolerance and grant thousands of tokens; and a
+//! drained bucket whose rate is lowered would hold tokens, because an old debt is little time at
+//! the new rate, until a second write put that right.
 //!
 //! Counting time in tokens would make rates exact at any width, but costs a multiplication of the
 //! clock reading on each call and, for live changes, a base to count from.
 //!
 //! # Late readers
 //!
-//! A thread may read the clock, lose the CPU, and come back after others have committed later instants. It sees
-//! a larger debt than there is, so it loses: at worst it is refused needlessly. A TAT further ahead than the tolerance,
-//! the longest wait and the lateness together cannot be a live one, and counts as passed. Only a refusal
-//! asks that: what is granted is within the tolerance.
+//! A thread may read the clock, lose the CPU, and come back after others have committed later
+//! instants. It sees a larger debt than there is, so it loses: at worst it is refused needlessly.
+//! A TAT further ahead than the tolerance, the longest wait and the lateness together cannot be a
+//! live one, and counts as passed. Only a refusal asks that: what is granted is within the
+//! tolerance.
 //!
-//! Readings are rounded down to a unit. Where a unit is longer than a tick, a call may so come early by less than a
-//! unit, which is at most a 256th of an interval; that does not add up, as the TAT itself is not rounded.
+//! Readings are rounded down to a unit. Where a unit is longer than a tick, a call may so come
+//! early by less than a unit, which is at most a 256th of an interval; that does not add up, as
+//! the TAT itself is not rounded.
 //!
 //! # Giving back
 //!
-//! What was taken remembers its price and the TAT it led to. Giving it back lowers the debt by the price, but by no more
-//! than what is left until that TAT. Had it been held past its TAT, the time would have paid for it: the
-//! bucket filled up where it would otherwise have been full, and giving the tokens back on top of that would let
-//! a burst and a half through at once. So whatever the readings are, late ones included, giving back never lowers the TAT by
-//! more than taking raised it: what was granted and kept is at most what the TAT has moved. And what is given back too late to
-//! be told from a wrap reads as long past, and gives nothing.
+//! What was taken remembers its price and the TAT it led to. Giving it back lowers the debt by
+//! the price, but by no more than what is left until that TAT. Had it been held past its TAT, the
+//! time would have paid for it: the bucket filled up where it would otherwise have been full, and
+//! giving the tokens back on top of that would let a burst and a half through at once. Whatever
+//! the readings are, late ones included, giving back never lowers the TAT by more than taking
+//! raised it: what was granted and kept is at most what the TAT has moved. A word that reads as
+//! stale is full, and gets nothing back. Only what was held for half a wrap or more may read as
+//! recent; it, too, gives back no more than it took.
 //!
 //! After a live change the lower of the two prices counts, so that no token comes out of two rates.
 //!
 //! # Synchronization
 //!
 //! The word carries all of the state, and each decision is one compare-and-swap on it; it
-//! publishes nothing else but the limits. A change writes the free limits before it switches to them with
-//! a Release; whoever reads the word reads it with Acquire, and so sees the limits of the slot it names. The
-//! compare-and-swaps of callers are Relaxed: being read-modify-writes, they continue the release sequence of the
-//! change.
+//! publishes nothing else but the limits. A change writes the free limits before it switches to
+//! them with a Release; whoever reads the word reads it with Acquire, and so sees the limits of
+//! the slot it names. The compare-and-swaps of callers are Relaxed: being read-modify-writes,
+//! they continue the release sequence of the change.
 //!
 //! A reader that two changes overtake may see a slot that is being rewritten. Its compare-and-swap
-//! then fails; before it refuses, it reads the word again.
+//! then fails; before it refuses, it reads the word again. Should both changes bring the word back
+//! to the very same instant, one call may pass under an interval and a burst that were each in
+//! force while it ran, but not together.
 //!
 //! # Lock freedom
 //!
-//! Each turn of the loop means that another caller has committed. Changes of the limits exclude each
-//! other by a flag, but nobody waits for it: the second one is told to come back.
+//! Each turn of the loop means that another caller has committed. Changes of the limits exclude
+//! each other by a flag, but nobody waits for it: the second one is told to come back.
 
 mod config;
 mod gate;
@@ -83,9 +91,10 @@ use state::{Limits, Tat};
 
 /// A token bucket: so many calls per time, and a burst of so many at once after a pause.
 ///
-/// It is a [`Gate`](crate::Gate) for one token per call, a [`WaitGate`](crate::WaitGate) that waits for its turn, and
-/// [`of`](Self::of) makes one for several tokens per call. A call keeps its tokens however it ends,
-/// except where a later gate refused it: then it never ran, and they go back.
+/// It is a [`Gate`](crate::Gate) for one token per call, a [`WaitGate`](crate::WaitGate) that
+/// waits for its turn, and [`of`](Self::of) makes one for several tokens per call. A call keeps
+/// its tokens however it ends, except where a later gate refused it: then it never ran, and they
+/// go back.
 ///
 /// # Examples
 ///
@@ -169,7 +178,8 @@ impl<C: Clock> TokenBucket<C> {
         ///
         /// # Panics
         ///
-        /// Where [`try_new`](Self::try_new) would return an error; in a `static`, that is a compile error.
+        /// Where [`try_new`](Self::try_new) would return an error; in a `static`, that is a
+        /// compile error.
         #[must_use]
         #[track_caller]
         pub const fn new(config: BucketConfig, clock: C) -> Self {
@@ -185,8 +195,8 @@ impl<C: Clock> TokenBucket<C> {
     /// # Errors
     ///
     /// [`ConfigError::OutOfRange`] for a rate, burst or initial number that cannot be, and
-    /// [`ConfigError::RateNeedsMoreBits`] where rate, burst, longest wait and lateness together do not fit the
-    /// words of this target; it says what would.
+    /// [`ConfigError::RateNeedsMoreBits`] where rate, burst, longest wait and lateness together
+    /// do not fit the words of this target; it says what would.
     pub fn try_new(config: BucketConfig, clock: C) -> Result<Self, ConfigError> {
         Fitted::new(config, C::TICKS_PER_SECOND).map(|fitted| Self::fitted(fitted, clock))
     }
@@ -216,9 +226,10 @@ impl<C: Clock> TokenBucket<C> {
     ///
     /// # Errors
     ///
-    /// [`Reason::RateLimited`] with the exact time after which the same call would be let in, should nobody else
-    /// take tokens before; [`Reason::ExceedsBurst`] for more than the bucket ever holds. A refusal takes
-    /// nothing and writes nothing, but for the first use of a bucket that was not full initially: that starts it.
+    /// [`Reason::RateLimited`] with the exact time after which the same call would be let in,
+    /// should nobody else take tokens before; [`Reason::ExceedsBurst`] for more than the bucket
+    /// ever holds. A refusal takes nothing and writes nothing, but for the first use of a bucket
+    /// that was not full initially: that starts it.
     #[inline]
     pub fn try_acquire(&self, tokens: u32) -> Result<(), Rejection> {
         self.try_acquire_at(tokens, self.clock.now())
@@ -234,12 +245,13 @@ impl<C: Clock> TokenBucket<C> {
         self.take(tokens, now, 0).map(|_| ())
     }
 
-    /// Reserves `tokens` tokens that may become available as late as the configured longest wait from now.
+    /// Reserves `tokens` tokens that may become available as late as the configured longest wait
+    /// from now.
     ///
     /// # Errors
     ///
-    /// As [`try_acquire`](Self::try_acquire); the time to come back is when a reservation could be made, not
-    /// when it would be ready.
+    /// As [`try_acquire`](Self::try_acquire); the time to come back is when a reservation could
+    /// be made, not when it would be ready.
     ///
     /// # Examples
     ///
@@ -272,8 +284,9 @@ impl<C: Clock> TokenBucket<C> {
 
     /// Puts `tokens` tokens back, never more than the bucket holds.
     ///
-    /// This is a deposit: it counts from now on, and whoever puts back what was not taken, or was taken long
-    /// ago, adds to the rate. A [`Reservation`] that is dropped gives back exactly what it took.
+    /// This is a deposit: it counts from now on, and whoever puts back what was not taken, or was
+    /// taken long ago, adds to the rate. A [`Reservation`] that is dropped gives back exactly
+    /// what it took.
     pub fn refund(&self, tokens: u32) {
         self.refund_at(tokens, self.clock.now());
     }
@@ -296,8 +309,8 @@ impl<C: Clock> TokenBucket<C> {
         view.limits.available(view.debt)
     }
 
-    /// How long until `tokens` tokens are there, should nobody else take any, rounded up to the nanosecond;
-    /// `None` where the bucket never holds so many.
+    /// How long until `tokens` tokens are there, should nobody else take any, rounded up to the
+    /// nanosecond; `None` where the bucket never holds so many.
     #[must_use]
     pub fn time_until(&self, tokens: u32) -> Option<Duration> {
         self.time_until_at(tokens, self.clock.now())
@@ -326,7 +339,8 @@ impl<C: Clock> TokenBucket<C> {
 
     /// How far below `rate` this bucket stays, or would stay if it were told to keep that rate.
     ///
-    /// Less than 1 in 10^6 for any rate that the bucket takes; 1 in 10^3 where words are 32 bits wide.
+    /// Less than 1 in 10^6 for any rate that the bucket takes; 1 in 10^3 where words are 32 bits
+    /// wide.
     ///
     /// # Examples
     ///
@@ -342,7 +356,8 @@ impl<C: Clock> TokenBucket<C> {
         config::rate_error(rate, self.scale, C::TICKS_PER_SECOND)
     }
 
-    /// Takes `tokens` tokens that are there within `reach` units, which is at most the longest wait.
+    /// Takes `tokens` tokens that are there within `reach` units, which is at most the longest
+    /// wait.
     #[inline]
     fn take(&self, tokens: u32, now: Ticks, reach: Word) -> Result<Taken, Rejection> {
         if tokens == 0 {
@@ -383,8 +398,8 @@ impl<C: Clock> TokenBucket<C> {
         }
     }
 
-    /// Gives back `taken`, which was `tokens` tokens: no more than it cost, than it costs now, and than
-    /// time has not paid for yet.
+    /// Gives back `taken`, which was `tokens` tokens: no more than it cost, than it costs now,
+    /// and than time has not paid for yet.
     fn give_back(&self, taken: TakenTokens, tokens: u32, now: Ticks) {
         let unpaid = taken.until.ahead(self.scale.units(now)).min(taken.units);
         self.lower(now, |limits| unpaid.min(limits.price(tokens)));
@@ -421,8 +436,8 @@ impl<C: Clock> TokenBucket<C> {
 
     #[inline]
     fn load(&self) -> Tat {
-        // Acquire: the limits of the slot that the word names; pairs with the Release in `change_alone`,
-        // whose release sequence the compare-and-swaps in between continue.
+        // Acquire: the limits of the slot that the word names; pairs with the Release in
+        // `change_alone`, whose release sequence the compare-and-swaps in between continue.
         Tat(self.tat.load(Ordering::Acquire))
     }
 
@@ -430,8 +445,8 @@ impl<C: Clock> TokenBucket<C> {
     fn limits(&self, seen: Tat) -> Limits {
         let slot = &self.slots[seen.slot()];
         Limits {
-            // Relaxed, both: the word that was read before has them published. What is newer than the word
-            // does no harm: see the module's text on synchronization.
+            // Relaxed, both: the word that was read before has them published. What is newer than
+            // the word does no harm: see the module's text on synchronization.
             interval: slot.interval.load(Ordering::Relaxed),
             burst: low_half(slot.burst.load(Ordering::Relaxed)),
         }
@@ -462,8 +477,8 @@ impl<C: Clock> TokenBucket<C> {
     /// The debt: a word that reads as ahead by more than any live one can has passed.
     fn actual_debt(&self, seen: Tat, limits: Limits, at: Word) -> Word {
         let debt = self.nominal_debt(seen, limits, at);
-        // Saturates only for limits that are about to be found out of date. The 1 is for the unit that the
-        // reserved value of the word costs.
+        // Saturates only for limits that are about to be found out of date. The 1 is for the unit
+        // that the reserved value of the word costs.
         let horizon = limits
             .tolerance()
             .saturating_add(self.max_wait)
@@ -472,13 +487,14 @@ impl<C: Clock> TokenBucket<C> {
         if debt > horizon { 0 } else { debt }
     }
 
-    /// What all but a plain grant look at: the actual debt, if `seen` is still the word and the limits are
-    /// its own. A bucket that is not full when first used is started here, as its time has to begin somewhere.
+    /// What all but a plain grant look at: the actual debt, if `seen` is still the word and the
+    /// limits are its own. A bucket that is not full when first used is started here, as its time
+    /// has to begin somewhere.
     #[cold]
     fn second_look(&self, seen: Tat, limits: Limits, at: Word) -> Result<Word, Tat> {
-        // Acquire: had the limits come from a later change than the word, that change's Release store of them
-        // would happen before this, and with it the switch away from this slot, so that the load below
-        // cannot miss it.
+        // Acquire: had the limits come from a later change than the word, that change's Release
+        // store of them would happen before this, and with it the switch away from this slot, so
+        // that the load below cannot miss it.
         fence(Ordering::Acquire);
         let newer = self.load();
         if newer != seen {

@@ -1,4 +1,5 @@
-//! The token bucket as its users see it: configurations, gates, reservations, futures, live changes.
+//! The token bucket as its users see it: configurations, gates, reservations, futures, live
+//! changes.
 
 use std::future::Future;
 use std::pin::pin;

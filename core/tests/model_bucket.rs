@@ -491,8 +491,8 @@ fn agrees_with_the_model<const HZ: u64>(setup: Setup, start: u64, steps: &[(Step
     true
 }
 
-/// What is granted never exceeds exact GCRA, in time that does not wrap, by more than the rounding, and is less only where
-/// the documentation says so.
+/// What is granted never exceeds exact GCRA, in time that does not wrap, by more than the
+/// rounding, and is less only where the documentation says so.
 fn keeps_the_law<const HZ: u64>(setup: Setup, start: u64, steps: &[(Step, u32)]) -> bool {
     let clock = ManualClock::<HZ>::new();
     let Ok(bucket) = TokenBucket::try_new(setup.config().initially(setup.burst), &clock) else {
@@ -532,7 +532,8 @@ fn keeps_the_law<const HZ: u64>(setup: Setup, start: u64, steps: &[(Step, u32)])
             }
             Err(rejection) => {
                 come_back = ticks_of_wait(rejection.retry_after().unwrap(), HZ);
-                // Rounding of the readings and the reserved word cost a few units, and no more in the long run.
+                // Rounding of the readings and the reserved word cost a few units, and no more in
+                // the long run.
                 let needless = debt + price + (4 << scale.right) <= tolerance;
                 assert!(!needless || mistaken, "a needless refusal");
             }

@@ -1,9 +1,9 @@
 //! Rates, the configuration of a bucket, and the choice of its time scale.
 //!
-//! **Background.** The interval between two tokens is rounded up to a whole number of units, so that the
-//! rate is never above what was asked; it is below it by as much as the rounding. Short units make
-//! that little, but a word holds only so many of them, and the burst, the longest wait and the
-//! lateness must all fit, many times over, into its wrap.
+//! **Background.** The interval between two tokens is rounded up to a whole number of units, so
+//! that the rate is never above what was asked; it is below it by as much as the rounding. Short
+//! units make that little, but a word holds only so many of them, and the burst, the longest wait
+//! and the lateness must all fit, many times over, into its wrap.
 //!
 //! **Solution.** A unit is a clock tick times a power of two. [`Fitted::new`] tries them all. It
 //! judges the exact error, a fraction, not its worst case: 10^9 per second on a nanosecond clock is
@@ -25,8 +25,8 @@ const NANOS_PER_DAY: u64 = 86_400 * NANOS_PER_SECOND;
 /// An interval of at least this many bits is precise, whatever the rounding.
 const PRECISE_BITS: u32 = by_width(20, 10);
 
-/// An interval must have at least this many bits where readings are rounded, that is where a unit is longer than
-/// a tick: the rounding makes a call early by less than a 256th of an interval.
+/// An interval must have at least this many bits where readings are rounded, that is where a unit
+/// is longer than a tick: the rounding makes a call early by less than a 256th of an interval.
 const READING_BITS: u32 = PRECISE_BITS - 2;
 
 /// The rate may fall short by less than one in this many.
@@ -35,8 +35,8 @@ const SHORTFALL: u128 = by_width(1_000_000, 1_000) as u128;
 /// The headroom that a scale must leave where precision needs the rest.
 const LEAST_HEADROOM: u32 = 10;
 
-/// The coarsest unit, as a power of two of ticks: one that the clock itself wraps together with, after
-/// 2^64 ticks. Coarser ones would gain nothing, and jump when the clock wraps.
+/// The coarsest unit, as a power of two of ticks: one that the clock itself wraps together with,
+/// after 2^64 ticks. Coarser ones would gain nothing, and jump when the clock wraps.
 const COARSEST: i32 = TIME_BITS as i32 - u64::BITS as i32;
 
 /// The finest unit. Finer ones would overflow 128 bits in the worst case of a day at 10^10 Hz.
@@ -166,7 +166,8 @@ impl RateError {
     /// The shortfall in parts per billion, rounded up.
     #[must_use]
     pub const fn parts_per_billion(self) -> u32 {
-        // The shortfall is below one interval's rounding: far under 2^98, so that this cannot overflow.
+        // The shortfall is below one interval's rounding: far under 2^98, so that this cannot
+        // overflow.
         match self.short.checked_mul(NANOS_PER_SECOND as u128) {
             Some(billionths) => billionths.div_ceil(self.of) as u32,
             None => (self.short / (self.of / NANOS_PER_SECOND as u128)) as u32,
@@ -178,7 +179,8 @@ impl RateError {
     }
 }
 
-/// What a token bucket should do: how fast it fills, how much it holds, how long it lets callers wait.
+/// What a token bucket should do: how fast it fills, how much it holds, how long it lets callers
+/// wait.
 ///
 /// # Examples
 ///
@@ -186,7 +188,8 @@ impl RateError {
 /// use core::time::Duration;
 /// use fusebox_core::{BucketConfig, ManualClock, TokenBucket};
 ///
-/// const UPLOADS: BucketConfig = BucketConfig::per_minute(30).burst(5).max_wait(Duration::from_secs(10));
+/// const UPLOADS: BucketConfig =
+///     BucketConfig::per_minute(30).burst(5).max_wait(Duration::from_secs(10));
 /// let clock: ManualClock = ManualClock::new();
 /// let bucket = TokenBucket::new(UPLOADS, &clock);
 /// assert_eq!(bucket.peek(), 5);
@@ -246,24 +249,25 @@ impl BucketConfig {
 
     /// How many tokens it holds when first used, at most the burst; full unless told otherwise.
     ///
-    /// It fills from its first use on, not from when it was made: a constructor has no clock to read.
+    /// It fills from its first use on, not from when it was made: a constructor has no clock to
+    /// read.
     pub const fn initially(mut self, tokens: u32) -> Self {
         self.initially = Some(tokens);
         self
     }
 
-    /// How far ahead tokens may be reserved, and so the longest that `acquire` waits; one second unless told
-    /// otherwise. Zero lets nobody wait.
+    /// How far ahead tokens may be reserved, and so the longest that `acquire` waits; one second
+    /// unless told otherwise. Zero lets nobody wait.
     pub const fn max_wait(mut self, wait: Duration) -> Self {
         self.max_wait = wait;
         self
     }
 
-    /// How late a reading of the clock may come to be used, which is also how far the clock may step back, for
-    /// the limit to be kept strictly; one second unless told otherwise.
+    /// How late a reading of the clock may come to be used, which is also how far the clock may
+    /// step back, for the limit to be kept strictly; one second unless told otherwise.
     ///
-    /// What comes later than this, and the burst and the longest wait, finds the bucket full. That is
-    /// how it recovers from a clock that was set back for good.
+    /// What comes later than this, and the burst and the longest wait, finds the bucket full.
+    /// That is how it recovers from a clock that was set back for good.
     pub const fn max_lateness(mut self, lateness: Duration) -> Self {
         self.max_lateness = lateness;
         self
@@ -302,8 +306,8 @@ const fn margin(max_wait: Word, lateness: Word) -> u128 {
     max_wait as u128 + lateness as u128 + 1
 }
 
-/// Whether the rate is kept closely enough; and where readings are rounded, the rounding is little of
-/// an interval as well.
+/// Whether the rate is kept closely enough; and where readings are rounded, the rounding is
+/// little of an interval as well.
 const fn is_precise(interval: u128, error: RateError, exponent: i32) -> bool {
     error.is_small() && (exponent >= 0 || interval >> READING_BITS != 0)
 }
@@ -469,7 +473,8 @@ pub(super) const fn interval_on(
     ))
 }
 
-/// Whether a burst at an interval fits a scale, on which the longest wait and the lateness are so many units.
+/// Whether a burst at an interval fits a scale, on which the longest wait and the lateness are so
+/// many units.
 pub(super) const fn check_fit(
     scale: Scale,
     interval: Word,

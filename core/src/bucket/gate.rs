@@ -38,8 +38,8 @@ pub struct Tokens<'a, C> {
 }
 
 impl<C: Clock> TokenBucket<C> {
-    /// The bucket as a gate at which each call takes `tokens` tokens, where the bucket itself is one
-    /// at which it takes one.
+    /// The bucket as a gate at which each call takes `tokens` tokens, where the bucket itself is
+    /// one at which it takes one.
     ///
     /// # Examples
     ///
@@ -59,8 +59,8 @@ impl<C: Clock> TokenBucket<C> {
 
     /// Takes `tokens` tokens, and completes when they are there.
     ///
-    /// The turn is reserved when the future is first polled; the turns of several callers come in the order of those polls.
-    /// The timer may run on another clock than the bucket.
+    /// The turn is reserved when the future is first polled; the turns of several callers come in
+    /// the order of those polls. The timer may run on another clock than the bucket.
     ///
     /// # Errors
     ///

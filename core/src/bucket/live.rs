@@ -1,8 +1,8 @@
 //! Changing the limits of a bucket in use.
 //!
-//! The slot that is not in force is free. A change writes it, then switches to it and converts the debt
-//! in one compare-and-swap, so that every caller decides by one set of limits or the other and the
-//! tokens in the bucket are the same in both.
+//! The slot that is not in force is free. A change writes it, then switches to it and converts
+//! the debt in one compare-and-swap, so that every caller decides by one set of limits or the
+//! other and the tokens in the bucket are the same in both.
 
 use super::state::{Limits, Tat};
 use super::{Rate, TokenBucket, config};
@@ -14,12 +14,14 @@ use crate::word::Word;
 impl<C: Clock> TokenBucket<C> {
     /// Fills at `rate` from now on.
     ///
-    /// The bucket keeps the tokens it holds, rounded down to a unit of time: an empty one stays empty. Reservations keep their times.
+    /// The bucket keeps the tokens it holds, rounded down to a unit of time: an empty one stays
+    /// empty. Reservations keep their times.
     ///
     /// # Errors
     ///
-    /// A [`ConfigError`], and nothing has changed, where the time scale that was chosen for the first rate
-    /// cannot hold this one as precisely, or not with this burst; and [`ConfigError::ChangeUnderWay`].
+    /// A [`ConfigError`], and nothing has changed, where the time scale that was chosen for the
+    /// first rate cannot hold this one as precisely, or not with this burst; and
+    /// [`ConfigError::ChangeUnderWay`].
     ///
     /// # Interrupt safety
     ///
@@ -81,7 +83,8 @@ impl<C: Clock> TokenBucket<C> {
             return Err(ConfigError::ChangeUnderWay);
         }
         let result = self.change_alone(now, by);
-        // A store will do, as only its owner ever clears the flag. Release: pairs with the Acquire above.
+        // A store will do, as only its owner ever clears the flag. Release: pairs with the
+        // Acquire above.
         self.changing.store(0, Ordering::Release);
         result
     }
@@ -106,7 +109,8 @@ impl<C: Clock> TokenBucket<C> {
             match self.tat.compare_exchange(
                 seen.0,
                 word.0,
-                // Release: publishes the new limits; pairs with the Acquire in `load` and `replace`.
+                // Release: publishes the new limits; pairs with the Acquire in `load` and
+                // `replace`.
                 Ordering::Release,
                 // Relaxed: the limits are known, as nobody else can have changed them.
                 Ordering::Relaxed,

@@ -131,8 +131,8 @@ impl<C: Clock> TokenBucket<C> {
         Ok((reservation, timer_now.saturating_add(wait)))
     }
 
-    /// Why tokens that are not there by a deadline are refused: it is too near, unless they could not have been
-    /// waited for without it either.
+    /// Why tokens that are not there by a deadline are refused: it is too near, unless they could
+    /// not have been waited for without it either.
     fn too_late(&self, tokens: u32, now: Ticks) -> Rejection {
         let view = self.view(self.scale.units(now));
         let needed = view.debt.saturating_add(view.limits.price(tokens));
@@ -146,7 +146,8 @@ impl<C: Clock> TokenBucket<C> {
 }
 
 pin_project! {
-    /// The wait of a [`TokenBucket`] as a [`WaitGate`](crate::WaitGate): a reservation that comes true.
+    /// The wait of a [`TokenBucket`] as a [`WaitGate`](crate::WaitGate): a reservation that comes
+    /// true.
     #[must_use = "futures do nothing unless polled"]
     pub struct EnteringBucket<'a, C, T>
     where

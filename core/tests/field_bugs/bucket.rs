@@ -11,9 +11,9 @@ fn bucket(config: BucketConfig) -> TokenBucket<ManualClock> {
     TokenBucket::new(config.max_wait(Duration::ZERO), ManualClock::new())
 }
 
-/// 1. A thread read the clock, lost the CPU, and another one committed a later time: the subtraction wrapped
-/// and the limiter granted 36 to 527 times its quota. Seen in better-bucket 1.0.0, and in the same
-/// shape in pingora-limits. The race itself is a loom model.
+/// Bug 1. A thread read the clock, lost the CPU, and another one committed a later time: the
+/// subtraction wrapped and the limiter granted 36 to 527 times its quota. Seen in better-bucket
+/// 1.0.0, and in the same shape in pingora-limits. The race itself is a loom model.
 #[test]
 fn a_stale_reading_wins_nothing() {
     let bucket = bucket(BucketConfig::per_second(100).burst(100));
@@ -29,23 +29,27 @@ fn a_stale_reading_wins_nothing() {
     assert_eq!(granted, 100 + 199, "the burst, and the tokens of 1.999 s");
 }
 
-/// 2. A refill that was rounded down while its timestamp moved to now lost up to half of the rate
-/// when polled often. Seen in ratelimit 2.0.0: one per second, polled every 1999 ns, granted 10 of 20.
+/// Bug 2. A refill that was rounded down while its timestamp moved to now lost up to half of the
+/// rate when polled often. Seen in ratelimit 2.0.0: one per second, polled every 1999 ns, granted
+/// 10 of 20.
 #[test]
 fn polling_often_loses_nothing() {
     for (per_second, poll) in [(1_000, 1_999), (1_000, 99_999), (700, 1_428), (1, 1_999_999)] {
-        // One token of room, so that the one that comes between two polls is not lost for lack of it.
+        // One token of room, so that the one that comes between two polls is not lost for lack of
+        // it.
         let bucket = bucket(BucketConfig::per_second(per_second).burst(2));
         let span = 20 * SECOND / u64::from(per_second);
         let polls = (0..=span).step_by(poll);
         let granted = polls.filter(|now| bucket.try_acquire_at(1, Ticks(*now)).is_ok()).count();
-        // Those that are there at first and 20 more, of which the last may come after the last poll.
+        // Those that are there at first and 20 more, of which the last may come after the last
+        // poll.
         assert!((21..=22).contains(&granted), "{granted} at {per_second}/s, polled each {poll} ns");
     }
 }
 
-/// 3. Intervals in whole nanoseconds: 700 million per second became 1000 million, 3 million became
-/// 3 003 003, and one per 30 days with a burst of 10 000 overflowed. Seen in governor 0.10.
+/// Bug 3. Intervals in whole nanoseconds: 700 million per second became 1000 million, 3 million
+/// became 3 003 003, and one per 30 days with a burst of 10 000 overflowed. Seen in governor
+/// 0.10.
 #[test]
 fn rates_are_what_they_say() {
     for per_second in [700_000_000, 3_000_000, 999_999_999, 1_000_000_000, 7, 1] {
@@ -75,8 +79,8 @@ fn rates_are_what_they_say() {
     assert!(TokenBucket::try_new(BucketConfig::new(month), ManualClock::<1_000>::new()).is_err());
 }
 
-/// 4. Very slow rates never refilled, and an idle counter wrapped after 49.7 days and blocked. Seen in
-/// better-bucket before 1.1.
+/// Bug 4. Very slow rates never refilled, and an idle counter wrapped after 49.7 days and
+/// blocked. Seen in better-bucket before 1.1.
 #[test]
 fn slow_rates_refill_and_idle_buckets_do_not_block() {
     for per_day in [1, 2, 100] {
@@ -99,8 +103,8 @@ fn slow_rates_refill_and_idle_buckets_do_not_block() {
     }
 }
 
-/// 5. A clock that steps back: negative durations, tokens refilled twice, elapsed time 0 for ever. Seen in
-/// aws-smithy, retry-policies, quanta#111.
+/// Bug 5. A clock that steps back: negative durations, tokens refilled twice, elapsed time 0 for
+/// ever. Seen in aws-smithy, retry-policies, quanta#111.
 #[test]
 fn a_clock_that_steps_back_refills_nothing_twice_and_blocks_nobody() {
     let bucket = bucket(BucketConfig::per_second(10).burst(10));
@@ -120,7 +124,8 @@ fn a_clock_that_steps_back_refills_nothing_twice_and_blocks_nobody() {
     assert!(bucket.try_acquire_at(10, Ticks(2 * SECOND + 1_000_000)).is_ok());
 }
 
-/// 7. One request more than the burst, or one cell that comes from nowhere. Seen in governor#107 and #249.
+/// Bug 7. One request more than the burst, or one cell that comes from nowhere. Seen in
+/// governor#107 and #249.
 #[test]
 fn strictly_at_most_the_burst() {
     for burst in [1, 2, 3, 10, 100] {
