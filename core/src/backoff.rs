@@ -8,8 +8,8 @@
 //! | linear | `base + step * (n - 1)` |
 //! | exponential | `base * (factor / 100)^(n - 1)` |
 //!
-//! The jitters are those of Brooker, "Exponential Backoff And Jitter" (AWS Architecture Blog, 2015), with
-//! d the delay above, capped:
+//! The jitters are those of Brooker, "Exponential Backoff And Jitter" (AWS Architecture Blog,
+//! 2015), with d the delay above, capped:
 //!
 //! | jitter | delay |
 //! |---|---|
@@ -18,16 +18,17 @@
 //! | equal | `d / 2` + uniform over `0 ..= d / 2` |
 //! | decorrelated | `min(max_delay, uniform over base ..= 3 * previous)` |
 //!
-//! The article caps what goes *into* the jitter, so that long delays are spread over the whole of `0 ..= max_delay`
-//! instead of piling up at its end; that is done here too. What holds for every kind is the promise on the way *out*:
-//! no delay is ever above `max_delay`.
+//! The article caps what goes *into* the jitter, so that long delays are spread over the whole of
+//! `0 ..= max_delay` instead of piling up at its end; that is done here too. What holds for every
+//! kind is the promise on the way *out*: no delay is ever above `max_delay`.
 //!
-//! **Arithmetic.** Nanoseconds in a `u64`; what does not fit (584 years) saturates. A power is computed by squaring, on a
-//! 64-bit mantissa and an exponent, rounded down at each step: at most 64 multiplications whatever n, no
-//! division, no float. A factor whose powers fit the mantissa (doubling for ever, 150 % for 40 retries) is exact; for any other the
-//! delay is at most 1 ns + 2^-49 of itself below the exact one (1 ns for delays up to six days), and never above it. Why not
-//! multiply by the factor n times: at 101 % that is 4459 steps before it saturates, and rounding to the
-//! nanosecond at each of them never gets away from small bases.
+//! **Arithmetic.** Nanoseconds in a `u64`; what does not fit (584 years) saturates. A power is
+//! computed by squaring, on a 64-bit mantissa and an exponent, rounded down at each step: at most
+//! 64 multiplications whatever n, no division, no float. A factor whose powers fit the mantissa
+//! (doubling for ever, 150 % for 40 retries) is exact; for any other the delay is at most 1 ns +
+//! 2^-49 of itself below the exact one in whole nanoseconds (1 ns up to six days), and never above.
+//! Why not multiply by the factor n times: at 101 % that is 4459 steps before it saturates, and
+//! rounding to the nanosecond at each of them never gets away from small bases.
 
 use core::time::Duration;
 
@@ -51,8 +52,8 @@ pub enum Jitter {
     Full,
     /// Half of the delay, and uniform from 0 to the other half: never nearly at once.
     Equal,
-    /// Uniform from the base to three times the delay before (at first: three times the base). How fast it grows is
-    /// up to chance, so steps and factors have no effect; `max_delay` does.
+    /// Uniform from the base to three times the delay before (at first: three times the base). How
+    /// fast it grows is up to chance, so steps and factors have no effect; `max_delay` does.
     Decorrelated,
 }
 
@@ -74,8 +75,8 @@ pub enum Jitter {
 /// }
 /// ```
 pub trait Delays {
-    /// The delay before the retry with this number; the first retry, which is the second attempt, has
-    /// number 1. `previous` is the delay before the retry before it, zero at first.
+    /// The delay before the retry with this number; the first retry, which is the second attempt,
+    /// has number 1. `previous` is the delay before the retry before it, zero at first.
     fn delay(&self, retry: u32, previous: Duration) -> Duration;
 }
 
@@ -88,8 +89,8 @@ impl<D: Delays + ?Sized> Delays for &D {
 
 /// The delay before each retry: constant, linear or exponential, capped, with or without jitter.
 ///
-/// `R` is the source of randomness; `()` where there is no jitter. There is no jitter without a source, and no
-/// source with a built-in seed.
+/// `R` is the source of randomness; `()` where there is no jitter. There is no jitter without a
+/// source, and no source with a built-in seed.
 ///
 /// # Examples
 ///
@@ -175,7 +176,8 @@ impl Backoff<()> {
         Self::constant(base).factor(200)
     }
 
-    /// Spreads the delays by `jitter`, with randomness from `random`: a `&Rng`, or a generator of the platform.
+    /// Spreads the delays by `jitter`, with randomness from `random`: a `&Rng`, or a generator of
+    /// the platform.
     ///
     /// # Examples
     ///
@@ -195,14 +197,15 @@ impl Backoff<()> {
 }
 
 impl<R> Backoff<R> {
-    /// Lets the delay grow by a factor for each retry, given in percent: 200 is doubling, 150 one and a half
-    /// times. At least 100. A backoff that grew in steps no longer does.
+    /// Lets the delay grow by a factor for each retry, given in percent: 200 is doubling, 150 one
+    /// and a half times. At least 100. A backoff that grew in steps no longer does.
     pub const fn factor(mut self, percent: u32) -> Self {
         self.growth = Growth::Multiply { percent, factor: Factor::from_percent(percent) };
         self
     }
 
-    /// Makes no delay longer than this, whatever the jitter. Without it a delay is limited by 584 years.
+    /// Makes no delay longer than this, whatever the jitter. Without it a delay is limited by 584
+    /// years.
     pub const fn max_delay(mut self, max: Duration) -> Self {
         self.max = nanos(max);
         self
@@ -212,7 +215,8 @@ impl<R> Backoff<R> {
     ///
     /// # Errors
     ///
-    /// A factor below 100 %, an exponential backoff that starts from zero, or a `max_delay` below the base.
+    /// A factor below 100 %, an exponential backoff that starts from zero, or a `max_delay` below
+    /// the base.
     pub const fn validate(&self) -> Result<(), ConfigError> {
         if let Growth::Multiply { percent, .. } = self.growth {
             if percent < 100 {

@@ -1,29 +1,35 @@
 //! The retry budget: retries as a fraction of calls.
 //!
-//! **Background.** Retries multiply load just when there is too much of it: three attempts per call, through three
-//! layers, is 27 times the traffic at the bottom. A budget bounds the sum of all retries instead of each call's: calls deposit,
-//! retries withdraw, and when the balance is spent, failing calls fail at once.
+//! **Background.** Retries multiply load just when there is too much of it: three attempts per
+//! call, through three layers, is 27 times the traffic at the bottom. A budget bounds the sum of
+//! all retries instead of each call's: calls deposit, retries withdraw, and when the balance is
+//! spent, failing calls fail at once.
 //!
-//! **Solution.** The balance is counted in the ratio's own denominator: at 7/10 a call deposits 7 units and a retry costs
-//! 10. So every fraction is exact; nothing is rounded, ever. (A cost of `1 / ratio` deposits, rounded to a whole number, makes 100 %
-//! out of everything above 50 %: seen in the field.) The balance is capped at `reserve` retries, so that a quiet week does not
-//! pay for a storm. A floor adds one retry at a fixed interval, so that a service with little traffic can still retry.
+//! **Solution.** The balance is counted in the ratio's own denominator: at 7/10 a call deposits 7
+//! units and a retry costs 10. So every fraction is exact; nothing is rounded, ever. (A cost of
+//! `1/ratio` deposits, rounded to a whole number, makes 100 % out of everything above 50 %: seen in
+//! the field.) The balance is capped at `reserve` retries, so that a quiet week does not pay for a
+//! storm. A floor adds one retry at a fixed interval, so that a service with little traffic can
+//! still retry.
 //!
-//! **Time.** The word holds when the floor was last paid. A withdrawal pays for the whole intervals since then at
-//! once, with one division and only where one has elapsed, and moves the time on by just those intervals: nothing is lost however often it
-//! is polled, and thirty idle days cost no more than one interval. Adding late is as good as adding on time: between two withdrawals there
-//! are only additions, and a capped sum does not depend on their order. So deposits need no clock, and at a full
-//! balance they write nothing: a healthy service pays one load per call.
+//! **Time.** The word holds when the floor was last paid. A withdrawal pays for the whole intervals
+//! since then at once, with one division and only where one has elapsed, and moves the time on by
+//! just those intervals: nothing is lost however often it is polled, and thirty idle days cost no
+//! more than one interval. Adding late is as good as adding on time: between two withdrawals there
+//! are only additions, and a capped sum does not depend on their order. So deposits need no clock,
+//! and at a full balance they write nothing: a healthy service pays one load per call.
 //!
-//! The time is compared by the rules of `time/scale.rs`: a reading that is late, by at most the supported lateness, neither
-//! pays nor moves the time; beyond that the time in the word is stale and counts as elapsed. After a number of idle wraps the
-//! floor may pay less than it could have, never more. That the time has not started yet is a bit of its own:
-//! without it, the first withdrawal would measure from the clock's arbitrary origin.
+//! The time is compared by the rules of `time/scale.rs`: a reading that is late, by at most the
+//! supported lateness, neither pays nor moves the time; beyond that the time in the word is stale
+//! and counts as elapsed. After a number of idle wraps the floor may pay less than it could have,
+//! never more. That the time has not started yet is a bit of its own: without it, the first
+//! withdrawal would measure from the clock's arbitrary origin.
 //!
 //! # Synchronization
 //!
-//! One word, changed by compare-and-swap on a pure function of what it was. It guards no other memory, so every access is
-//! Relaxed: that all threads agree on the order of changes to one word holds for any ordering.
+//! One word, changed by compare-and-swap on a pure function of what it was. It guards no other
+//! memory, so every access is Relaxed: that all threads agree on the order of changes to one word
+//! holds for any ordering.
 
 use core::fmt;
 
@@ -41,8 +47,9 @@ use state::{Plan, State, Withdrawal};
 
 /// Retries as an exact fraction of calls, with a floor per second, shared by many callers.
 ///
-/// Each call [deposits](Self::deposit) once, however many attempts it makes; each retry [withdraws](Self::try_withdraw). As
-/// a [`Gate`] it withdraws, and takes it back where a later gate refuses.
+/// Each call [deposits](Self::deposit) once, however many attempts it makes; each retry
+/// [withdraws](Self::try_withdraw). As a [`Gate`] it withdraws, and takes it back where a later
+/// gate refuses.
 ///
 /// # Examples
 ///
@@ -52,7 +59,8 @@ use state::{Plan, State, Withdrawal};
 ///
 /// let clock: ManualClock = ManualClock::new();
 /// // One retry for five calls, and one every second whatever the traffic.
-/// let budget = RetryBudget::new(BudgetConfig::new(Ratio::percent(20)).floor_per_second(1), &clock);
+/// let config = BudgetConfig::new(Ratio::percent(20)).floor_per_second(1);
+/// let budget = RetryBudget::new(config, &clock);
 ///
 /// assert!(budget.try_withdraw().is_ok(), "the floor of one second is there from the start");
 /// let refused = budget.try_withdraw().unwrap_err();
@@ -101,7 +109,8 @@ use state::{Plan, State, Withdrawal};
 ///
 /// # Interrupt safety
 ///
-/// Lock-free where the target has compare-and-swap: an operation is repeated only because another one succeeded.
+/// Lock-free where the target has compare-and-swap: an operation is repeated only because another
+/// one succeeded.
 ///
 /// # Memory ordering
 ///
@@ -134,14 +143,15 @@ impl<C: Clock> RetryBudget<C> {
     ///
     /// # Errors
     ///
-    /// A ratio with denominator 0, a reserve below what one call deposits, neither deposits nor a floor, or more reserve or
-    /// floor than the word has bits for; see [`BudgetConfig`].
+    /// A ratio with denominator 0, a reserve below what one call deposits, neither deposits nor a
+    /// floor, or more reserve or floor than the word has bits for; see [`BudgetConfig`].
     pub fn try_new(config: BudgetConfig, clock: C) -> Result<Self, ConfigError> {
         let plan = config.resolve(C::TICKS_PER_SECOND)?;
         Ok(Self { word: AtomicWord::new(plan.initial().word()), plan, clock })
     }
 
-    /// Notes one call: adds the ratio's worth of a retry. Reads no clock; where the balance is full, writes nothing.
+    /// Notes one call: adds the ratio's worth of a retry. Reads no clock; where the balance is
+    /// full, writes nothing.
     #[inline]
     pub fn deposit(&self) {
         self.add(self.plan.deposit);
@@ -157,15 +167,15 @@ impl<C: Clock> RetryBudget<C> {
     ///
     /// # Errors
     ///
-    /// [`Reason::BudgetExhausted`], with the time to the floor's next retry where there is a floor. A refusal takes and
-    /// writes nothing.
+    /// [`Reason::BudgetExhausted`], with the time to the floor's next retry where there is a floor.
+    /// A refusal takes and writes nothing.
     #[inline]
     pub fn try_withdraw(&self) -> Result<(), Rejection> {
         self.try_withdraw_at(self.now())
     }
 
-    /// As [`try_withdraw`](Self::try_withdraw), at an instant that the caller read from the same clock. Without
-    /// a floor it does not matter which.
+    /// As [`try_withdraw`](Self::try_withdraw), at an instant that the caller read from the same
+    /// clock. Without a floor it does not matter which.
     ///
     /// # Errors
     ///
@@ -186,7 +196,8 @@ impl<C: Clock> RetryBudget<C> {
         }
     }
 
-    /// Gives back a retry that was withdrawn and did not take place. At most once for each withdrawal.
+    /// Gives back a retry that was withdrawn and did not take place. At most once for each
+    /// withdrawal.
     #[inline]
     pub fn refund(&self) {
         self.add(self.plan.cost);
@@ -229,8 +240,8 @@ impl<C: Clock> RetryBudget<C> {
 
     #[inline]
     fn add(&self, units: Word) {
-        // Relaxed: whatever was read, the CAS below checks it; and of a full balance that was just drawn
-        // from, this call may as well have come before the withdrawal.
+        // Relaxed: whatever was read, the CAS below checks it; and of a full balance that was just
+        // drawn from, this call may as well have come before the withdrawal.
         let mut state = State::new(self.word.load(Ordering::Relaxed));
         while let Some(next) = self.plan.transition_deposit(state, units) {
             match self.swap(state, next) {
@@ -240,8 +251,8 @@ impl<C: Clock> RetryBudget<C> {
         }
     }
 
-    /// Commits a transition, or tells what is there instead. Lock-free: fails only where another one was committed (or, on
-    /// LL/SC targets, for no reason, which does not last).
+    /// Commits a transition, or tells what is there instead. Lock-free: fails only where another
+    /// one was committed (or, on LL/SC targets, for no reason, which does not last).
     #[inline]
     fn swap(&self, old: State, new: State) -> Result<(), State> {
         self.word
@@ -292,7 +303,8 @@ impl<C: Clock> Gate for RetryBudget<C> {
 
 impl<C> fmt::Debug for RetryBudget<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Relaxed: as in `snapshot_at`; the floor's unpaid part is left out, so that no clock is read.
+        // Relaxed: as in `snapshot_at`; the floor's unpaid part is left out, so that no clock is
+        // read.
         let state = State::new(self.word.load(Ordering::Relaxed));
         self.plan.stored(state).fmt(f)
     }

@@ -255,7 +255,12 @@ pub enum ConfigError {
         max_burst: u64,
         /// The lateness, in microseconds, that would fit all else equal; 0 where none would.
         max_lateness_micros: u64,
+        /// The longest wait, in microseconds, that would fit all else equal; 0 where none would.
+        max_wait_micros: u64,
     },
+    /// Another live change of the same limits is under way. They do not wait for each other: one of
+    /// them may have interrupted the other.
+    ChangeUnderWay,
 }
 
 impl ConfigError {
@@ -277,6 +282,7 @@ impl ConfigError {
             Self::RateNeedsMoreBits { .. } => {
                 "rate, burst, longest wait and lateness need more bits than a word has"
             }
+            Self::ChangeUnderWay => "another change of the same limits is under way",
         }
     }
 
@@ -313,22 +319,22 @@ impl fmt::Display for ConfigError {
             Self::Unbounded => f.write_str(
                 "nothing would ever end this retry: set a limit of attempts or a deadline",
             ),
-            Self::RateNeedsMoreBits { burst, max_burst, max_lateness_micros } => {
-                write!(f, "a burst of {burst} at this rate needs more bits than a word has: ")?;
-                if *max_burst == 0 && *max_lateness_micros == 0 {
-                    return f.write_str("lower the burst, the lateness or the rate");
-                }
-                if *max_burst > 0 {
-                    write!(f, "a burst of at most {max_burst} would fit")?;
-                }
-                if *max_burst > 0 && *max_lateness_micros > 0 {
-                    f.write_str(", or ")?;
-                }
-                if *max_lateness_micros > 0 {
-                    write!(f, "a max_lateness of at most {max_lateness_micros} us")?;
+            Self::RateNeedsMoreBits { burst, max_burst, max_lateness_micros, max_wait_micros } => {
+                write!(f, "a burst of {burst} at this rate needs more bits than a word has")?;
+                let mut before = ": what would fit is ";
+                for (what, most, unit) in [
+                    ("burst", max_burst, ""),
+                    ("max_lateness", max_lateness_micros, " us"),
+                    ("max_wait", max_wait_micros, " us"),
+                ] {
+                    if *most > 0 {
+                        write!(f, "{before}a {what} of at most {most}{unit}")?;
+                        before = ", or ";
+                    }
                 }
                 Ok(())
             }
+            Self::ChangeUnderWay => f.write_str(self.summary()),
         }
     }
 }

@@ -70,6 +70,8 @@
 extern crate alloc;
 
 mod backoff;
+#[cfg(doctest)]
+mod bad_statics;
 mod breaker;
 mod bucket;
 mod budget;
@@ -93,7 +95,12 @@ pub use breaker::{
     BreakerConfig, BreakerSnapshot, BreakerToken, CircuitBreaker, Consecutive, Counts, LastCalls,
     LastTime, Meter, Metering, Named, Rates, State, UntilReady, Window,
 };
+pub use bucket::{
+    AcquireTokens, BucketConfig, EnteringBucket, Rate, RateError, Reservation, TakenTokens,
+    TokenBucket, Tokens,
+};
 pub use budget::{BudgetConfig, BudgetSnapshot, RetryBudget};
+pub use bulkhead::{Bulkhead, BulkheadConfig};
 pub use deadline::{Deadline, DeadlineGate};
 pub use error::{ConfigError, Error, Reason, Rejection};
 pub use event::{Event, GiveUp, Observer};
@@ -101,9 +108,21 @@ pub use gate::{
     Classify, EnterAll, EnterNow, FailureIf, Gate, Guard, Immediate, Observed, ObservedEntering,
     Outcome, Permit, ResultClassify, WaitGate,
 };
+pub use pipeline::{Call, Pipeline};
 pub use ratio::Ratio;
+pub use retry::{
+    Attempt, Budget, Decide, Decision, OnRetry, Retry, RetryAll, RetryCall, RetryIf, RetryPolicy,
+    RetryState, Retrying, Verdict,
+};
 pub use rng::{Random, Rng};
+#[cfg(feature = "alloc")]
+pub use semaphore::HeapQueue;
+pub use semaphore::{
+    Acquire, AcquireBefore, EnterQueued, PermitSource, Queue, Semaphore, Several, Slots, Taken,
+    Usage,
+};
 pub use time::{
     Clock, ManualClock, ManualSleep, Ticks, Timer, duration_from_ticks, ticks_from_duration,
 };
+pub use timeout::{Timeout, WithTimeout};
 pub use word::WORD_BITS;

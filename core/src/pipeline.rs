@@ -1,1 +1,345 @@
-//! The pipeline.
+//! All patterns around one call, in the order that works.
+//!
+//! ```text
+//! deadline( per_call gates( retry( per_attempt gates( attempt timeout( operation )))))
+//! ```
+//!
+//! # Reasons
+//!
+//! *Nothing runs past the deadline, without a timer of its own.* Each part gets it: waits at gates
+//! end by it, an attempt is cut off at the earlier of it and its own timeout, and a retry that could not
+//! begin before it is not made. So the only sleep that is ever armed is the one of the attempt that runs, and
+//! a pipeline without deadline and timeout reads no clock.
+//!
+//! *What a gate is told.* Around an attempt: what `classify` says about its result; a failure where it was cut off
+//! or panicked; `Abandoned` where the call was cancelled. Around the call: the same for the last attempt that
+//! ran. Where no operation ran at all (refused further in, or cancelled while waiting there) it is
+//! `Refused`: tokens are refunded, probes returned.
+//!
+//! *What is dropped first.* The operation, before the permits under which it ran, the inner ones before the
+//! outer: nobody else is let in while it still holds something.
+//!
+//! *Parts left out are `()`*, whose code is empty: no branch, no clock reading. The futures are named structs, so
+//! that they can be stored unboxed, and are `Send` exactly when their parts are; the attempt that
+//! operations are given is plain data without a lifetime, or `spawn` would refuse them.
+//!
+//! *The parts are generic and not `const`.* A constant function could not take a pipeline apart that owns an `Arc`, and
+//! owning one is what a service that is built at run time needs. Nothing is lost: the state is in the
+//! gates, and those are in statics.
+
+mod attempt;
+mod call;
+
+use core::fmt;
+use core::future::Future;
+use core::time::Duration;
+
+pub use call::Call;
+
+use crate::deadline::Deadline;
+use crate::event::Observer;
+use crate::gate::{Classify, Gate, Immediate, ResultClassify, WaitGate};
+use crate::retry::{Attempt, RetryPolicy};
+use crate::time::Timer;
+use crate::timeout::Timeout;
+
+/// The [`Call`] of a pipeline, with the waits at its gates filled in.
+type CallOf<'p, T, C, R, A, K, O, F, Fut, E> = Call<
+    'p,
+    T,
+    C,
+    R,
+    A,
+    K,
+    O,
+    F,
+    Fut,
+    E,
+    <C as WaitGate<T>>::Entering<'p>,
+    <A as WaitGate<T>>::Entering<'p>,
+>;
+
+/// All patterns around one call: deadline, gates around the call, retries, gates around each attempt, timeout
+/// of an attempt.
+///
+/// It holds no state of its own: the gates do, and are usually given by reference. So it costs nothing to
+/// make where it is used, and may as well be kept and shared.
+///
+/// | part | what it is | left out |
+/// |---|---|---|
+/// | `T` | the [`Timer`] | |
+/// | `C` | the gates around the call | every call is let in |
+/// | `R` | the [`Retry`](crate::Retry) | one attempt |
+/// | `A` | the gates around each attempt | every attempt is let in |
+/// | `K` | the [`Classify`] that says to the gates what a result means | an `Err` is a failure |
+/// | `O` | the [`Observer`] | nobody is told |
+///
+/// # Examples
+///
+/// ```
+/// use core::time::Duration;
+/// use fusebox_core::{Backoff, Error, ManualClock, Pipeline, Reason, Rejection, Retry, Timeout};
+/// # use fusebox_core::{Gate, Outcome};
+/// # struct Breaker;
+/// # impl Gate for Breaker {
+/// #     type Token = ();
+/// #     fn enter(&self) -> Result<(), Rejection> { Ok(()) }
+/// #     fn exit(&self, (): (), _: Outcome) {}
+/// # }
+/// # static BREAKER: Breaker = Breaker;
+///
+/// const RETRY: Retry<Backoff> = Retry::new(Backoff::none()).max_attempts(3);
+///
+/// # pollster::block_on(async {
+/// let clock: ManualClock = ManualClock::new();
+/// let answer = Pipeline::new(&clock)
+///     .deadline(Duration::from_secs(2))
+///     .retry(RETRY)
+///     .per_attempt(&BREAKER)
+///     .attempt_timeout(Duration::from_millis(500))
+///     .call(|attempt| async move {
+///         if attempt.number == 1 { Err("connection reset") } else { Ok("hello") }
+///     })
+///     .await;
+/// assert_eq!(answer, Ok("hello"));
+/// # });
+/// ```
+#[derive(Clone, Copy)]
+#[must_use = "a pipeline does nothing until it is called"]
+pub struct Pipeline<T, C = (), R = (), A = (), K = ResultClassify, O = ()> {
+    timer: T,
+    per_call: C,
+    retry: R,
+    per_attempt: A,
+    classify: K,
+    observer: O,
+    name: &'static str,
+    /// `Duration::MAX` is none.
+    deadline: Duration,
+    attempt_timeout: Option<Timeout>,
+}
+
+impl<T> Pipeline<T> {
+    /// A pipeline with no parts yet, whose waits are on `timer`.
+    pub const fn new(timer: T) -> Self {
+        Self {
+            timer,
+            per_call: (),
+            retry: (),
+            per_attempt: (),
+            classify: ResultClassify,
+            observer: (),
+            name: "pipeline",
+            deadline: Duration::MAX,
+            attempt_timeout: None,
+        }
+    }
+}
+
+impl<T, C, R, A, K, O> Pipeline<T, C, R, A, K, O> {
+    /// Ends each call this long after its first poll, whatever it is doing then.
+    pub const fn deadline(mut self, total: Duration) -> Self {
+        self.deadline = total;
+        self
+    }
+
+    /// Cuts off an attempt that takes longer than `timeout` (a [`Duration`] or a [`Timeout`]), counted from the moment
+    /// the gates around it let it in.
+    pub fn attempt_timeout(mut self, timeout: impl Into<Timeout>) -> Self {
+        self.attempt_timeout = Some(timeout.into());
+        self
+    }
+
+    /// The name in events.
+    pub const fn name(mut self, name: &'static str) -> Self {
+        self.name = name;
+        self
+    }
+}
+
+impl<T, R, A, K, O> Pipeline<T, (), R, A, K, O> {
+    /// Asks `gate` once for the whole call, at once. Several gates are a tuple; it may be owned, a reference, or an
+    /// `Arc`.
+    pub fn per_call<G: Gate>(self, gate: G) -> Pipeline<T, Immediate<G>, R, A, K, O> {
+        self.per_call_waiting(Immediate(gate))
+    }
+
+    /// Asks `gate` once for the whole call, and waits there, at most until the deadline.
+    pub fn per_call_waiting<G>(self, gate: G) -> Pipeline<T, G, R, A, K, O> {
+        Pipeline {
+            timer: self.timer,
+            per_call: gate,
+            retry: self.retry,
+            per_attempt: self.per_attempt,
+            classify: self.classify,
+            observer: self.observer,
+            name: self.name,
+            deadline: self.deadline,
+            attempt_timeout: self.attempt_timeout,
+        }
+    }
+}
+
+impl<T, C, A, K, O> Pipeline<T, C, (), A, K, O> {
+    /// Makes further attempts as `retry` says.
+    pub fn retry<R>(self, retry: R) -> Pipeline<T, C, R, A, K, O> {
+        Pipeline {
+            timer: self.timer,
+            per_call: self.per_call,
+            retry,
+            per_attempt: self.per_attempt,
+            classify: self.classify,
+            observer: self.observer,
+            name: self.name,
+            deadline: self.deadline,
+            attempt_timeout: self.attempt_timeout,
+        }
+    }
+}
+
+impl<T, C, R, K, O> Pipeline<T, C, R, (), K, O> {
+    /// Asks `gate` for each attempt, at once. A refusal goes to the retry like any error; see
+    /// [`Decide`](crate::Decide).
+    pub fn per_attempt<G: Gate>(self, gate: G) -> Pipeline<T, C, R, Immediate<G>, K, O> {
+        self.per_attempt_waiting(Immediate(gate))
+    }
+
+    /// Asks `gate` for each attempt, and waits there, at most until the deadline.
+    pub fn per_attempt_waiting<G>(self, gate: G) -> Pipeline<T, C, R, G, K, O> {
+        Pipeline {
+            timer: self.timer,
+            per_call: self.per_call,
+            retry: self.retry,
+            per_attempt: gate,
+            classify: self.classify,
+            observer: self.observer,
+            name: self.name,
+            deadline: self.deadline,
+            attempt_timeout: self.attempt_timeout,
+        }
+    }
+}
+
+impl<T, C, R, A, O> Pipeline<T, C, R, A, ResultClassify, O> {
+    /// Says what a result means to the gates; see [`Classify`].
+    pub fn classify<K>(self, classify: K) -> Pipeline<T, C, R, A, K, O> {
+        Pipeline {
+            timer: self.timer,
+            per_call: self.per_call,
+            retry: self.retry,
+            per_attempt: self.per_attempt,
+            classify,
+            observer: self.observer,
+            name: self.name,
+            deadline: self.deadline,
+            attempt_timeout: self.attempt_timeout,
+        }
+    }
+}
+
+impl<T, C, R, A, K> Pipeline<T, C, R, A, K, ()> {
+    /// Tells `observer` about timeouts, retries, calls that are given up, and calls that come after
+    /// their deadline. Gates have observers of their own.
+    pub fn observer<O: Observer>(self, observer: O) -> Pipeline<T, C, R, A, K, O> {
+        Pipeline {
+            timer: self.timer,
+            per_call: self.per_call,
+            retry: self.retry,
+            per_attempt: self.per_attempt,
+            classify: self.classify,
+            observer,
+            name: self.name,
+            deadline: self.deadline,
+            attempt_timeout: self.attempt_timeout,
+        }
+    }
+}
+
+impl<T, C, R, A, K, O> Pipeline<T, C, R, A, K, O>
+where
+    T: Timer,
+    C: WaitGate<T>,
+    A: WaitGate<T>,
+    O: Observer,
+{
+    /// Runs `operation` under all parts. It is called once for each attempt, when the gates have let that
+    /// in, and makes the attempt's future.
+    ///
+    /// # Errors
+    ///
+    /// What the last attempt met: [`Error::Inner`](crate::Error::Inner) where it failed,
+    /// [`Error::TimedOut`](crate::Error::TimedOut) where it was cut off,
+    /// [`Error::Rejected`](crate::Error::Rejected) where a gate refused.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping it drops what is running or waiting, then gives back what was taken, as
+    /// [`Outcome::Abandoned`](crate::Outcome::Abandoned), or `Refused` where no operation ran. Nothing is taken before
+    /// the first poll. **Cancel safety:** that of the operation.
+    #[inline]
+    pub fn call<F, Fut, V, E>(&self, operation: F) -> CallOf<'_, T, C, R, A, K, O, F, Fut, E>
+    where
+        F: FnMut(Attempt) -> Fut,
+        Fut: Future<Output = Result<V, E>>,
+        R: RetryPolicy<E>,
+        K: Classify<V, E>,
+    {
+        self.call_before(Deadline::NEVER, operation)
+    }
+
+    /// As [`call`](Self::call), for a call that is part of something that must be done by `deadline`: the earlier of
+    /// the two deadlines holds.
+    ///
+    /// # Errors
+    ///
+    /// As [`call`](Self::call). Where `deadline` has passed nothing is taken and nothing runs: it is
+    /// [`Reason::DeadlineExceeded`](crate::Reason::DeadlineExceeded).
+    ///
+    /// # Cancellation
+    ///
+    /// As [`call`](Self::call).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use fusebox_core::{Deadline, Error, ManualClock, Pipeline, Reason};
+    ///
+    /// # pollster::block_on(async {
+    /// let clock: ManualClock = ManualClock::new();
+    /// let request = Deadline::after(&clock, Duration::from_secs(1));
+    /// clock.advance(Duration::from_secs(1)); // The request spent it elsewhere.
+    ///
+    /// let answer = Pipeline::new(&clock)
+    ///     .call_before(request, |_| async { Ok::<_, &str>("too late") })
+    ///     .await;
+    /// let Err(Error::Rejected(rejection)) = answer else { panic!() };
+    /// assert_eq!(rejection.reason(), Reason::DeadlineExceeded);
+    /// # });
+    /// ```
+    #[inline]
+    pub fn call_before<F, Fut, V, E>(
+        &self,
+        deadline: Deadline,
+        operation: F,
+    ) -> CallOf<'_, T, C, R, A, K, O, F, Fut, E>
+    where
+        F: FnMut(Attempt) -> Fut,
+        Fut: Future<Output = Result<V, E>>,
+        R: RetryPolicy<E>,
+        K: Classify<V, E>,
+    {
+        Call::new(self, deadline, operation)
+    }
+}
+
+impl<T, C, R: fmt::Debug, A, K, O> fmt::Debug for Pipeline<T, C, R, A, K, O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pipeline")
+            .field("name", &self.name)
+            .field("deadline", &self.deadline)
+            .field("retry", &self.retry)
+            .field("attempt_timeout", &self.attempt_timeout)
+            .finish_non_exhaustive()
+    }
+}

@@ -31,8 +31,8 @@ impl Ratio {
         Self::new(percent, 100)
     }
 
-    /// `numerator / denominator`. A denominator of 0 is refused by [`validate`](Self::validate), which everything that
-    /// takes a ratio calls.
+    /// `numerator / denominator`. A denominator of 0 is refused by [`validate`](Self::validate),
+    /// which everything that takes a ratio calls.
     #[must_use]
     pub const fn new(numerator: u32, denominator: u32) -> Self {
         // Euclid. The divisor is 0 for 0/0 only.
@@ -58,8 +58,8 @@ impl Ratio {
         self.denominator
     }
 
-    /// Whether `part` of `whole` is at least this ratio; never of nothing (a `whole` of 0). Exact: compares products, and
-    /// neither divides nor overflows.
+    /// Whether `part` of `whole` is at least this ratio; never of nothing (a `whole` of 0). Exact:
+    /// compares products, and neither divides nor overflows.
     #[must_use]
     pub const fn is_reached(self, part: u64, whole: u64) -> bool {
         if whole == 0 {

@@ -1,13 +1,14 @@
 //! Randomness for jitter.
 //!
-//! [`Rng`] is `SplitMix64` (Steele, Lea, Flood: "Fast Splittable Pseudorandom Number Generators", OOPSLA
-//! 2014) read by its counter: number n is `mix(seed + n * gamma)`. So drawing is one `fetch_add` and pure
-//! arithmetic; it never retries and never waits, and an interrupt may draw in the middle of a draw. The mix is a
-//! bijection, so two draws differ as long as their counters do.
+//! [`Rng`] is `SplitMix64` (Steele, Lea, Flood: "Fast Splittable Pseudorandom Number Generators",
+//! OOPSLA 2014) read by its counter: number n is `mix(seed + n * gamma)`. So drawing is one
+//! `fetch_add` and pure arithmetic; it never retries and never waits, and an interrupt may draw in
+//! the middle of a draw. The mix is a bijection, so two draws differ as long as their counters do.
 //!
-//! Why not a generator with a better name: those carry state that one atomic word cannot hold, and jitter has
-//! no use for their quality. Why not one constant seed: every device would then draw the same "random"
-//! delays, and all of them would come back at the same time, which is what jitter is there to prevent.
+//! Why not a generator with a better name: those carry state that one atomic word cannot hold, and
+//! jitter has no use for their quality. Why not one constant seed: every device would then draw the
+//! same "random" delays, and all of them would come back at the same time, which is what jitter is
+//! there to prevent.
 //!
 //! # Synchronization
 //!
@@ -41,8 +42,8 @@ pub trait Random {
     /// A number from 0 to `bound - 1`; 0 where `bound` is 0.
     ///
     /// Multiplies instead of dividing (Lemire, "Fast Random Integer Generation in an Interval",
-    /// 2019) and leaves out his rejection step: a value's probability is off by less than `bound / 2^64` of itself,
-    /// which for a delay of a minute in nanoseconds is 3 in a billion.
+    /// 2019) and leaves out his rejection step: a value's probability is off by less than `bound /
+    /// 2^64` of itself, which for a delay of a minute in nanoseconds is 3 in a billion.
     #[inline]
     fn below(&self, bound: u64) -> u64 {
         ((u128::from(self.next_u64()) * u128::from(bound)) >> 64) as u64
@@ -79,11 +80,12 @@ const GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// A small, fast, lock-free random number generator for jitter; not for secrets.
 ///
-/// There is no default seed on purpose: where every device or process starts from the same number, they all
-/// "jitter" in step. Seed it from what differs: a device id, an entropy source, the operating system.
+/// There is no default seed on purpose: where every device or process starts from the same number,
+/// they all "jitter" in step. Seed it from what differs: a device id, an entropy source, the
+/// operating system.
 ///
-/// The numbers are those of `SplitMix64`, the same on every target. They repeat after 2^64 draws, where words
-/// are 32 bits wide after 2^32.
+/// The numbers are those of `SplitMix64`, the same on every target. They repeat after 2^64 draws,
+/// where words are 32 bits wide after 2^32.
 ///
 /// # Examples
 ///
@@ -122,8 +124,8 @@ impl Rng {
 impl Random for Rng {
     #[inline]
     fn next_u64(&self) -> u64 {
-        // Relaxed: nothing is published with a number, and a read-modify-write gives each counter to one
-        // caller whatever its ordering.
+        // Relaxed: nothing is published with a number, and a read-modify-write gives each counter
+        // to one caller whatever its ordering.
         let drawn = self.drawn.fetch_add(1, Ordering::Relaxed);
         #[allow(clippy::useless_conversion, reason = "a conversion where words are 32 bits")]
         let position = u64::from(drawn).wrapping_add(1);
@@ -144,7 +146,8 @@ mod tests {
 
     #[test]
     fn draws_the_published_sequence() {
-        // The first numbers of SplitMix64 from this seed, as given with its reference implementation.
+        // The first numbers of SplitMix64 from this seed, as given with its reference
+        // implementation.
         let rng = Rng::from_seed(1_234_567);
         let expected = [
             6_457_827_717_110_365_317,

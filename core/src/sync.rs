@@ -7,10 +7,7 @@
 #[cfg(not(loom))]
 pub(crate) use atomic_waker::AtomicWaker;
 #[cfg(loom)]
-pub(crate) use loom::{
-    future::AtomicWaker,
-    sync::atomic::{Ordering, fence},
-};
+pub(crate) use loom::sync::atomic::{Ordering, fence};
 #[cfg(not(loom))]
 pub(crate) use portable_atomic::{Ordering, fence};
 
@@ -23,6 +20,29 @@ pub(crate) use loom::sync::atomic::AtomicU64 as AtomicWord;
 pub(crate) use portable_atomic::AtomicU32 as AtomicWord;
 #[cfg(all(not(loom), target_has_atomic = "64", not(fusebox_word32)))]
 pub(crate) use portable_atomic::AtomicU64 as AtomicWord;
+
+/// loom's waker cell with the signatures of the real one.
+#[cfg(loom)]
+pub(crate) struct AtomicWaker(loom::future::AtomicWaker);
+
+#[cfg(loom)]
+impl AtomicWaker {
+    pub(crate) fn new() -> Self {
+        Self(loom::future::AtomicWaker::new())
+    }
+
+    pub(crate) fn register(&self, waker: &core::task::Waker) {
+        self.0.register_by_ref(waker);
+    }
+
+    pub(crate) fn wake(&self) {
+        self.0.wake();
+    }
+
+    pub(crate) fn take(&self) -> Option<core::task::Waker> {
+        self.0.take_waker()
+    }
+}
 
 /// Writes a constructor once and makes it `const` everywhere but under loom, whose atomics are
 /// allocated at run time.

@@ -16,6 +16,20 @@ pub(crate) const fn by_width(wide: u32, narrow: u32) -> u32 {
     if WORD_BITS == 64 { wide } else { narrow }
 }
 
+/// A word as a number of a fixed width.
+#[inline]
+#[allow(clippy::unnecessary_cast, reason = "a conversion where words are 32 bits")]
+pub(crate) const fn widen(word: Word) -> u64 {
+    word as u64
+}
+
+/// The low 32 bits of a word.
+#[inline]
+#[allow(clippy::unnecessary_cast, reason = "a conversion where words are 64 bits")]
+pub(crate) const fn low_half(word: Word) -> u32 {
+    word as u32
+}
+
 /// The low `bits` bits set.
 pub(crate) const fn mask(bits: u32) -> Word {
     if bits >= Word::BITS { Word::MAX } else { ((1 as Word) << bits) - 1 }

@@ -1,1 +1,137 @@
-//! x
+//! fusebox for std and tokio: clocks, timers, randomness, and retries for plain threads around the
+//! `no_std` core.
+//!
+//! The core is re-exported whole, so that this is the one crate to name. Types that need a clock have
+//! [`StdClock`] as their default here, and take another, such as a [`ManualClock`] in a test, as a parameter.
+//!
+//! # Examples
+//!
+//! ```
+//! use fusebox_std::prelude::*;
+//! use std::time::Duration;
+//!
+//! const RETRY: Retry<Backoff<StdRng>> = Retry::new(
+//!     Backoff::exponential(Duration::from_millis(100))
+//!         .max_delay(Duration::from_secs(5))
+//!         .jitter(Jitter::Full, StdRng),
+//! );
+//!
+//! # #[cfg(feature = "tokio")]
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! let answer = Pipeline::new(TokioTimer)
+//!     .deadline(Duration::from_secs(2))
+//!     .retry(RETRY)
+//!     .attempt_timeout(Duration::from_millis(500))
+//!     .call(|attempt| async move {
+//!         if attempt.is_retry() { Ok("hello") } else { Err("connection reset") }
+//!     })
+//!     .await;
+//! assert_eq!(answer, Ok("hello"));
+//! # }
+//! # #[cfg(not(feature = "tokio"))]
+//! # fn main() {}
+//! ```
+//!
+//! # Features
+//!
+//! | feature | what it adds |
+//! |---|---|
+//! | `tokio` (default) | [`TokioTimer`]: tokio's time, paused time included |
+#![forbid(unsafe_code)]
+
+pub mod blocking;
+mod clock;
+pub mod prelude;
+mod rng;
+#[cfg(feature = "tokio")]
+mod tokio_timer;
+
+/// The README's examples are tests too.
+#[cfg(all(doctest, feature = "tokio"))]
+#[doc = include_str!("../../README.md")]
+mod readme {}
+
+pub use fusebox_core::*;
+
+// What is named here takes precedence over the names of the core.
+
+pub use clock::StdClock;
+pub use rng::StdRng;
+#[cfg(feature = "tokio")]
+pub use tokio_timer::{TokioSleep, TokioTimer, TokioTimer as TokioClock};
+
+/// The core's [`CircuitBreaker`](fusebox_core::CircuitBreaker), on [`StdClock`] unless told otherwise.
+///
+/// # Examples
+///
+/// ```
+/// use fusebox_std::prelude::*;
+///
+/// static DB: CircuitBreaker = CircuitBreaker::new(BreakerConfig::standard(), StdClock);
+///
+/// let rows = DB.call(|| Ok::<_, std::io::Error>(3));
+/// assert!(matches!(rows, Ok(3)));
+/// ```
+///
+/// In a test, on a clock that moves when told to:
+///
+/// ```
+/// use fusebox_std::prelude::*;
+/// use std::time::Duration;
+///
+/// let clock: ManualClock = ManualClock::new();
+/// let db: CircuitBreaker<_> = CircuitBreaker::new(BreakerConfig::standard(), &clock);
+/// db.trip();
+/// assert!(db.permit().is_err());
+/// clock.advance(Duration::from_secs(30));
+/// assert!(db.permit().is_ok());
+/// ```
+pub type CircuitBreaker<C = StdClock, W = Consecutive, M = (), O = ()> =
+    fusebox_core::CircuitBreaker<C, W, M, O>;
+
+/// The core's [`LastCalls`](fusebox_core::LastCalls), on [`StdClock`] unless told otherwise.
+///
+/// # Examples
+///
+/// ```
+/// use fusebox_std::prelude::*;
+///
+/// static DB: CircuitBreaker<StdClock, LastCalls> = CircuitBreaker::with_window(
+///     BreakerConfig::standard(),
+///     LastCalls::new(100, Rates::failures(Ratio::percent(50)).minimum_calls(20)),
+///     StdClock,
+/// );
+/// assert!(DB.permit().is_ok());
+/// ```
+pub type LastCalls<C = StdClock, const B: usize = 10> = fusebox_core::LastCalls<C, B>;
+
+/// The core's [`LastTime`](fusebox_core::LastTime), on [`StdClock`] unless told otherwise.
+pub type LastTime<C = StdClock, const B: usize = 10> = fusebox_core::LastTime<C, B>;
+
+/// The core's [`TokenBucket`](fusebox_core::TokenBucket), on [`StdClock`] unless told otherwise.
+///
+/// # Examples
+///
+/// ```
+/// use fusebox_std::prelude::*;
+///
+/// static MAILS: TokenBucket = TokenBucket::new(BucketConfig::per_minute(30).burst(5), StdClock);
+/// assert!(MAILS.try_acquire(5).is_ok());
+/// assert!(MAILS.try_acquire(1).is_err());
+/// ```
+pub type TokenBucket<C = StdClock> = fusebox_core::TokenBucket<C>;
+
+/// The core's [`RetryBudget`](fusebox_core::RetryBudget), on [`StdClock`] unless told otherwise.
+///
+/// # Examples
+///
+/// ```
+/// use fusebox_std::prelude::*;
+///
+/// // One retry for ten calls, and one a second whatever happens.
+/// static BUDGET: RetryBudget =
+///     RetryBudget::new(BudgetConfig::new(Ratio::percent(10)).floor_per_second(1), StdClock);
+/// assert!(BUDGET.try_withdraw().is_ok());
+/// ```
+pub type RetryBudget<C = StdClock> = fusebox_core::RetryBudget<C>;

@@ -20,13 +20,14 @@ impl Factor {
         if percent <= 100 {
             return Self::ONE;
         }
-        // Long division in two digits, so that 64 bits do: at least 2^57, then what is missing to 2^63.
+        // Long division in two digits, so that 64 bits do: at least 2^57, then what is missing to
+        // 2^63.
         let shift = (percent as u64).leading_zeros();
         let wide = (percent as u64) << shift;
         let (high, rest) = (wide / 100, wide % 100);
         let missing = high.leading_zeros();
         let mantissa = (high << missing) | ((rest << missing) / 100);
-        // wide / 100 = value * 2^shift, and mantissa = that * 2^missing = value * 2^(63 - exponent).
+        // wide / 100 is the value times 2^shift, and the mantissa is that times 2^missing.
         Self { mantissa, exponent: 63 - (shift + missing) }
     }
 

@@ -227,13 +227,21 @@ impl Snapshot {
 
     /// One more probe out, and the time for all of them to report starts anew.
     fn with_probe(self, rules: &Rules, now: Ticks) -> Self {
-        let word = IN_FLIGHT.set(self.0, IN_FLIGHT.get(self.0) + 1);
+        let in_flight = IN_FLIGHT.get(self.0);
+        let word = IN_FLIGHT.set(self.0, in_flight + 1);
         // One unit more than the rounded-down reading: never early.
         let deadline = rules
             .probe_scale
             .units(now)
             .wrapping_add(rules.probe_scale.units_up(rules.half_open_timeout))
             .wrapping_add(1);
+        // Late loses: a late reading must not cut short the time that another probe was given.
+        let given = PROBE_DEADLINE.get(self.0);
+        if in_flight > 0
+            && scale::ahead(given, deadline, PROBE_BITS, rules.probe_horizon as Word) > 0
+        {
+            return Self(word);
+        }
         Self(PROBE_DEADLINE.set(word, deadline))
     }
 

@@ -462,7 +462,8 @@ impl<C: Clock, const B: usize> LastTime<C, B> {
         if elapsed < self.step {
             return (0, head.mark());
         }
-        let steps = elapsed / self.step;
+        // Never zero; but the compiler cannot know that, and would link a panic.
+        let steps = elapsed.checked_div(self.step).unwrap_or(0);
         if steps >= B as Word {
             // Everything has slid out: begin afresh.
             return (B as u32, now);

@@ -9,8 +9,8 @@ use crate::time::scale::{DEFAULT_LATENESS, HEADROOM, Scale};
 use crate::time::ticks_from_duration;
 use crate::word::{Word, by_width, mask};
 
-/// An interval of the floor has at least this many units of time, so that rounding it up slows the floor by at
-/// most 1/1024 (64-bit words) or 1/16 (32-bit words).
+/// An interval of the floor has at least this many units of time, so that rounding it up slows the
+/// floor by at most 1/1024 (64-bit words) or 1/16 (32-bit words).
 const MIN_INTERVAL: u64 = by_width(1 << 10, 1 << 4) as u64;
 
 /// Units of time are finer than a tick by at most this power of two: enough for a clock of 1 Hz.
@@ -21,10 +21,10 @@ const MAX_TICKS_PER_SECOND: u64 = 10_000_000_000;
 
 /// The settings of a [`RetryBudget`](crate::RetryBudget).
 ///
-/// The word has to hold `reserve * denominator` and the time of the floor. Where both do not fit, the constructor says
-/// what would. 64-bit words have room for any common setting; 32-bit words for a reserve of 100 at 20 %,
-/// of 40 at 7 % (where the denominator is 100), of 1000 at 50 %, each with the default floor and
-/// lateness and a clock of any common rate.
+/// The word has to hold `reserve * denominator` and the time of the floor. Where both do not fit,
+/// the constructor says what would. 64-bit words have room for any common setting; 32-bit words for
+/// a reserve of 100 at 20 %, of 40 at 7 % (where the denominator is 100), of 1000 at 50 %, each
+/// with the default floor and lateness and a clock of any common rate.
 ///
 /// # Examples
 ///
@@ -47,30 +47,34 @@ pub struct BudgetConfig {
 }
 
 impl BudgetConfig {
-    /// At most `ratio` retries per call in the long run; a floor of 10 retries per second, a reserve of 100.
+    /// At most `ratio` retries per call in the long run; a floor of 10 retries per second, a
+    /// reserve of 100.
     pub const fn new(ratio: Ratio) -> Self {
         Self { ratio, floor: 10, reserve: 100, lateness: DEFAULT_LATENESS }
     }
 
-    /// How many retries per second are allowed beside the ratio, so that a service with little traffic can retry;
-    /// 0 for none, 10 by default.
+    /// How many retries per second are allowed beside the ratio, so that a service with little
+    /// traffic can retry; 0 for none, 10 by default.
     ///
-    /// It pays one retry at a time, at an interval that is rounded up: never more than this, and less by at most
-    /// one in 1024 where words are 64 bits wide, one in 16 where they are 32.
+    /// It pays one retry at a time, at an interval that is rounded up to the word's units of time:
+    /// never more than this rate, and less by at most one in 1024 where words are 64 bits wide, one
+    /// in 16 where they are 32. As readings are rounded down to such a unit, all payments may be
+    /// early by one unit, and not by more.
     pub const fn floor_per_second(mut self, retries: u32) -> Self {
         self.floor = retries;
         self
     }
 
-    /// How many retries can be saved up: the longest burst of retries. At least what one call deposits; 100 by
-    /// default.
+    /// How many retries can be saved up: the longest burst of retries. At least what one call
+    /// deposits; 100 by default.
     pub const fn reserve(mut self, retries: u32) -> Self {
         self.reserve = retries;
         self
     }
 
-    /// How late a reading of the clock may be when it is used, and how far the clock may step back; up to an hour, one
-    /// second by default. A later one may be taken for elapsed time, and then fill the balance once.
+    /// How late a reading of the clock may be when it is used, and how far the clock may step back;
+    /// up to an hour, one second by default. A later one may be taken for elapsed time, and then
+    /// fill the balance once.
     pub const fn max_lateness(mut self, lateness: Duration) -> Self {
         self.lateness = lateness;
         self
@@ -158,18 +162,6 @@ impl BudgetConfig {
     #[cold]
     const fn misfit(self, per_second: u64) -> ConfigError {
         let least = Self { reserve: self.least_reserve(), ..self };
-        if self.reserve < least.reserve {
-            let most = match least.fit(per_second) {
-                Some(_) => Self { reserve: u32::MAX, ..self }.largest_reserve(per_second),
-                None => u32::MAX,
-            };
-            return ConfigError::range(
-                "reserve of the budget, in retries",
-                self.reserve as u64,
-                least.reserve as u64,
-                most as u64,
-            );
-        }
         if least.fit(per_second).is_some() {
             return ConfigError::range(
                 "reserve of the budget, in retries, at this ratio and floor",
@@ -194,13 +186,13 @@ impl BudgetConfig {
         )
     }
 
-    /// The largest reserve up to this one that fits, where the least one does.
+    /// The largest reserve that fits, where the least one does.
     const fn largest_reserve(self, per_second: u64) -> u32 {
-        if self.fit(per_second).is_some() {
-            return self.reserve;
+        let (mut fits, mut above) = (self.least_reserve(), u32::MAX);
+        if (Self { reserve: above, ..self }).fit(per_second).is_some() {
+            return above;
         }
-        let (mut fits, mut above) = (self.least_reserve(), self.reserve);
-        // `fits` always does; 32 halvings.
+        // `fits` always does, and `above` never; 32 halvings.
         while above - fits > 1 {
             let middle = fits + (above - fits) / 2;
             if (Self { reserve: middle, ..self }).fit(per_second).is_some() {

@@ -11,10 +11,12 @@ use crate::word::{Field, Word};
 /// | since: all that is left | started: 1 | balance: as it needs |
 /// ```
 ///
-/// * `balance`: units saved up, at most `reserve * denominator`, for which it is just wide enough. It never wraps.
-/// * `started`: set by the first withdrawal that has a floor, never cleared. While it is not, `since` means nothing.
-/// * `since`: the scaled instant up to which the floor has been paid; wraps. The bits that a small balance leaves
-///   make it finer, which is what a floor on a 32-bit word needs.
+/// * `balance`: units saved up, at most `reserve * denominator`, for which it is just wide enough.
+///   It never wraps.
+/// * `started`: set by the first withdrawal that has a floor, never cleared. While it is not,
+///   `since` means nothing.
+/// * `since`: the scaled instant up to which the floor has been paid; wraps. The bits that a small
+///   balance leaves make it finer, which is what a floor on a 32-bit word needs.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct State(Word);
 
@@ -76,7 +78,8 @@ pub(super) struct Plan {
 pub(super) enum Withdrawal {
     /// Granted, and this is to be committed.
     Granted(State),
-    /// Not enough, and nothing to commit; `wait` units of time until the floor pays, where there is one.
+    /// Not enough, and nothing to commit; `wait` units of time until the floor pays, where there is
+    /// one.
     Exhausted { wait: Option<Word> },
 }
 
@@ -129,8 +132,9 @@ impl Plan {
         let refilled = self.transition_refill(state, now);
         match self.balance(refilled).checked_sub(self.cost) {
             Some(rest) => Withdrawal::Granted(State(self.layout.balance.set(refilled.0, rest))),
-            // A payment is never less than a retry, and the time has started at the first withdrawal, which
-            // a budget with a floor grants: so nothing has changed, and nothing needs to be committed.
+            // A payment is never less than a retry, and the time has started at the first
+            // withdrawal, which a budget with a floor grants: so nothing has changed, and nothing
+            // needs to be committed.
             None if self.interval == 0 => Withdrawal::Exhausted { wait: None },
             None => Withdrawal::Exhausted { wait: Some(self.wait(refilled, now)) },
         }

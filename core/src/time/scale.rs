@@ -16,7 +16,7 @@
 //! wait of at most a horizon.
 
 use super::Ticks;
-use crate::word::{Word, by_width, mask};
+use crate::word::{Word, by_width, mask, widen};
 
 /// How far the wrap must be from the horizon, as a power of two.
 pub(crate) const HEADROOM: u32 = by_width(16, 10);
@@ -49,6 +49,15 @@ impl Scale {
         }
     }
 
+    /// The scale whose unit is `2^-exponent` ticks; `exponent` is -63 to 63.
+    pub(crate) const fn with_exponent(exponent: i32) -> Self {
+        if exponent < 0 {
+            Self { left: 0, right: exponent.unsigned_abs() as u8 }
+        } else {
+            Self { left: exponent as u8, right: 0 }
+        }
+    }
+
     /// The scaled reading, rounded down, wrapping.
     #[inline]
     pub(crate) const fn units(self, at: Ticks) -> Word {
@@ -63,7 +72,7 @@ impl Scale {
             let floor = ticks >> self.right;
             if floor << self.right == ticks { floor } else { floor + 1 }
         };
-        if wide > Word::MAX as u64 { Word::MAX } else { wide as Word }
+        if wide > widen(Word::MAX) { Word::MAX } else { wide as Word }
     }
 
     /// A number of units in ticks, rounded up; saturates.
@@ -75,6 +84,34 @@ impl Scale {
             u64::MAX
         } else {
             units << self.right
+        }
+    }
+
+    /// A number of units in ticks, rounded down; saturates.
+    pub(crate) const fn ticks_down(self, units: u64) -> u64 {
+        if self.right == 0 {
+            units >> self.left
+        } else if units.leading_zeros() < self.right as u32 {
+            u64::MAX
+        } else {
+            units << self.right
+        }
+    }
+
+    /// How many ticks after `now` its reading will have grown by `units`: exact; saturates.
+    pub(crate) const fn ticks_until(self, units: u64, now: Ticks) -> u64 {
+        // A reading is rounded down, so that part of the current unit has passed already.
+        self.ticks_up(units).saturating_sub(now.0 & ((1 << self.right) - 1))
+    }
+
+    /// The most units by which the reading `now` will have grown `ticks` later: exact; saturates.
+    pub(crate) const fn units_within(self, ticks: u64, now: Ticks) -> u64 {
+        if self.right != 0 {
+            ticks.saturating_add(now.0 & ((1 << self.right) - 1)) >> self.right
+        } else if ticks.leading_zeros() < self.left as u32 {
+            u64::MAX
+        } else {
+            ticks << self.left
         }
     }
 

@@ -98,20 +98,15 @@ pub(crate) struct Admitted {
 #[derive(Clone, Copy, Debug)]
 enum Phase {
     /// Closed or metrics only.
-    Counting {
-        failures_in_row: u64,
-    },
+    Counting { failures_in_row: u64 },
     /// The end of the open time lies between these; `lowest` is less by the accuracy of the open time.
-    Open {
-        since: i128,
-        lowest: i128,
-        highest: i128,
-    },
+    Open { since: i128, lowest: i128, highest: i128 },
     HalfOpen {
         out: u32,
         done: u32,
         failed: u32,
-        last: i128,
+        /// When the probes' time to report began, at the earliest and at the latest.
+        began: (i128, i128),
     },
     /// Forced open or disabled.
     Inert,
@@ -443,8 +438,12 @@ impl Model {
 
     /// Whether all probes are out for so long that they count as failed.
     fn probes_timed_out(&self, now: u64) -> Option<bool> {
-        let Phase::HalfOpen { last, .. } = self.phase else { return None };
-        let since = i128::from(now) - last;
+        let Phase::HalfOpen { began: (earliest, latest), .. } = self.phase else { return None };
+        let timed_out = |began| self.timed_out_since(i128::from(now) - began);
+        if timed_out(earliest) == timed_out(latest) { timed_out(latest) } else { None }
+    }
+
+    fn timed_out_since(&self, since: i128) -> Option<bool> {
         let (timeout, lateness) =
             (i128::from(self.rules.half_open_timeout), i128::from(self.rules.lateness));
         let reach = timeout + lateness;
@@ -457,6 +456,26 @@ impl Model {
             Some(true)
         } else {
             None
+        }
+    }
+
+    /// When the time to report begins for probes of which one is let in at `now`. A late reading does not cut short the time
+    /// that those before it were given; one that is later than is supported may.
+    fn began_with(&self, now: u64) -> (i128, i128) {
+        let now = i128::from(now);
+        let Phase::HalfOpen { out, began: (earliest, latest), .. } = self.phase else {
+            return (now, now);
+        };
+        let lateness = i128::from(self.rules.lateness);
+        let reach = i128::from(self.rules.half_open_timeout) + lateness;
+        let accuracy = 2 * (reach >> by_width(11, 4)).max(1);
+        let late_by = latest - now;
+        if out == 0 || late_by <= 0 || late_by > reach + accuracy {
+            (now, now)
+        } else if late_by <= lateness && earliest > now {
+            (earliest, latest)
+        } else {
+            (now, latest)
         }
     }
 
@@ -488,14 +507,16 @@ impl Model {
         let passes_breaker = matches!(answer, Answer::In | Answer::Refused(Reason::BulkheadFull));
         if passes_breaker && self.state == State::Open {
             let counts = self.counts(now);
-            let phase = Phase::HalfOpen { out: 0, done: 0, failed: 0, last: now.into() };
+            let phase =
+                Phase::HalfOpen { out: 0, done: 0, failed: 0, began: (now.into(), now.into()) };
             self.change(State::HalfOpen, phase, now, counts);
         }
+        let with_one_more = self.began_with(now);
         match answer {
             Answer::In => {
-                if let Phase::HalfOpen { out, last, .. } = &mut self.phase {
+                if let Phase::HalfOpen { out, began, .. } = &mut self.phase {
                     *out += 1;
-                    *last = now.into();
+                    *began = with_one_more;
                 }
                 self.totals.running += 1;
                 Some(Admitted { generation: self.generation, start: now })
@@ -507,7 +528,7 @@ impl Model {
                         self.open(now, counts);
                     }
                     // It was a probe for a moment: the probes' time to report starts anew.
-                    (Phase::HalfOpen { last, .. }, Reason::BulkheadFull) => *last = now.into(),
+                    (Phase::HalfOpen { began, .. }, Reason::BulkheadFull) => *began = with_one_more,
                     _ => {}
                 }
                 self.refuse(reason);
@@ -546,13 +567,13 @@ impl Model {
                 self.record(call, failed, now);
                 self.judge_closed(failed, in_row, now, opened)
             }
-            (Phase::HalfOpen { out, done, failed: bad, last }, true) => {
+            (Phase::HalfOpen { out, done, failed: bad, began }, true) => {
                 let bad = bad + u32::from(failed || slow);
-                self.phase = Phase::HalfOpen { out: out - 1, done: done + 1, failed: bad, last };
+                self.phase = Phase::HalfOpen { out: out - 1, done: done + 1, failed: bad, began };
                 self.judge_probe(done + 1, bad, now) == opened
             }
-            (Phase::HalfOpen { out, done, failed, last }, false) => {
-                self.phase = Phase::HalfOpen { out: out - 1, done, failed, last };
+            (Phase::HalfOpen { out, done, failed, began }, false) => {
+                self.phase = Phase::HalfOpen { out: out - 1, done, failed, began };
                 !opened
             }
             (Phase::Counting { .. } | Phase::Open { .. } | Phase::Inert, _) => !opened,
@@ -680,7 +701,7 @@ impl Model {
     pub(crate) fn next_due(&self, now: u64) -> u64 {
         let due = match self.phase {
             Phase::Open { highest, .. } => highest,
-            Phase::HalfOpen { last, .. } => last + i128::from(self.rules.half_open_timeout),
+            Phase::HalfOpen { began, .. } => began.1 + i128::from(self.rules.half_open_timeout),
             _ => i128::from(now) + i128::from(self.rules.open_for),
         };
         u64::try_from(due).unwrap_or(now).max(now)

@@ -1,0 +1,58 @@
+//! A bad configuration in a `static` does not compile.
+//!
+//! Each pair of doctests is made from one text and differs in one value: the first compiles, so the
+//! second can only fail because of that value.
+
+macro_rules! pair {
+    ($name:ident: $before:literal, $good:literal or $bad:literal, $after:literal) => {
+        #[doc = concat!("```\n", $before, $good, $after, "\n```\n")]
+        #[doc = concat!("```compile_fail,E0080\n", $before, $bad, $after, "\n```")]
+        mod $name {}
+    };
+}
+
+pair!(
+    breaker: "
+    use fusebox_core::{BreakerConfig, CircuitBreaker, ManualClock};
+    static CLOCK: ManualClock = ManualClock::new();
+    static BREAKER: CircuitBreaker<&ManualClock> =
+        CircuitBreaker::new(BreakerConfig::standard().consecutive_failures(",
+    "5" or "0",
+    "), &CLOCK);"
+);
+
+pair!(
+    budget: "
+    use fusebox_core::{BudgetConfig, ManualClock, Ratio, RetryBudget};
+    static CLOCK: ManualClock = ManualClock::new();
+    static BUDGET: RetryBudget<&ManualClock> =
+        RetryBudget::new(BudgetConfig::new(Ratio::new(1, ",
+    "5" or "0",
+    ")), &CLOCK);"
+);
+
+pair!(
+    bucket: "
+    use fusebox_core::{BucketConfig, ManualClock, TokenBucket};
+    static CLOCK: ManualClock = ManualClock::new();
+    static BUCKET: TokenBucket<&ManualClock> =
+        TokenBucket::new(BucketConfig::per_second(",
+    "100" or "0",
+    "), &CLOCK);"
+);
+
+pair!(
+    semaphore: "
+    use fusebox_core::{Queue, Semaphore};
+    static PERMITS: Semaphore<Queue<4>> = Semaphore::new(",
+    "2" or "0",
+    ");"
+);
+
+pair!(
+    bulkhead: "
+    use fusebox_core::{Bulkhead, BulkheadConfig};
+    static BULKHEAD: Bulkhead = Bulkhead::new(BulkheadConfig::new(",
+    "64" or "0",
+    "));"
+);

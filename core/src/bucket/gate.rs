@@ -1,0 +1,180 @@
+//! The bucket as a gate.
+
+use core::fmt;
+
+use super::state::Tat;
+use super::wait::EnteringBucket;
+use super::{AcquireTokens, TokenBucket};
+use crate::deadline::Deadline;
+use crate::error::Rejection;
+use crate::gate::{Gate, Outcome, WaitGate};
+use crate::time::{Clock, Timer};
+use crate::word::Word;
+
+/// What a call that was let in has taken: enough to give it back exactly.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TakenTokens {
+    /// The price, in the units of the bucket's time scale.
+    pub(super) units: Word,
+    /// When time has paid for it.
+    pub(super) until: Tat,
+}
+
+impl TakenTokens {
+    pub(super) const NONE: Self = Self { units: 0, until: Tat::UNSTARTED };
+}
+
+impl fmt::Debug for TakenTokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TakenTokens").field("units", &self.units).finish_non_exhaustive()
+    }
+}
+
+/// A bucket seen as a gate for so many tokens per call; see [`TokenBucket::of`].
+#[must_use]
+pub struct Tokens<'a, C> {
+    bucket: &'a TokenBucket<C>,
+    tokens: u32,
+}
+
+impl<C: Clock> TokenBucket<C> {
+    /// The bucket as a gate at which each call takes `tokens` tokens, where the bucket itself is one
+    /// at which it takes one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use fusebox_core::{BucketConfig, Gate, ManualClock, TokenBucket};
+    ///
+    /// let clock: ManualClock = ManualClock::new();
+    /// let bytes = TokenBucket::new(BucketConfig::per_second(1_000).burst(1_500), &clock);
+    /// let packet = [0; 600];
+    /// let sent = bytes.of(packet.len() as u32).call(|| Ok::<_, ()>("sent"));
+    /// assert_eq!(sent, Ok("sent"));
+    /// assert_eq!(bytes.peek(), 900);
+    /// ```
+    pub const fn of(&self, tokens: u32) -> Tokens<'_, C> {
+        Tokens { bucket: self, tokens }
+    }
+
+    /// Takes `tokens` tokens, and completes when they are there.
+    ///
+    /// The turn is reserved when the future is first polled; the turns of several callers come in the order of those polls.
+    /// The timer may run on another clock than the bucket.
+    ///
+    /// # Errors
+    ///
+    /// As [`reserve`](Self::reserve), at once: it never waits in vain.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping it while it waits gives the tokens back. **Cancel safety:** Strict.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use fusebox_core::{BucketConfig, ManualClock, TokenBucket};
+    ///
+    /// # pollster::block_on(async {
+    /// let clock: ManualClock = ManualClock::new();
+    /// let bucket = TokenBucket::new(BucketConfig::per_second(10).burst(5), &clock);
+    /// assert!(bucket.acquire(5, &&clock).await.is_ok());
+    /// # });
+    /// ```
+    pub fn acquire<'a, T: Timer>(&'a self, tokens: u32, timer: &'a T) -> AcquireTokens<'a, C, T> {
+        self.acquire_before(tokens, timer, Deadline::NEVER)
+    }
+
+    /// [`acquire`](Self::acquire), if the tokens are there by `deadline`, an instant of `timer`.
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire`](Self::acquire), and
+    /// [`Reason::DeadlineExceeded`](crate::Reason::DeadlineExceeded), at once, where they are not.
+    ///
+    /// # Cancellation
+    ///
+    /// As [`acquire`](Self::acquire). **Cancel safety:** Strict.
+    pub fn acquire_before<'a, T: Timer>(
+        &'a self,
+        tokens: u32,
+        timer: &'a T,
+        deadline: Deadline,
+    ) -> AcquireTokens<'a, C, T> {
+        AcquireTokens::new(EnteringBucket::new(self, tokens, timer, deadline))
+    }
+
+    fn leave(&self, token: TakenTokens, tokens: u32, outcome: Outcome) {
+        // What has run was a call, however it ended. Only one that was never made costs nothing.
+        if outcome == Outcome::Refused {
+            self.give_back(token, tokens, self.clock.now());
+        }
+    }
+}
+
+impl<C: Clock> Gate for TokenBucket<C> {
+    type Token = TakenTokens;
+
+    #[inline]
+    fn enter(&self) -> Result<TakenTokens, Rejection> {
+        self.of(1).enter()
+    }
+
+    #[inline]
+    fn exit(&self, token: TakenTokens, outcome: Outcome) {
+        self.leave(token, 1, outcome);
+    }
+}
+
+impl<C: Clock, T: Timer> WaitGate<T> for TokenBucket<C> {
+    type Entering<'a>
+        = EnteringBucket<'a, C, T>
+    where
+        Self: 'a,
+        T: 'a;
+
+    fn wait_enter<'a>(&'a self, timer: &'a T, until: Deadline) -> Self::Entering<'a> {
+        EnteringBucket::new(self, 1, timer, until)
+    }
+}
+
+impl<C: Clock> Gate for Tokens<'_, C> {
+    type Token = TakenTokens;
+
+    #[inline]
+    fn enter(&self) -> Result<TakenTokens, Rejection> {
+        let bucket = self.bucket;
+        bucket.take(self.tokens, bucket.clock.now(), 0).map(|taken| taken.tokens)
+    }
+
+    #[inline]
+    fn exit(&self, token: TakenTokens, outcome: Outcome) {
+        self.bucket.leave(token, self.tokens, outcome);
+    }
+}
+
+impl<C: Clock, T: Timer> WaitGate<T> for Tokens<'_, C> {
+    type Entering<'a>
+        = EnteringBucket<'a, C, T>
+    where
+        Self: 'a,
+        T: 'a;
+
+    fn wait_enter<'a>(&'a self, timer: &'a T, until: Deadline) -> Self::Entering<'a> {
+        EnteringBucket::new(self.bucket, self.tokens, timer, until)
+    }
+}
+
+impl<C> Clone for Tokens<'_, C> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<C> Copy for Tokens<'_, C> {}
+
+impl<C> fmt::Debug for Tokens<'_, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tokens").field("tokens", &self.tokens).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,239 @@
+//! Waiting for tokens: reservations and the futures made of them.
+
+use core::fmt;
+use core::future::Future;
+use core::pin::Pin;
+use core::task::{Context, Poll, ready};
+use core::time::Duration;
+
+use pin_project_lite::pin_project;
+
+use super::{Taken, TakenTokens, TokenBucket};
+use crate::deadline::Deadline;
+use crate::error::{Reason, Rejection};
+use crate::time::{Clock, Ticks, Timer, duration_from_ticks};
+use crate::word::Word;
+
+/// Tokens that are taken and will be there at a known time.
+///
+/// [`commit`](Self::commit) keeps them; otherwise they go back when it is dropped.
+#[must_use = "dropping a reservation gives its tokens back"]
+pub struct Reservation<'a, C: Clock> {
+    bucket: &'a TokenBucket<C>,
+    tokens: u32,
+    /// Present until it is known whether the tokens are used.
+    taken: Option<TakenTokens>,
+    wait: u64,
+    ready: Ticks,
+}
+
+impl<'a, C: Clock> Reservation<'a, C> {
+    pub(super) fn new(bucket: &'a TokenBucket<C>, tokens: u32, taken: Taken, now: Ticks) -> Self {
+        let wait = bucket.ticks_until(taken.wait, now);
+        let ready = now.wrapping_add(wait);
+        Self { bucket, tokens, taken: Some(taken.tokens), wait, ready }
+    }
+
+    /// How long after the reservation was made the tokens are there, rounded up to the nanosecond.
+    #[must_use]
+    pub fn wait(&self) -> Duration {
+        duration_from_ticks(self.wait, C::TICKS_PER_SECOND)
+    }
+
+    /// When the tokens are there, in the time of the bucket's clock.
+    #[must_use]
+    pub fn ready_at(&self) -> Ticks {
+        self.ready
+    }
+
+    /// How many tokens are reserved.
+    #[must_use]
+    pub fn tokens(&self) -> u32 {
+        self.tokens
+    }
+
+    /// Keeps the tokens: they will be used when they are there.
+    pub fn commit(mut self) {
+        self.taken = None;
+    }
+
+    /// Gives the tokens back, as dropping it does.
+    pub fn cancel(self) {}
+
+    /// [`cancel`](Self::cancel) at a time of the caller's choice.
+    pub fn cancel_at(mut self, now: Ticks) {
+        if let Some(taken) = self.taken.take() {
+            self.bucket.give_back(taken, self.tokens, now);
+        }
+    }
+}
+
+impl<C: Clock> Drop for Reservation<'_, C> {
+    fn drop(&mut self) {
+        if let Some(taken) = self.taken.take() {
+            self.bucket.give_back(taken, self.tokens, self.bucket.clock.now());
+        }
+    }
+}
+
+impl<C: Clock> fmt::Debug for Reservation<'_, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reservation")
+            .field("tokens", &self.tokens)
+            .field("wait", &self.wait())
+            .field("ready", &self.ready)
+            .finish_non_exhaustive()
+    }
+}
+
+/// `ticks` of a clock at `from` per second, in ticks of one at `to` per second.
+fn convert(ticks: u64, from: u64, to: u64, round_up: bool) -> u64 {
+    // Both are constants where this is inlined; the same clock, the common case, needs no division.
+    if from == to {
+        return ticks;
+    }
+    let (product, from) = (u128::from(ticks) * u128::from(to), u128::from(from.max(1)));
+    let converted = if round_up { product.div_ceil(from) } else { product / from };
+    u64::try_from(converted).unwrap_or(u64::MAX)
+}
+
+impl<C: Clock> TokenBucket<C> {
+    /// Reserves `tokens` for a task that waits with `timer`, and says when to wake it.
+    fn reserve_for<T: Timer>(
+        &self,
+        tokens: u32,
+        timer: &T,
+        until: Deadline,
+    ) -> Result<(Reservation<'_, C>, Ticks), Rejection> {
+        // In this order: the wait is counted from a reading that is no earlier than the one it was
+        // reckoned from, so that it does not end early.
+        let now = self.clock.now();
+        let timer_now = timer.now();
+        let reach = if until.is_never() {
+            self.max_wait
+        } else if tokens != 0 && until.expired_at(timer_now) {
+            return Err(Rejection::new(Reason::DeadlineExceeded));
+        } else {
+            let left = until.ticks().saturating_since(timer_now);
+            let left = convert(left, T::TICKS_PER_SECOND, C::TICKS_PER_SECOND, false);
+            let units = self.scale.units_within(left, now);
+            Word::try_from(units).unwrap_or(Word::MAX).min(self.max_wait)
+        };
+        let taken = self.take(tokens, now, reach).map_err(|refusal| {
+            if refusal.reason() == Reason::RateLimited && reach < self.max_wait {
+                self.too_late(tokens, now)
+            } else {
+                refusal
+            }
+        })?;
+        let reservation = Reservation::new(self, tokens, taken, now);
+        let wait = convert(reservation.wait, C::TICKS_PER_SECOND, T::TICKS_PER_SECOND, true);
+        Ok((reservation, timer_now.saturating_add(wait)))
+    }
+
+    /// Why tokens that are not there by a deadline are refused: it is too near, unless they could not have been
+    /// waited for without it either.
+    fn too_late(&self, tokens: u32, now: Ticks) -> Rejection {
+        let view = self.view(self.scale.units(now));
+        let needed = view.debt.saturating_add(view.limits.price(tokens));
+        let reach = view.limits.tolerance().saturating_add(self.max_wait);
+        if needed <= reach {
+            Rejection::new(Reason::DeadlineExceeded)
+        } else {
+            self.limited(needed - reach, now)
+        }
+    }
+}
+
+pin_project! {
+    /// The wait of a [`TokenBucket`] as a [`WaitGate`](crate::WaitGate): a reservation that comes true.
+    #[must_use = "futures do nothing unless polled"]
+    pub struct EnteringBucket<'a, C, T>
+    where
+        C: Clock,
+        T: Timer,
+    {
+        bucket: &'a TokenBucket<C>,
+        tokens: u32,
+        timer: &'a T,
+        until: Deadline,
+        // Dropped, and so given back, if the future is.
+        turn: Option<Reservation<'a, C>>,
+        #[pin]
+        sleep: Option<T::Sleep>,
+    }
+}
+
+impl<'a, C: Clock, T: Timer> EnteringBucket<'a, C, T> {
+    pub(super) fn new(
+        bucket: &'a TokenBucket<C>,
+        tokens: u32,
+        timer: &'a T,
+        until: Deadline,
+    ) -> Self {
+        Self { bucket, tokens, timer, until, turn: None, sleep: None }
+    }
+}
+
+impl<C: Clock, T: Timer> Future for EnteringBucket<'_, C, T> {
+    type Output = Result<TakenTokens, Rejection>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        if this.turn.is_none() {
+            let (turn, at) = this.bucket.reserve_for(*this.tokens, *this.timer, *this.until)?;
+            // What is there already needs no timer.
+            if turn.wait > 0 {
+                this.sleep.set(Some(this.timer.sleep_until(at)));
+            }
+            *this.turn = Some(turn);
+        }
+        if let Some(sleep) = this.sleep.as_mut().as_pin_mut() {
+            ready!(sleep.poll(cx));
+            this.sleep.set(None);
+        }
+        // The caller owns the tokens from here on.
+        let taken = this.turn.as_mut().and_then(|turn| turn.taken.take());
+        Poll::Ready(Ok(taken.unwrap_or(TakenTokens::NONE)))
+    }
+}
+
+impl<C: Clock, T: Timer> fmt::Debug for EnteringBucket<'_, C, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EnteringBucket").field("turn", &self.turn).finish_non_exhaustive()
+    }
+}
+
+pin_project! {
+    /// The future of [`TokenBucket::acquire`].
+    #[must_use = "futures do nothing unless polled"]
+    pub struct AcquireTokens<'a, C, T>
+    where
+        C: Clock,
+        T: Timer,
+    {
+        #[pin]
+        entering: EnteringBucket<'a, C, T>,
+    }
+}
+
+impl<'a, C: Clock, T: Timer> AcquireTokens<'a, C, T> {
+    pub(super) fn new(entering: EnteringBucket<'a, C, T>) -> Self {
+        Self { entering }
+    }
+}
+
+impl<C: Clock, T: Timer> Future for AcquireTokens<'_, C, T> {
+    type Output = Result<(), Rejection>;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.project().entering.poll(cx).map_ok(|_| ())
+    }
+}
+
+impl<C: Clock, T: Timer> fmt::Debug for AcquireTokens<'_, C, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("AcquireTokens").field(&self.entering).finish()
+    }
+}

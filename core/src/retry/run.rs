@@ -1,0 +1,327 @@
+//! The futures that make one attempt after another.
+
+use core::fmt;
+use core::future::Future;
+use core::pin::Pin;
+use core::task::{Context, Poll, ready};
+
+use pin_project_lite::pin_project;
+
+use super::policy::Retry;
+use super::state::{Attempt, RetryPolicy, RetryState, Verdict};
+use crate::deadline::Deadline;
+use crate::error::Error;
+use crate::gate::Outcome;
+use crate::time::Timer;
+use crate::timeout::Limited;
+
+/// How one attempt ended: what it says to the caller, and what to the gates around the retries.
+pub(crate) struct Report<V, E> {
+    pub(crate) result: Result<V, Error<E>>,
+    /// `Refused` where the operation did not run.
+    pub(crate) outcome: Outcome,
+}
+
+/// What a [`RetryLoop`] repeats.
+pub(crate) trait Attempts<T: Timer, V, E> {
+    /// Polls the attempt, and begins it where none is running.
+    fn poll_attempt(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        timer: &T,
+        attempt: Attempt,
+    ) -> Poll<Report<V, E>>;
+
+    /// Whether an operation is running now.
+    fn is_running(&self) -> bool;
+
+    /// Takes note of what follows a failed attempt.
+    fn decided(&self, attempt: u32, verdict: &Verdict);
+}
+
+pin_project! {
+    /// One attempt after another, as the policy decides.
+    pub(crate) struct RetryLoop<T: Timer, R, A, E> {
+        #[pin]
+        attempts: A,
+        #[pin]
+        sleep: Option<T::Sleep>,
+        timer: T,
+        policy: R,
+        state: RetryState,
+        phase: Phase,
+        // What the last attempt met: the answer, should the wait end too late for another.
+        error: Option<Error<E>>,
+        // Of the last attempt whose operation ran.
+        outcome: Outcome,
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Nothing has happened.
+    Idle,
+    Attempting,
+    Waiting,
+    Done,
+}
+
+impl<T: Timer, R, A, E> RetryLoop<T, R, A, E> {
+    #[inline]
+    pub(crate) const fn new(timer: T, policy: R, attempts: A) -> Self {
+        Self {
+            attempts,
+            sleep: None,
+            timer,
+            policy,
+            state: RetryState::new(Deadline::NEVER),
+            phase: Phase::Idle,
+            error: None,
+            outcome: Outcome::Refused,
+        }
+    }
+
+    /// Sets the deadline of the whole, before the first poll.
+    #[inline]
+    pub(crate) fn set_deadline(self: Pin<&mut Self>, deadline: Deadline) {
+        *self.project().state = RetryState::new(deadline);
+    }
+
+    /// What the gates around it are told, once it is done.
+    #[inline]
+    pub(crate) const fn outcome(&self) -> Outcome {
+        self.outcome
+    }
+
+    /// Whether any operation has run, or is running.
+    #[inline]
+    pub(crate) fn has_run<V>(&self) -> bool
+    where
+        A: Attempts<T, V, E>,
+    {
+        self.outcome != Outcome::Refused || self.attempts.is_running()
+    }
+
+    #[inline]
+    pub(crate) fn poll<V>(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<V, Error<E>>>
+    where
+        R: RetryPolicy<E>,
+        A: Attempts<T, V, E>,
+    {
+        loop {
+            match self.phase {
+                Phase::Idle => self.as_mut().start(),
+                Phase::Attempting => {
+                    if let Some(result) = ready!(self.as_mut().poll_attempt(cx)) {
+                        return Poll::Ready(result);
+                    }
+                    if self.sleep.is_none() {
+                        // A retry without a delay: others get their turn first.
+                        cx.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
+                }
+                Phase::Waiting => {
+                    if let Some(error) = ready!(self.as_mut().poll_wait(cx)) {
+                        return Poll::Ready(Err(error));
+                    }
+                }
+                Phase::Done => return Poll::Pending,
+            }
+        }
+    }
+
+    #[inline]
+    fn start(self: Pin<&mut Self>)
+    where
+        R: RetryPolicy<E>,
+    {
+        let this = self.project();
+        *this.state = this.policy.start(this.state.attempt().deadline, this.timer);
+        *this.phase = Phase::Attempting;
+    }
+
+    /// The result of the whole, or `None` where another attempt will follow.
+    #[inline]
+    fn poll_attempt<V>(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<V, Error<E>>>>
+    where
+        R: RetryPolicy<E>,
+        A: Attempts<T, V, E>,
+    {
+        let mut this = self.project();
+        let attempt = this.state.attempt();
+        let report = ready!(this.attempts.as_mut().poll_attempt(cx, this.timer, attempt));
+        if report.outcome != Outcome::Refused {
+            *this.outcome = report.outcome;
+        }
+        *this.phase = Phase::Done;
+        let error = match report.result {
+            Ok(value) => return Poll::Ready(Some(Ok(value))),
+            Err(error) => error,
+        };
+        let verdict = this.policy.after_failure(this.state, &error, this.timer);
+        this.attempts.decided(attempt.number, &verdict);
+        let Verdict::Retry { delay, at } = verdict else {
+            return Poll::Ready(Some(Err(error)));
+        };
+        if !delay.is_zero() {
+            this.sleep.set(Some(this.timer.sleep_until(at)));
+        }
+        *this.error = Some(error);
+        *this.phase = Phase::Waiting;
+        Poll::Ready(None)
+    }
+
+    /// The error to give up with, or `None` where the next attempt is due.
+    fn poll_wait<V>(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Error<E>>>
+    where
+        R: RetryPolicy<E>,
+        A: Attempts<T, V, E>,
+    {
+        let mut this = self.project();
+        if let Some(sleep) = this.sleep.as_mut().as_pin_mut() {
+            ready!(sleep.poll(cx));
+            this.sleep.set(None);
+        }
+        let error = this.error.take();
+        match this.policy.resume(this.state, this.timer) {
+            Ok(()) => {
+                *this.phase = Phase::Attempting;
+                Poll::Ready(None)
+            }
+            Err(cause) => {
+                *this.phase = Phase::Done;
+                let attempts = this.state.attempt().number;
+                this.attempts.decided(attempts, &Verdict::GiveUp(cause));
+                Poll::Ready(error)
+            }
+        }
+    }
+}
+
+pin_project! {
+    /// Attempts of an operation and nothing around it.
+    struct Bare<T: Timer, F, Fut> {
+        #[pin]
+        operation: Limited<Fut, T::Sleep>,
+        make: F,
+    }
+}
+
+impl<T, F, Fut, V, E> Attempts<T, V, E> for Bare<T, F, Fut>
+where
+    T: Timer,
+    F: FnMut(Attempt) -> Fut,
+    Fut: Future<Output = Result<V, E>>,
+{
+    #[inline]
+    fn poll_attempt(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        timer: &T,
+        attempt: Attempt,
+    ) -> Poll<Report<V, E>> {
+        let mut this = self.project();
+        if !this.operation.is_running() {
+            this.operation.as_mut().start((this.make)(attempt));
+        }
+        let result = match ready!(this.operation.poll_until(cx, timer, attempt.deadline)) {
+            Some(result) => result.map_err(Error::Inner),
+            None => Err(Error::TimedOut),
+        };
+        // No gates are around it, so nobody asks what the outcome was.
+        Poll::Ready(Report { result, outcome: Outcome::Ignored })
+    }
+
+    fn is_running(&self) -> bool {
+        self.operation.is_running()
+    }
+
+    fn decided(&self, _attempt: u32, _verdict: &Verdict) {}
+}
+
+pin_project! {
+    /// A call with retries; see [`Retry::call`].
+    #[must_use = "futures do nothing unless polled"]
+    pub struct RetryCall<T: Timer, R, F, Fut, E> {
+        #[pin]
+        attempts: RetryLoop<T, R, Bare<T, F, Fut>, E>,
+    }
+}
+
+impl<D, W, B, H, O> Retry<D, W, B, H, O> {
+    /// Runs `operation` until it works or the policy gives up.
+    ///
+    /// # Errors
+    ///
+    /// What the last attempt met: [`Error::Inner`] where it failed, [`Error::TimedOut`] where the deadline cut it
+    /// off.
+    ///
+    /// An operation that is itself protected has an `Error` of its own, which nests; the default decision does not look
+    /// into it and would try an open circuit again. A [`Pipeline`](crate::Pipeline) puts gates inside of retries
+    /// without that.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping it drops the running attempt or the wait. What was taken from a budget stays taken.
+    /// **Cancel safety:** that of the operation.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use fusebox_core::{Backoff, ManualClock, Retry};
+    ///
+    /// # pollster::block_on(async {
+    /// let clock: ManualClock = ManualClock::new();
+    /// let retry = Retry::new(Backoff::none());
+    /// let answer = retry
+    ///     .call(&clock, |attempt| async move {
+    ///         if attempt.is_retry() { Ok(attempt.number) } else { Err("broken pipe") }
+    ///     })
+    ///     .await;
+    /// assert_eq!(answer, Ok(2));
+    /// # });
+    /// ```
+    #[inline]
+    pub const fn call<T, F, Fut, V, E>(
+        self,
+        timer: T,
+        operation: F,
+    ) -> RetryCall<T, Self, F, Fut, E>
+    where
+        T: Timer,
+        F: FnMut(Attempt) -> Fut,
+        Fut: Future<Output = Result<V, E>>,
+    {
+        let attempts = Bare { operation: Limited::idle(), make: operation };
+        RetryCall { attempts: RetryLoop::new(timer, self, attempts) }
+    }
+}
+
+impl<T, R, F, Fut, V, E> Future for RetryCall<T, R, F, Fut, E>
+where
+    T: Timer,
+    R: RetryPolicy<E>,
+    F: FnMut(Attempt) -> Fut,
+    Fut: Future<Output = Result<V, E>>,
+{
+    type Output = Result<V, Error<E>>;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.project().attempts.poll(cx)
+    }
+}
+
+impl<T: Timer, R, F, Fut, E> fmt::Debug for RetryCall<T, R, F, Fut, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RetryCall").field("state", &self.attempts.state).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,154 @@
+//! The decision after each attempt, apart from any way of waiting.
+
+use core::time::Duration;
+
+use crate::deadline::Deadline;
+use crate::error::Error;
+use crate::event::GiveUp;
+use crate::time::{Clock, Ticks};
+
+/// Which attempt an operation is, and by when it must be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub struct Attempt {
+    /// Its number; the first is 1.
+    pub number: u32,
+    /// When it will be cut off: for handing on to whatever it calls.
+    pub deadline: Deadline,
+}
+
+impl Attempt {
+    /// The first attempt of a call that must be done by `deadline`.
+    #[must_use]
+    pub const fn first(deadline: Deadline) -> Self {
+        Self { number: 1, deadline }
+    }
+
+    /// Whether another attempt came before this one.
+    #[must_use]
+    pub const fn is_retry(&self) -> bool {
+        self.number > 1
+    }
+}
+
+/// How far a call with retries has come: plain data, to be kept between the steps of a [`RetryPolicy`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct RetryState {
+    attempt: Attempt,
+    /// The last delay of the policy itself, without what a server asked for.
+    delay: Duration,
+}
+
+impl RetryState {
+    pub(crate) const fn new(deadline: Deadline) -> Self {
+        Self { attempt: Attempt::first(deadline), delay: Duration::ZERO }
+    }
+
+    /// The attempt that is due or running.
+    #[must_use]
+    pub const fn attempt(&self) -> Attempt {
+        self.attempt
+    }
+
+    pub(crate) const fn last_delay(&self) -> Duration {
+        self.delay
+    }
+
+    pub(crate) fn set_delay(&mut self, delay: Duration) {
+        self.delay = delay;
+    }
+
+    /// Goes on to the next attempt, unless its time is up.
+    pub(crate) fn advance<C: Clock>(&mut self, clock: &C) -> Result<(), GiveUp> {
+        if self.attempt.deadline.expired(clock) {
+            return Err(GiveUp::Deadline);
+        }
+        self.attempt.number = self.attempt.number.saturating_add(1);
+        Ok(())
+    }
+}
+
+/// What follows a failed attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[must_use]
+pub enum Verdict {
+    /// Another attempt.
+    Retry {
+        /// How long to wait before it.
+        delay: Duration,
+        /// The instant, on the clock that was given, at which that wait is over.
+        at: Ticks,
+    },
+    /// Nothing: the error is the caller's.
+    GiveUp(GiveUp),
+}
+
+/// What a [`Pipeline`](crate::Pipeline) asks whether to try again: a [`Retry`](super::Retry), `&Retry`, or `()`
+/// for a single attempt. To drive the three steps by hand, use those of [`Retry`](super::Retry::start).
+pub trait RetryPolicy<E> {
+    /// See [`Retry::start`](super::Retry::start).
+    fn start<C: Clock>(&self, deadline: Deadline, clock: &C) -> RetryState;
+
+    /// See [`Retry::after_failure`](super::Retry::after_failure).
+    fn after_failure<C: Clock>(
+        &self,
+        state: &mut RetryState,
+        error: &Error<E>,
+        clock: &C,
+    ) -> Verdict;
+
+    /// See [`Retry::resume`](super::Retry::resume).
+    ///
+    /// # Errors
+    ///
+    /// The wait ended too late for another attempt.
+    fn resume<C: Clock>(&self, state: &mut RetryState, clock: &C) -> Result<(), GiveUp>;
+}
+
+/// No retries: one attempt.
+impl<E> RetryPolicy<E> for () {
+    #[inline]
+    fn start<C: Clock>(&self, deadline: Deadline, _clock: &C) -> RetryState {
+        RetryState::new(deadline)
+    }
+
+    #[inline]
+    fn after_failure<C: Clock>(
+        &self,
+        _state: &mut RetryState,
+        _error: &Error<E>,
+        _clock: &C,
+    ) -> Verdict {
+        Verdict::GiveUp(GiveUp::Attempts)
+    }
+
+    #[inline]
+    fn resume<C: Clock>(&self, _state: &mut RetryState, _clock: &C) -> Result<(), GiveUp> {
+        Err(GiveUp::Attempts)
+    }
+}
+
+impl<E, R: RetryPolicy<E> + ?Sized> RetryPolicy<E> for &R {
+    #[inline]
+    fn start<C: Clock>(&self, deadline: Deadline, clock: &C) -> RetryState {
+        (**self).start(deadline, clock)
+    }
+
+    #[inline]
+    fn after_failure<C: Clock>(
+        &self,
+        state: &mut RetryState,
+        error: &Error<E>,
+        clock: &C,
+    ) -> Verdict {
+        (**self).after_failure(state, error, clock)
+    }
+
+    #[inline]
+    fn resume<C: Clock>(&self, state: &mut RetryState, clock: &C) -> Result<(), GiveUp> {
+        (**self).resume(state, clock)
+    }
+}

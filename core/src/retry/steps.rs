@@ -1,0 +1,160 @@
+//! The three steps of a retry, apart from any way of waiting: what the futures and the blocking form
+//! share.
+
+use core::time::Duration;
+
+use super::decide::{Decide, Decision};
+use super::policy::{Budget, OnRetry, Retry, Retrying};
+use super::state::{RetryPolicy, RetryState, Verdict};
+use crate::backoff::Delays;
+use crate::deadline::Deadline;
+use crate::error::Error;
+use crate::event::{Event, GiveUp, Observer};
+use crate::time::{Clock, after};
+
+/// The three steps of a retry, for code that waits in its own way.
+impl<D: Delays, W, B: Budget, H, O: Observer> Retry<D, W, B, H, O> {
+    /// Begins a call that must be done by `deadline`, or earlier where the policy says so.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use fusebox_core::{Backoff, Deadline, Error, ManualClock, Retry, Verdict};
+    ///
+    /// let clock: ManualClock = ManualClock::new();
+    /// let retry = Retry::new(Backoff::constant(Duration::from_millis(10)));
+    ///
+    /// let mut state = retry.start(Deadline::NEVER, &clock);
+    /// let answer = loop {
+    ///     let attempt = state.attempt();
+    ///     let result = if attempt.number == 3 { Ok("up") } else { Err(Error::Inner("down")) };
+    ///     let Err(error) = result else { break result };
+    ///     match retry.after_failure(&mut state, &error, &clock) {
+    ///         Verdict::Retry { delay, .. } => clock.advance(delay), // The wait.
+    ///         Verdict::GiveUp(_) => break Err(error),
+    ///     }
+    ///     if retry.resume(&mut state, &clock).is_err() {
+    ///         break Err(error);
+    ///     }
+    /// };
+    /// assert_eq!(answer, Ok("up"));
+    /// assert_eq!(clock.elapsed(), Duration::from_millis(20));
+    /// ```
+    #[inline]
+    #[must_use]
+    pub fn start<C: Clock>(&self, deadline: Deadline, clock: &C) -> RetryState {
+        self.budget.deposit();
+        if self.deadline == Duration::MAX {
+            return RetryState::new(deadline);
+        }
+        RetryState::new(deadline.min(Deadline::after(clock, self.deadline)))
+    }
+
+    /// The attempt has failed: what follows? To be asked once for each attempt; a retry has been paid for
+    /// from the budget by the time it answers so.
+    #[inline]
+    pub fn after_failure<C: Clock, E>(
+        &self,
+        state: &mut RetryState,
+        error: &Error<E>,
+        clock: &C,
+    ) -> Verdict
+    where
+        W: Decide<E>,
+        H: OnRetry<E>,
+    {
+        let attempt = state.attempt().number;
+        let verdict = self.judge(self.when.decide(error), state, clock);
+        match verdict {
+            Verdict::Retry { delay, .. } => {
+                self.on_retry.on_retry(&Retrying { attempt, error, delay });
+                if self.observer.is_active() {
+                    self.observer.on_event(&Event::Retrying { name: self.name, attempt, delay });
+                }
+            }
+            Verdict::GiveUp(cause) => self.gave_up(attempt, cause),
+        }
+        verdict
+    }
+
+    /// The wait is over: goes on to the next attempt.
+    ///
+    /// # Errors
+    ///
+    /// [`GiveUp::Deadline`] where the wait ended late and the deadline has passed: the caller returns the error
+    /// it has.
+    #[inline]
+    pub fn resume<C: Clock>(&self, state: &mut RetryState, clock: &C) -> Result<(), GiveUp> {
+        let resumed = state.advance(clock);
+        if let Err(cause) = resumed {
+            self.budget.refund();
+            self.gave_up(state.attempt().number, cause);
+        }
+        resumed
+    }
+}
+
+impl<D: Delays, W, B: Budget, H, O: Observer> Retry<D, W, B, H, O> {
+    /// Whether another attempt follows a failed one, without telling anyone.
+    #[inline]
+    fn judge<C: Clock>(&self, decision: Decision, state: &mut RetryState, clock: &C) -> Verdict {
+        let asked = match decision {
+            Decision::Stop => return Verdict::GiveUp(GiveUp::NotRetryable),
+            Decision::Retry => Duration::ZERO,
+            Decision::RetryAfter(wait) => wait,
+        };
+        let attempt = state.attempt();
+        if attempt.number >= self.max_attempts && self.max_attempts != u32::MAX {
+            return Verdict::GiveUp(GiveUp::Attempts);
+        }
+        // The number of the failed attempt is that of the retry which follows it.
+        let own = self.delays.delay(attempt.number, state.last_delay());
+        let delay = own.max(asked);
+        let at = after(clock, delay);
+        if attempt.deadline.expired_at(at) {
+            return Verdict::GiveUp(GiveUp::Deadline);
+        }
+        if self.budget.withdraw().is_err() {
+            return Verdict::GiveUp(GiveUp::Budget);
+        }
+        // A delay that a server asked for must not make the policy's later ones longer.
+        state.set_delay(own);
+        Verdict::Retry { delay, at }
+    }
+
+    fn gave_up(&self, attempts: u32, cause: GiveUp) {
+        if self.observer.is_active() {
+            self.observer.on_event(&Event::GaveUp { name: self.name, attempts, cause });
+        }
+    }
+}
+
+impl<E, D, W, B, H, O> RetryPolicy<E> for Retry<D, W, B, H, O>
+where
+    D: Delays,
+    W: Decide<E>,
+    B: Budget,
+    H: OnRetry<E>,
+    O: Observer,
+{
+    #[inline]
+    fn start<C: Clock>(&self, deadline: Deadline, clock: &C) -> RetryState {
+        self.start(deadline, clock)
+    }
+
+    #[inline]
+    fn after_failure<C: Clock>(
+        &self,
+        state: &mut RetryState,
+        error: &Error<E>,
+        clock: &C,
+    ) -> Verdict {
+        self.after_failure(state, error, clock)
+    }
+
+    #[inline]
+    fn resume<C: Clock>(&self, state: &mut RetryState, clock: &C) -> Result<(), GiveUp> {
+        self.resume(state, clock)
+    }
+}

@@ -1,0 +1,210 @@
+//! The state word of a semaphore: permits that are free, and tasks that wait for some.
+
+use core::fmt;
+
+use crate::sync::{AtomicWord, Ordering, constructor};
+use crate::word::{Field, Word, by_width, mask};
+
+const FREE: Field = Field::lowest(by_width(32, 20));
+const WAITERS: Field = FREE.above(Word::BITS - FREE.end());
+
+/// The most permits a semaphore can have.
+pub(super) const MAX_PERMITS: u64 = (1 << FREE.width()) - 1;
+
+/// The most places a queue can have: half of what the field can count.
+///
+/// A granter takes its waiter off the count just after it has granted it, and in between the place
+/// may be empty and taken again: the count can be above the number of places by one for each
+/// context that was stopped exactly there. The other half of the field is for those.
+pub(super) const MAX_PLACES: usize = (WAITERS.max() / 2) as usize;
+
+const _: () = assert!(FREE.width() <= u32::BITS && WAITERS.width() <= u32::BITS);
+const _: () = assert!(MAX_PERMITS == mask(by_width(32, 20)) as u64 && MAX_PLACES >= 2047);
+
+/// What the state word says.
+///
+/// ```text
+/// 64-bit words   63           32 31            0
+/// 32-bit words   31           20 19            0
+///               +---------------+---------------+
+///               |    waiters    |     free      |
+///               +---------------+---------------+
+/// ```
+///
+/// * `free`: permits that nobody holds. Never above the total, so it cannot overflow.
+/// * `waiters`: at least the number of places that are `WAITING`. A waiter adds itself before it
+///   publishes its place, and is taken off after its place has left `WAITING`: the count is never
+///   too low, so whoever reads 0 overtakes nobody and leaves nobody asleep.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Snapshot(Word);
+
+impl Snapshot {
+    const fn full(permits: u32) -> Self {
+        Self(FREE.set(0, permits as Word))
+    }
+
+    pub(super) const fn free(self) -> u32 {
+        FREE.get(self.0) as u32
+    }
+
+    pub(super) const fn waiters(self) -> u32 {
+        WAITERS.get(self.0) as u32
+    }
+
+    const fn with_free(self, free: u32) -> Self {
+        Self(FREE.set(self.0, free as Word))
+    }
+
+    /// Takes `n` permits unless somebody waits: a newcomer never overtakes.
+    const fn transition_take(self, n: u32) -> Option<Self> {
+        if self.waiters() == 0 { self.transition_reserve(n) } else { None }
+    }
+
+    /// Takes `n` permits on behalf of a waiter.
+    const fn transition_reserve(self, n: u32) -> Option<Self> {
+        match self.free().checked_sub(n) {
+            Some(free) => Some(self.with_free(free)),
+            None => None,
+        }
+    }
+
+    /// Gives `n` permits back. Stops at the `total`: a token that is wrongly given back twice must
+    /// not make more permits than there are.
+    const fn transition_give(self, n: u32, total: u32) -> Self {
+        let free = self.free().saturating_add(n);
+        self.with_free(if free > total { total } else { free })
+    }
+
+    const fn transition_waiter_came(self) -> Self {
+        Self(WAITERS.set(self.0, WAITERS.get(self.0) + 1))
+    }
+
+    const fn transition_waiter_gone(self) -> Self {
+        // Saturating only so that no input at all makes it borrow; each waiter leaves once.
+        Self(WAITERS.set(self.0, WAITERS.get(self.0).saturating_sub(1)))
+    }
+}
+
+impl fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Snapshot")
+            .field("free", &self.free())
+            .field("waiters", &self.waiters())
+            .finish()
+    }
+}
+
+/// The state word.
+///
+/// Who gives permits back synchronises with who takes them later, so that a semaphore of one
+/// permit orders what its holders do, as a lock does. All changes are read-modify-writes, so each
+/// giver's Release heads a release sequence that the changes in between, Relaxed ones too, carry on
+/// to whoever takes its permits with Acquire, however many givers the permits came from.
+pub(super) struct Counts(AtomicWord);
+
+impl Counts {
+    constructor! {
+        /// `permits` free, nobody waiting.
+        pub(super) const fn new(permits: u32) -> Self {
+            Self(AtomicWord::new(Snapshot::full(permits).0))
+        }
+    }
+
+    pub(super) fn load(&self) -> Snapshot {
+        // Relaxed: figures to look at, or a first guess that a CAS confirms; publishes nothing. In
+        // `grant`, where it must not be old, a fence stands before it.
+        Snapshot(self.0.load(Ordering::Relaxed))
+    }
+
+    /// Changes the word by `transition`, and returns what it was. `None`, and nothing is written,
+    /// where the transition refuses. Lock-free: a CAS fails only because another one succeeded.
+    #[inline]
+    fn update(
+        &self,
+        success: Ordering,
+        transition: impl Fn(Snapshot) -> Option<Snapshot>,
+    ) -> Option<Snapshot> {
+        let mut old = self.load();
+        loop {
+            let new = transition(old)?;
+            // Relaxed on failure: the value is only the next guess.
+            match self.0.compare_exchange_weak(old.0, new.0, success, Ordering::Relaxed) {
+                Ok(_) => return Some(old),
+                Err(current) => old = Snapshot(current),
+            }
+        }
+    }
+
+    /// Takes `n` permits if they are free and nobody waits.
+    #[inline]
+    #[must_use]
+    pub(super) fn take(&self, n: u32) -> bool {
+        // Acquire: pairs with the Release in `give`; what earlier holders did is done.
+        self.update(Ordering::Acquire, |old| old.transition_take(n)).is_some()
+    }
+
+    /// Takes `n` permits for a waiter.
+    #[must_use]
+    pub(super) fn reserve(&self, n: u32) -> bool {
+        // Acquire: pairs with the Release in `give`; handed on to the waiter by its slot's Release.
+        self.update(Ordering::Acquire, |old| old.transition_reserve(n)).is_some()
+    }
+
+    /// Puts back what was reserved for a waiter that is gone.
+    pub(super) fn unreserve(&self, n: u32, total: u32) {
+        // Relaxed: a granter has done nothing that a holder must see; the givers' release sequences
+        // go on through this read-modify-write.
+        self.update(Ordering::Relaxed, |old| Some(old.transition_give(n, total)));
+    }
+
+    /// Gives `n` permits back; whether somebody waits for them.
+    #[inline]
+    #[must_use]
+    pub(super) fn give(&self, n: u32, total: u32) -> bool {
+        // Release: publishes what the holder did; pairs with the Acquire in `take` and `reserve`.
+        let old = self.update(Ordering::Release, |old| Some(old.transition_give(n, total)));
+        old.is_some_and(|old| old.waiters() > 0)
+    }
+
+    /// Counts a waiter, before its place is published.
+    pub(super) fn waiter_came(&self) {
+        // Relaxed: the place is published by its own word. A giver either sees this count in the
+        // very word it changes, or is before it in the order of the word's changes, and then
+        // the waiter's own look at the word finds the permits.
+        self.update(Ordering::Relaxed, |old| Some(old.transition_waiter_came()));
+    }
+
+    /// Takes a waiter off the count, after its place has left `WAITING`.
+    pub(super) fn waiter_gone(&self) {
+        // Relaxed: publishes nothing; who reads a count that is still too high only takes the
+        // longer way.
+        self.update(Ordering::Relaxed, |old| Some(old.transition_waiter_gone()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MOST: u32 = MAX_PERMITS as u32;
+
+    #[test]
+    fn fields_keep_to_themselves() {
+        let full = Snapshot::full(MOST);
+        assert_eq!((full.free(), full.waiters()), (MOST, 0));
+        let queued = full.transition_waiter_came().transition_waiter_came();
+        assert_eq!((queued.free(), queued.waiters()), (MOST, 2));
+        assert_eq!(queued.transition_take(1), None, "somebody waits");
+        let reserved = queued.transition_reserve(MOST).unwrap();
+        assert_eq!((reserved.free(), reserved.waiters()), (0, 2));
+        assert_eq!(reserved.transition_reserve(1), None, "nothing is free");
+    }
+
+    #[test]
+    fn giving_stops_at_the_total() {
+        let full = Snapshot::full(MOST);
+        assert_eq!(full.transition_give(u32::MAX, MOST), full);
+        assert_eq!(Snapshot::full(3).transition_give(9, 5).free(), 5);
+        assert_eq!(full.transition_waiter_gone(), full);
+    }
+}

@@ -1,0 +1,251 @@
+//! Nothing here allocates: not on the way in, not on the way out, not when refused.
+//!
+//! A counting allocator stands in for the system's. Each audit builds what it needs first, then makes a million
+//! calls during which this thread may allocate nothing.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use fusebox_core::*;
+
+/// Counts the allocations of each thread, as tests run in several at once.
+struct Counting;
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+fn count() {
+    // Where the thread is being torn down there is nothing left to count for.
+    let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
+}
+
+// SAFETY: each method passes its arguments on unchanged, so `System`'s guarantees hold.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: as the caller promised.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: as the caller promised.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        count();
+        // SAFETY: as the caller promised.
+        unsafe { System.realloc(block, layout, new_size) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: as the caller promised.
+        unsafe { System.dealloc(block, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+const CALLS: u32 = 1_000_000;
+
+/// Makes a million calls and expects no allocation by this thread.
+#[track_caller]
+fn audit(mut call: impl FnMut(u32)) {
+    let before = ALLOCATIONS.get();
+    for number in 0..CALLS {
+        call(number);
+    }
+    assert_eq!(ALLOCATIONS.get() - before, 0, "allocations in {CALLS} calls");
+}
+
+/// Polls to the end, by hand: an executor's allocations are its own.
+fn run<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    let mut context = Context::from_waker(Waker::noop());
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+            return output;
+        }
+    }
+}
+
+/// The proof that the audits can fail.
+#[test]
+fn an_allocation_is_counted() {
+    let before = ALLOCATIONS.get();
+    drop(std::hint::black_box(Box::new(7)));
+    assert_eq!(ALLOCATIONS.get() - before, 1);
+}
+
+#[test]
+fn deadline() {
+    let clock: ManualClock = ManualClock::new();
+    let deadline = Deadline::after(&clock, Duration::from_nanos(u64::from(CALLS / 2)));
+    audit(|_| {
+        clock.advance_ticks(1);
+        let _ = deadline.on(&clock).call(|| Ok::<_, ()>(1));
+        let _ = run(deadline.on(&clock).guard(async { Ok::<_, ()>(1) }));
+    });
+}
+
+#[test]
+fn breaker() {
+    let clock: ManualClock = ManualClock::new();
+    let closed = CircuitBreaker::new(BreakerConfig::standard(), &clock);
+    audit(|_| {
+        let _ = closed.call(|| Ok::<_, ()>(1));
+        let _ = run(closed.guard(async { Ok::<_, ()>(1) }));
+    });
+    assert_eq!(closed.state(), State::Closed);
+
+    closed.force_open();
+    audit(|_| {
+        let _ = closed.call(|| Ok::<_, ()>(1));
+        let _ = run(closed.guard(async { Ok::<_, ()>(1) }));
+    });
+    assert_eq!(closed.state(), State::ForcedOpen);
+
+    // Through all states: trips, waits, probes, and now and then closes.
+    let turning = CircuitBreaker::new(BreakerConfig::standard(), &clock);
+    let mut opened = 0;
+    audit(|number| {
+        clock.advance(Duration::from_secs(1));
+        let _ = turning.call(|| if number % 1000 < 500 { Err(()) } else { Ok(()) });
+        opened += u32::from(turning.is_open());
+    });
+    assert!(opened > CALLS / 4 && opened < CALLS, "open after {opened} of {CALLS} calls");
+}
+
+#[test]
+fn breaker_with_windows() {
+    let clock: ManualClock = ManualClock::new();
+    let rates = Rates::failures(Ratio::percent(50)).slow_calls(Ratio::percent(50), SLOW);
+    const SLOW: Duration = Duration::from_secs(1);
+    let calls = LastCalls::<_>::new(100, rates);
+    let calls = CircuitBreaker::with_window(BreakerConfig::standard(), calls, &clock);
+    let time = LastTime::<_>::new(Duration::from_secs(60), rates);
+    let time = CircuitBreaker::with_window(BreakerConfig::standard(), time, &clock);
+    audit(|number| {
+        clock.advance(Duration::from_millis(100));
+        let operation = || if number % 1000 < 500 { Err(()) } else { Ok(()) };
+        let _ = calls.call(operation);
+        let _ = run(time.guard(std::future::ready(operation())));
+    });
+}
+
+#[test]
+fn backoff() {
+    let random = Rng::from_seed(7);
+    let backoff = Backoff::exponential(Duration::from_millis(1));
+    let mut delays = backoff.jitter(Jitter::Decorrelated, &random).delays();
+    audit(|_| drop(delays.next()));
+}
+
+#[test]
+fn retry_budget() {
+    let clock: ManualClock = ManualClock::new();
+    let budget = RetryBudget::new(BudgetConfig::new(Ratio::percent(20)), &clock);
+    let (mut paid, mut refused) = (0, 0);
+    audit(|_| {
+        clock.advance_ticks(1000);
+        budget.deposit();
+        *if budget.try_withdraw().is_ok() { &mut paid } else { &mut refused } += 1;
+    });
+    assert!(paid > 0 && refused > 0, "{paid} paid, {refused} refused");
+}
+
+#[test]
+fn bucket() {
+    let clock: ManualClock = ManualClock::new();
+    let config = BucketConfig::per_second(1_000_000).burst(10).max_wait(Duration::from_secs(1));
+    let bucket = TokenBucket::new(config, &clock);
+    let timer = &clock;
+    let (mut granted, mut denied) = (0, 0);
+    audit(|number| {
+        clock.advance_ticks(500);
+        *if bucket.try_acquire(1).is_ok() { &mut granted } else { &mut denied } += 1;
+        let _ = bucket.of(2).call(|| Ok::<_, ()>(1));
+        let _ = run(bucket.guard(async { Ok::<_, ()>(1) }));
+        drop(bucket.reserve(number % 4 + 1));
+        // Not an executor that waits: one poll, then cancelled.
+        let waiting = pin!(bucket.acquire(1, &timer));
+        let _ = waiting.poll(&mut Context::from_waker(Waker::noop()));
+    });
+    assert!(granted > 0 && denied > 0, "{granted} granted, {denied} denied");
+}
+
+#[test]
+fn semaphore_and_bulkhead() {
+    let clock: ManualClock = ManualClock::new();
+    let timer = &clock;
+    let semaphore: Semaphore<Queue<2>> = Semaphore::new(2);
+    let bulkhead: Bulkhead<Queue<2>> =
+        Bulkhead::new(BulkheadConfig::new(1).max_wait(Duration::from_millis(1)));
+    let mut context = Context::from_waker(Waker::noop());
+    audit(|_| {
+        let _ = bulkhead.call(|| Ok::<_, ()>(1));
+        let _ = run(semaphore.guard(async { Ok::<_, ()>(1) }));
+
+        // All permits out, both places taken, and a third that is turned away.
+        let all = semaphore.try_acquire_many(2);
+        let (mut first, mut second) = (pin!(semaphore.acquire()), pin!(semaphore.acquire()));
+        assert!(first.as_mut().poll(&mut context).is_pending());
+        assert!(second.as_mut().poll(&mut context).is_pending());
+        assert!(run(semaphore.acquire()).is_err());
+        drop(all);
+        assert!(first.as_mut().poll(&mut context).is_ready());
+
+        // One waits until it is too late.
+        let only = bulkhead.permit();
+        let mut late = pin!(bulkhead.enter_waiting(timer));
+        assert!(late.as_mut().poll(&mut context).is_pending());
+        clock.advance(Duration::from_millis(1));
+        assert!(matches!(late.as_mut().poll(&mut context), Poll::Ready(Err(_))));
+        drop(only);
+    });
+}
+
+#[test]
+fn pipeline() {
+    const RETRY: Retry<Backoff> =
+        Retry::new(Backoff::constant(Duration::from_millis(1))).max_attempts(3);
+    let clock: ManualClock = ManualClock::new();
+    let timer = &clock;
+    let bucket = TokenBucket::new(BucketConfig::per_second(1_000_000).burst(10), &clock);
+    let breaker = CircuitBreaker::new(BreakerConfig::standard(), &clock);
+    let bulkhead: Bulkhead<Queue<2>> = Bulkhead::new(BulkheadConfig::new(1));
+    let pipeline = Pipeline::new(timer)
+        .deadline(Duration::from_secs(1))
+        .per_call_waiting((&bulkhead, &bucket))
+        .retry(RETRY)
+        .per_attempt(&breaker)
+        .attempt_timeout(Duration::from_millis(100));
+    let (mut served, mut refused) = (0, 0);
+    audit(|number| {
+        clock.advance(Duration::from_millis(200));
+        let operation = |_| {
+            clock.advance_ticks(1_000_000);
+            std::future::ready(if number % 1000 < 500 { Err(()) } else { Ok(()) })
+        };
+        let mut call = pin!(pipeline.call(operation));
+        let mut context = Context::from_waker(Waker::noop());
+        let answer = loop {
+            match call.as_mut().poll(&mut context) {
+                Poll::Ready(answer) => break answer,
+                Poll::Pending => clock.advance_ticks(1_000_000),
+            }
+        };
+        match answer {
+            Ok(()) => served += 1,
+            Err(Error::Rejected(_)) => refused += 1,
+            Err(_) => {}
+        }
+    });
+    assert!(served > 0 && refused > 0, "{served} served, {refused} refused");
+}

@@ -1,0 +1,586 @@
+//! The token bucket against a reference model: time that never wraps, in 128 bits, and the rules
+//! of the documentation written down one after the other.
+
+use std::time::Duration;
+
+use fusebox_core::{
+    BucketConfig, Gate, ManualClock, Outcome, Rate, Reason, Rejection, Reservation, Ticks,
+    TokenBucket, WORD_BITS,
+};
+use proptest::prelude::*;
+
+const TIME_BITS: u32 = WORD_BITS - 1;
+const WRAP: i128 = 1 << TIME_BITS;
+
+/// The scale that a bucket chose. It shows nowhere but in `Debug`, as it is nobody's business but a
+/// model's.
+#[derive(Clone, Copy, Debug)]
+struct Scale {
+    left: u32,
+    right: u32,
+    interval: i128,
+}
+
+impl Scale {
+    fn of(bucket: &impl std::fmt::Debug) -> Self {
+        let text = format!("{bucket:?}");
+        let number = |name: &str| -> u64 {
+            let (_, rest) = text.split_once(name).expect("a field of the bucket");
+            rest.split(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap()
+        };
+        Self {
+            left: number("left: ") as u32,
+            right: number("right: ") as u32,
+            interval: number("interval: ").into(),
+        }
+    }
+
+    fn units(self, at: i128) -> i128 {
+        (at << self.left) >> self.right
+    }
+
+    fn units_up(self, ticks: u64) -> i128 {
+        ((i128::from(ticks) << self.left) + (1 << self.right) - 1) >> self.right
+    }
+
+    /// The ticks that so many units last, rounded down.
+    fn ticks(self, units: i128) -> i128 {
+        (units << self.right) >> self.left
+    }
+
+    /// The ticks from `now` until the reading has grown by `units`.
+    fn ticks_until(self, units: i128, now: i128) -> u64 {
+        if units == 0 {
+            return 0;
+        }
+        let target = self.units(now) + units;
+        // The first tick whose reading is the target.
+        let at = ((target << self.right) + (1 << self.left) - 1) >> self.left;
+        u64::try_from(at - now).unwrap()
+    }
+}
+
+/// A duration in ticks, rounded up.
+fn ticks_up(duration: Duration, hz: u64) -> u64 {
+    u64::try_from((duration.as_nanos() * u128::from(hz)).div_ceil(1_000_000_000)).unwrap()
+}
+
+/// A wait that was rounded up from ticks to nanoseconds, in ticks again.
+fn ticks_of_wait(wait: Duration, hz: u64) -> u64 {
+    u64::try_from(wait.as_nanos() * u128::from(hz) / 1_000_000_000).unwrap_or(u64::MAX)
+}
+
+/// Tokens per nanoseconds.
+type Exact = (u32, u64);
+
+fn rate((tokens, nanos): Exact) -> Rate {
+    const SECOND: u64 = 1_000_000_000;
+    match (tokens, nanos / SECOND) {
+        (1, _) => Rate::every(Duration::from_nanos(nanos)),
+        (_, 1) => Rate::per_second(tokens),
+        (_, 60) => Rate::per_minute(tokens),
+        (_, 3_600) => Rate::per_hour(tokens),
+        _ => Rate::per_day(tokens),
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Setup {
+    rate: Exact,
+    burst: u32,
+    initially: u32,
+    wait: Duration,
+    lateness: Duration,
+}
+
+impl Setup {
+    fn config(self) -> BucketConfig {
+        BucketConfig::new(rate(self.rate))
+            .burst(self.burst)
+            .initially(self.initially)
+            .max_wait(self.wait)
+            .max_lateness(self.lateness)
+    }
+}
+
+struct Model {
+    scale: Scale,
+    hz: u64,
+    interval: i128,
+    burst: u32,
+    missing: u32,
+    wait: i128,
+    lateness: i128,
+    /// `None` until the bucket is started.
+    tat: Option<i128>,
+    slot: u32,
+}
+
+/// What was taken: its price, the TAT it led to, and how many ticks later it is there.
+#[derive(Clone, Copy, Debug)]
+struct Took {
+    price: i128,
+    until: i128,
+    wait: u64,
+}
+
+/// A refusal, and the ticks after which to come back.
+type Refused = (Reason, Option<u64>);
+
+impl Model {
+    fn new(setup: Setup, scale: Scale, hz: u64) -> Self {
+        Self {
+            scale,
+            hz,
+            interval: scale.interval,
+            burst: setup.burst,
+            missing: setup.burst - setup.initially,
+            wait: scale.units_up(ticks_up(setup.wait, hz)),
+            lateness: scale.units_up(ticks_up(setup.lateness, hz)),
+            tat: None,
+            slot: 0,
+        }
+    }
+
+    fn tolerance(&self) -> i128 {
+        i128::from(self.burst) * self.interval
+    }
+
+    /// The debt of a bucket that nobody has used yet.
+    fn initial(&self) -> i128 {
+        i128::from(self.missing) * self.interval
+    }
+
+    /// Moved one unit later where the word is the reserved one.
+    fn set(&mut self, tat: i128) -> i128 {
+        let reserved = tat.rem_euclid(WRAP) == WRAP - 1 && self.slot == 0;
+        let tat = tat + i128::from(reserved);
+        self.tat = Some(tat);
+        tat
+    }
+
+    /// How far ahead `at` reads.
+    fn ahead(at: i128, now: i128) -> i128 {
+        let distance = (at - now).rem_euclid(WRAP);
+        if distance >= WRAP / 2 { 0 } else { distance }
+    }
+
+    fn debt(&mut self, now: i128) -> i128 {
+        if self.missing > 0 && self.tat.is_none() {
+            self.set(self.scale.units(now) + self.initial());
+        }
+        let Some(tat) = self.tat else { return 0 };
+        let horizon = self.tolerance() + self.wait + self.lateness + 1;
+        let debt = Self::ahead(tat, self.scale.units(now));
+        if debt > horizon { 0 } else { debt }
+    }
+
+    fn take(&mut self, n: u32, now: i128, reach: i128) -> Result<Took, Refused> {
+        if n == 0 {
+            return Ok(Took { price: 0, until: 0, wait: 0 });
+        }
+        let price = i128::from(n) * self.interval;
+        let limit = self.tolerance() + reach;
+        // A call that an unstarted bucket lets in starts it as well, with what it takes.
+        let starts = self.tat.is_none() && n <= self.burst && self.initial() + price <= limit;
+        let debt = if starts { self.initial() } else { self.debt(now) };
+        if n > self.burst {
+            return Err((Reason::ExceedsBurst, None));
+        }
+        if debt + price > limit {
+            let wait = self.scale.ticks_until(debt + price - limit, now);
+            return Err((Reason::RateLimited, Some(wait)));
+        }
+        let until = self.set(self.scale.units(now) + debt + price);
+        let units = (debt + price - self.tolerance()).max(0);
+        Ok(Took { price, until, wait: self.scale.ticks_until(units, now) })
+    }
+
+    fn lower(&mut self, units: i128, now: i128) {
+        let debt = self.debt(now);
+        let units = units.min(debt);
+        if units > 0 {
+            self.set(self.scale.units(now) + debt - units);
+        }
+    }
+
+    fn give_back(&mut self, took: Took, n: u32, now: i128) {
+        let unpaid = Self::ahead(took.until, self.scale.units(now)).min(took.price);
+        self.lower(unpaid.min(i128::from(n) * self.interval), now);
+    }
+
+    fn available(&mut self, now: i128) -> u32 {
+        ((self.tolerance() - self.debt(now)).max(0) / self.interval) as u32
+    }
+
+    fn time_until(&mut self, n: u32, now: i128) -> Option<u64> {
+        if n == 0 {
+            return Some(0);
+        }
+        let debt = self.debt(now);
+        if n > self.burst {
+            return None;
+        }
+        let needed = debt + i128::from(n) * self.interval - self.tolerance();
+        Some(self.scale.ticks_until(needed.max(0), now))
+    }
+
+    /// The interval of a rate on this scale, if it is as close to it as it must be.
+    fn interval_of(&self, (tokens, nanos): Exact) -> Option<i128> {
+        let ticks = (u128::from(nanos) * u128::from(self.hz)) << self.scale.left;
+        let tokens = (u128::from(tokens) * 1_000_000_000) << self.scale.right;
+        let units = ticks.div_ceil(tokens);
+        let (precision, bits) = if WORD_BITS == 64 { (1_000_000, 18) } else { (1_000, 8) };
+        let precise = (units * tokens - ticks) * precision < units * tokens;
+        // Readings that are rounded are so by little of an interval.
+        let precise = precise && (self.scale.right == 0 || units >> bits != 0);
+        precise.then_some(units as i128)
+    }
+
+    fn change(&mut self, interval: i128, burst: u32, now: i128) -> bool {
+        let coarsest = self.scale.right == 64 - TIME_BITS;
+        let room = if coarsest { WRAP / 2 - 1 } else { (WRAP >> 10) - 1 };
+        let tolerance = interval * i128::from(burst);
+        if burst == 0 || tolerance + self.wait + self.lateness + 1 > room {
+            return false;
+        }
+        let before = self.tolerance();
+        let debt = if self.tat.is_none() { self.initial() } else { self.debt(now) };
+        let debt = if debt >= before {
+            tolerance + debt - before
+        } else {
+            let left = (before - debt) * interval / self.interval;
+            (tolerance - left).max(0)
+        };
+        (self.interval, self.burst) = (interval, burst);
+        self.slot = 1 - self.slot;
+        self.set(self.scale.units(now) + debt);
+        true
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    /// Forward by so many thousandths of an interval.
+    Interval(u32),
+    Ticks(u32),
+    /// To where the last refusal said to come back, and so many ticks more or less.
+    ComeBack(i8),
+    /// Back by so many thousandths of the lateness that is supported.
+    Late(u32),
+    Back(u64),
+    /// So many wraps of the word, and so many thousandths of an interval more or less.
+    Wrap(u8, i32),
+}
+
+impl Step {
+    /// The ticks of the step.
+    fn ticks(&self, scale: Scale, interval: i128, lateness: u64, come_back: u64) -> i128 {
+        match *self {
+            Self::Interval(part) => scale.ticks(interval * i128::from(part) / 1_000),
+            Self::Ticks(ticks) => ticks.into(),
+            Self::ComeBack(more) => i128::from(come_back) + i128::from(more),
+            Self::Late(part) => -(i128::from(lateness) * i128::from(part) / 1_000),
+            Self::Back(ticks) => -i128::from(ticks),
+            Self::Wrap(wraps, part) => {
+                scale.ticks(WRAP * i128::from(wraps) + interval * i128::from(part) / 1_000)
+            }
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Op {
+    Try(u32),
+    Of(u32, bool),
+    Reserve(u32),
+    Commit,
+    Cancel,
+    Refund(u32),
+    Peek(u32),
+    SetRate(Exact),
+    SetBurst(u32),
+}
+
+fn rates() -> impl Strategy<Value = Exact> {
+    const SECOND: u64 = 1_000_000_000;
+    let slow = prop_oneof![Just(60 * SECOND), Just(3_600 * SECOND), Just(86_400 * SECOND)];
+    prop_oneof![
+        3 => (1..=2_000u32, Just(SECOND)),
+        1 => (1..=1_000_000_000u32, Just(SECOND)),
+        1 => (1..=1_000u32, slow),
+        1 => (Just(1), SECOND / 1_000..60 * SECOND),
+    ]
+}
+
+fn setups() -> impl Strategy<Value = Setup> {
+    let burst = prop_oneof![4 => 1..=3u32, 4 => 1..=100u32, 1 => Just(10_000)];
+    let wait = prop_oneof![Just(0), 0..3_000u64];
+    let lateness = prop_oneof![Just(1_000u64), 0..1_000u64];
+    (rates(), burst, 0..=2usize, wait, lateness).prop_map(
+        |(rate, burst, initially, wait, lateness)| Setup {
+            rate,
+            burst,
+            initially: [burst, 0, burst / 2][initially],
+            wait: Duration::from_millis(wait),
+            lateness: Duration::from_millis(lateness),
+        },
+    )
+}
+
+fn steps() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => Just(Step::Ticks(0)),
+        4 => (0..3_000u32).prop_map(Step::Interval),
+        1 => any::<u32>().prop_map(Step::Ticks),
+        4 => (-1..=1i8).prop_map(Step::ComeBack),
+        2 => (0..=1_000u32).prop_map(Step::Late),
+        1 => any::<u64>().prop_map(Step::Back),
+        1 => (1..3u8, -3_000..3_000i32).prop_map(|(wraps, part)| Step::Wrap(wraps, part)),
+    ]
+}
+
+fn ops() -> impl Strategy<Value = Op> {
+    let n = || prop_oneof![8 => 0..4u32, 2 => 0..101u32, 1 => any::<u32>()];
+    prop_oneof![
+        6 => n().prop_map(Op::Try),
+        2 => (n(), any::<bool>()).prop_map(|(n, refused)| Op::Of(n, refused)),
+        4 => n().prop_map(Op::Reserve),
+        2 => Just(Op::Commit),
+        3 => Just(Op::Cancel),
+        1 => n().prop_map(Op::Refund),
+        2 => n().prop_map(Op::Peek),
+        1 => rates().prop_map(Op::SetRate),
+        1 => n().prop_map(Op::SetBurst),
+    ]
+}
+
+fn starts() -> impl Strategy<Value = u64> {
+    prop_oneof![0..1u64 << 40, any::<u64>(), u64::MAX - 5_000_000_000..=u64::MAX]
+}
+
+/// A bucket and its model, side by side.
+struct Run<'a, const HZ: u64> {
+    bucket: &'a TokenBucket<&'a ManualClock<HZ>>,
+    clock: &'a ManualClock<HZ>,
+    model: Model,
+    lateness: u64,
+    /// Time that never wraps, in ticks.
+    now: i128,
+    come_back: u64,
+    held: Vec<(Reservation<'a, &'a ManualClock<HZ>>, Took)>,
+}
+
+impl<const HZ: u64> Run<'_, HZ> {
+    fn step(&mut self, step: &Step) {
+        let model = &self.model;
+        self.now += step.ticks(model.scale, model.interval, self.lateness, self.come_back);
+        self.come_back = 0;
+        self.clock.set(self.at());
+    }
+
+    fn at(&self) -> Ticks {
+        Ticks(self.now.rem_euclid(1 << 64) as u64)
+    }
+
+    fn agree(&mut self, got: Result<(), Rejection>, expected: Result<Took, Refused>) {
+        let got = got.map_err(|rejection| {
+            let wait = rejection.retry_after().map(|wait| ticks_of_wait(wait, HZ));
+            (rejection.reason(), wait)
+        });
+        if let Err((_, Some(wait))) = expected {
+            self.come_back = wait;
+        }
+        assert_eq!(got, expected.map(|_| ()));
+    }
+
+    fn take(&mut self, op: &Op) {
+        let (bucket, now, at) = (self.bucket, self.now, self.at());
+        match *op {
+            Op::Of(n, refused) => {
+                let expected = self.model.take(n, now, 0);
+                let gate = bucket.of(n);
+                let token = gate.enter();
+                self.agree(token.map(|_| ()), expected);
+                if let (Ok(token), Ok(took)) = (token, expected) {
+                    gate.exit(token, if refused { Outcome::Refused } else { Outcome::Abandoned });
+                    if refused {
+                        self.model.give_back(took, n, now);
+                    }
+                }
+            }
+            Op::Reserve(n) => match (bucket.reserve_at(n, at), {
+                let reach = self.model.wait;
+                self.model.take(n, now, reach)
+            }) {
+                (Ok(turn), Ok(took)) => {
+                    assert_eq!(turn.ready_at(), at.wrapping_add(took.wait));
+                    self.held.push((turn, took));
+                }
+                (got, expected) => self.agree(got.map(|_| ()), expected),
+            },
+            Op::Try(n) => {
+                let expected = self.model.take(n, now, 0);
+                self.agree(bucket.try_acquire(n), expected);
+            }
+            _ => {}
+        }
+    }
+
+    fn op(&mut self, op: &Op) {
+        let (bucket, now, at) = (self.bucket, self.now, self.at());
+        match *op {
+            Op::Try(_) | Op::Of(..) | Op::Reserve(_) => self.take(op),
+            Op::Commit => {
+                if let Some((turn, _)) = self.held.pop() {
+                    turn.commit();
+                }
+            }
+            Op::Cancel => {
+                if !self.held.is_empty() {
+                    let (turn, took) = self.held.remove(self.held.len() / 2);
+                    self.model.give_back(took, turn.tokens(), now);
+                    if turn.tokens() % 2 == 0 { turn.cancel_at(at) } else { drop(turn) }
+                }
+            }
+            Op::Refund(n) => {
+                bucket.refund(n);
+                self.model.lower(i128::from(n) * self.model.interval, now);
+            }
+            Op::Peek(n) => {
+                assert_eq!(bucket.peek(), self.model.available(now));
+                let wait = bucket.time_until_at(n, at).map(|wait| ticks_of_wait(wait, HZ));
+                assert_eq!(wait, self.model.time_until(n, now));
+            }
+            Op::SetRate(exact) => {
+                let interval = self.model.interval_of(exact);
+                let burst = self.model.burst;
+                let fits = interval.is_some_and(|it| self.model.change(it, burst, now));
+                let got = bucket.set_rate(rate(exact));
+                assert_eq!(got.is_ok(), fits, "{got:?}");
+            }
+            Op::SetBurst(n) => {
+                let fits = self.model.change(self.model.interval, n, now);
+                assert_eq!(bucket.set_burst_at(n, at).is_ok(), fits);
+            }
+        }
+    }
+}
+
+/// Whether the configuration fits the words of this target, and the run could be made.
+fn agrees_with_the_model<const HZ: u64>(setup: Setup, start: u64, steps: &[(Step, Op)]) -> bool {
+    let clock = ManualClock::<HZ>::new();
+    let Ok(bucket) = TokenBucket::try_new(setup.config(), &clock) else { return false };
+    let scale = Scale::of(&bucket);
+    let model = Model::new(setup, scale, HZ);
+    assert_eq!(model.interval_of(setup.rate), Some(scale.interval), "not the rate asked for");
+    clock.set(Ticks(start));
+    let mut run = Run {
+        bucket: &bucket,
+        clock: &clock,
+        model,
+        lateness: ticks_up(setup.lateness, HZ),
+        now: start.into(),
+        come_back: 0,
+        held: Vec::new(),
+    };
+    for (step, op) in steps {
+        run.step(step);
+        run.op(op);
+    }
+    true
+}
+
+/// What is granted never exceeds exact GCRA, in time that does not wrap, by more than the rounding, and is less only where
+/// the documentation says so.
+fn keeps_the_law<const HZ: u64>(setup: Setup, start: u64, steps: &[(Step, u32)]) -> bool {
+    let clock = ManualClock::<HZ>::new();
+    let Ok(bucket) = TokenBucket::try_new(setup.config().initially(setup.burst), &clock) else {
+        return false;
+    };
+    let scale = Scale::of(&bucket);
+    let lateness = ticks_up(setup.lateness, HZ);
+    // Instants are in the finer of ticks and units, so that nothing is rounded.
+    let interval = scale.interval << scale.right;
+    let tolerance = interval * i128::from(setup.burst);
+    let ahead = scale.units_up(ticks_up(setup.wait, HZ)) + scale.units_up(lateness) + 1;
+    let horizon = tolerance + (ahead << scale.right);
+    // Readings are rounded down to a unit where that is longer than a tick.
+    let early = (1 << scale.right) - 1;
+    let (mut now, mut latest, mut come_back) = (i128::from(start), i128::from(start), 0);
+    let (mut tat, mut mistaken) = (None, false);
+    for (step, n) in steps {
+        if !matches!(step, Step::Back(_)) {
+            now += step.ticks(scale, scale.interval, lateness, come_back);
+        }
+        // A reader is late by at most what is supported.
+        now = now.max(latest - i128::from(lateness));
+        latest = latest.max(now);
+        let n = n % (setup.burst + 1);
+        if n == 0 {
+            continue;
+        }
+        let (at, price) = (now << scale.left, interval * i128::from(n));
+        let debt = tat.map_or(0, |tat: i128| (tat - at).max(0));
+        // An idle word that is read about a wrap later.
+        mistaken |= tat
+            .is_some_and(|tat| tat < at && (tat - at).rem_euclid(WRAP << scale.right) <= horizon);
+        match bucket.try_acquire_at(n, Ticks(now.rem_euclid(1 << 64) as u64)) {
+            Ok(()) => {
+                assert!(debt + price <= tolerance + early, "a grant too many");
+                tat = Some(tat.map_or(at, |tat| tat.max(at)) + price);
+            }
+            Err(rejection) => {
+                come_back = ticks_of_wait(rejection.retry_after().unwrap(), HZ);
+                // Rounding of the readings and the reserved word cost a few units, and no more in the long run.
+                let needless = debt + price + (4 << scale.right) <= tolerance;
+                assert!(!needless || mistaken, "a needless refusal");
+            }
+        }
+    }
+    true
+}
+
+fn config() -> ProptestConfig {
+    let cases = std::env::var("FUSEBOX_CASES").ok().and_then(|cases| cases.parse().ok());
+    ProptestConfig {
+        cases: cases.unwrap_or(2_000),
+        failure_persistence: None,
+        max_global_rejects: u32::MAX,
+        ..ProptestConfig::default()
+    }
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn the_bucket_agrees_with_the_model(
+        setup in setups(),
+        start in starts(),
+        clock in 0..3u8,
+        steps in prop::collection::vec((steps(), ops()), 1..40),
+    ) {
+        let fits = match clock {
+            0 => agrees_with_the_model::<1_000_000_000>(setup, start, &steps),
+            1 => agrees_with_the_model::<1_000_000>(setup, start, &steps),
+            _ => agrees_with_the_model::<32_768>(setup, start, &steps),
+        };
+        prop_assume!(fits);
+    }
+
+    #[test]
+    fn never_a_grant_too_many(
+        setup in setups(),
+        start in starts(),
+        clock in 0..3u8,
+        steps in prop::collection::vec((steps(), 0..200u32), 1..60),
+    ) {
+        let fits = match clock {
+            0 => keeps_the_law::<1_000_000_000>(setup, start, &steps),
+            1 => keeps_the_law::<1_000_000>(setup, start, &steps),
+            _ => keeps_the_law::<32_768>(setup, start, &steps),
+        };
+        prop_assume!(fits);
+    }
+}

@@ -1,0 +1,34 @@
+//! Every primitive fits in a `static` without a cell, lazy or otherwise, and is small.
+//!
+//! That a bad configuration there does not compile is checked by `core/src/bad_statics.rs`.
+
+use fusebox_core::*;
+
+/// The most bytes of one instance, its configuration included; its clock comes on top.
+const AT_MOST: usize = 100;
+
+static CLOCK: ManualClock = ManualClock::new();
+static BREAKER: CircuitBreaker<&ManualClock> =
+    CircuitBreaker::new(BreakerConfig::standard(), &CLOCK);
+static BUDGET: RetryBudget<&ManualClock> =
+    RetryBudget::new(BudgetConfig::new(Ratio::percent(20)), &CLOCK);
+static BUCKET: TokenBucket<&ManualClock> =
+    TokenBucket::new(BucketConfig::per_second(100).burst(10), &CLOCK);
+static SEMAPHORE: Semaphore<Queue<4>> = Semaphore::new(2);
+static BULKHEAD: Bulkhead = Bulkhead::new(BulkheadConfig::new(64));
+
+#[test]
+fn statics_work() {
+    let gates = (&BULKHEAD, &SEMAPHORE, &BUCKET, &BREAKER);
+    assert_eq!(gates.call(|| Ok::<_, ()>(7)), Ok(7));
+}
+
+#[test]
+fn instances_are_small() {
+    let clock = size_of::<&ManualClock>();
+    assert!(size_of_val(&BREAKER) < AT_MOST + clock, "{}", size_of_val(&BREAKER));
+    assert!(size_of_val(&BUCKET) < AT_MOST + clock, "{}", size_of_val(&BUCKET));
+    assert!(size_of_val(&BULKHEAD) < AT_MOST, "{}", size_of_val(&BULKHEAD));
+    assert!(size_of::<Semaphore>() < AT_MOST, "{}", size_of::<Semaphore>());
+    assert!(size_of_val(&BUDGET) < AT_MOST + clock, "{}", size_of_val(&BUDGET));
+}

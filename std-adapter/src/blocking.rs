@@ -1,0 +1,133 @@
+//! Resilience for plain threads.
+//!
+//! Gates need nothing of this: [`Gate::call`](crate::Gate::call) is synchronous. Here are the things that wait: [`retry`] puts the
+//! thread to sleep between attempts, [`enter`] waits at a gate, and [`block_on`] runs any future of this crate with
+//! [`ThreadTimer`] as its timer.
+//!
+//! A blocking operation cannot be cut off, so there are no timeouts here: hand the [`Attempt`]'s
+//! deadline to whatever it calls, such as `TcpStream::set_read_timeout`.
+
+mod executor;
+
+use fusebox_core::{
+    Attempt, Budget, Deadline, Decide, Delays, Error, Observer, OnRetry, Permit, Rejection, Retry,
+    Ticks, Verdict, WaitGate,
+};
+
+pub use executor::{ThreadSleep, ThreadTimer, block_on};
+
+use crate::StdClock;
+
+/// Runs `operation` until it works or `policy` gives up; sleeps in between.
+///
+/// # Errors
+///
+/// What the last attempt met.
+///
+/// # Examples
+///
+/// ```
+/// use fusebox_std::{Backoff, Error, Retry, blocking};
+/// use std::time::Duration;
+///
+/// const RETRY: Retry<Backoff> = Retry::new(Backoff::exponential(Duration::from_millis(1)));
+///
+/// let answer = blocking::retry(&RETRY, |attempt| {
+///     if attempt.number < 3 { Err("not yet") } else { Ok(attempt.number) }
+/// });
+/// assert_eq!(answer, Ok::<_, Error<&str>>(3));
+/// ```
+pub fn retry<D, W, B, H, O, T, E>(
+    policy: &Retry<D, W, B, H, O>,
+    mut operation: impl FnMut(Attempt) -> Result<T, E>,
+) -> Result<T, Error<E>>
+where
+    D: Delays,
+    W: Decide<E>,
+    B: Budget,
+    H: OnRetry<E>,
+    O: Observer,
+{
+    retry_gated(policy, |attempt| operation(attempt).map_err(Error::Inner))
+}
+
+/// As [`retry`], for an operation that is itself protected, so that `policy` sees refusals for what they
+/// are: it comes back when the gate says so, and leaves an open circuit alone.
+///
+/// # Errors
+///
+/// What the last attempt met.
+///
+/// # Examples
+///
+/// ```
+/// use fusebox_std::{Backoff, Deadline, Error, Gate, Reason, Retry, StdClock, Ticks, blocking};
+///
+/// let closed = Deadline::at(Ticks::ZERO).on(StdClock); // A gate that refuses.
+/// let answer = blocking::retry_gated(&Retry::new(Backoff::none()), |_| {
+///     closed.call(|| Ok::<_, std::io::Error>("never runs"))
+/// });
+/// let Err(Error::Rejected(rejection)) = answer else { panic!() };
+/// assert_eq!(rejection.reason(), Reason::DeadlineExceeded);
+/// ```
+pub fn retry_gated<D, W, B, H, O, T, E>(
+    policy: &Retry<D, W, B, H, O>,
+    mut operation: impl FnMut(Attempt) -> Result<T, Error<E>>,
+) -> Result<T, Error<E>>
+where
+    D: Delays,
+    W: Decide<E>,
+    B: Budget,
+    H: OnRetry<E>,
+    O: Observer,
+{
+    let mut state = policy.start(Deadline::NEVER, &StdClock);
+    loop {
+        let error = match operation(state.attempt()) {
+            Ok(value) => return Ok(value),
+            Err(error) => error,
+        };
+        match policy.after_failure(&mut state, &error, &StdClock) {
+            Verdict::Retry { at, .. } => sleep_until(at),
+            Verdict::GiveUp(_) => return Err(error),
+        }
+        if policy.resume(&mut state, &StdClock).is_err() {
+            return Err(error);
+        }
+    }
+}
+
+/// Waits at `gate`, at most until `until`, an instant of [`StdClock`] (or [`ThreadTimer`], which is the same).
+///
+/// # Errors
+///
+/// The gate's refusal.
+///
+/// # Examples
+///
+/// ```
+/// use fusebox_std::{Deadline, Immediate, StdClock, blocking};
+/// use std::time::Duration;
+///
+/// let until = Deadline::after(&StdClock, Duration::from_secs(1));
+/// let gate = Immediate(Deadline::NEVER.on(StdClock));
+/// let permit = blocking::enter(&gate, until)?;
+/// // .. the work ..
+/// permit.success();
+/// # Ok::<(), fusebox_std::Rejection>(())
+/// ```
+pub fn enter<G: WaitGate<ThreadTimer>>(gate: &G, until: Deadline) -> Result<Permit<&G>, Rejection> {
+    let token = block_on(gate.wait_enter(&ThreadTimer, until))?;
+    Ok(Permit::adopt(gate, token))
+}
+
+/// Puts the thread to sleep. `sleep` may only oversleep, but clocks may disagree by a little.
+fn sleep_until(at: Ticks) {
+    loop {
+        let left = Deadline::at(at).remaining(&StdClock);
+        if left.is_zero() {
+            return;
+        }
+        std::thread::sleep(left);
+    }
+}
