@@ -472,7 +472,7 @@ fn check<'a, W, M>(
 /// The sequences for each kind of window.
 fn cases() -> u32 {
     let all = std::env::var("FUSEBOX_CASES").ok().and_then(|cases| cases.parse().ok());
-    all.unwrap_or(6_000_u32).div_ceil(12)
+    all.unwrap_or(2_400_u32).div_ceil(12)
 }
 
 fn meter(rules: &Rules) -> Meter {

@@ -426,7 +426,8 @@ impl<C: Clock, const B: usize> LastTime<C, B> {
             let ticks = ticks_from_duration(span, hz);
             check!(in_range("the window in ticks", ticks, 1, LONGEST));
             let scale = Self::scale(ticks, late);
-            let step = scale.units_up(ticks) / B as Word;
+            // Rounded down, both times: it never covers more than was asked for.
+            let step = scale.units(Ticks(ticks)) / B as Word;
             if step == 0 {
                 // A longer window may need longer units, but not twice.
                 let least = Self::scale(scale.ticks_up(B as u64), late).ticks_up(B as u64);

@@ -329,11 +329,14 @@ impl Model {
         }
         // In parts of a tick, of which there are 2^10.
         let now = now.max(latest) << 10;
-        let unit = ((reach << 10) >> by_width(19, 9)).max(1);
+        let part = i128::from(by_width(19, 9));
+        let unit = ((reach << 10) >> part).max(1);
+        // Where a unit is a tick at most, only the steps are rounded, and not the times.
+        let rounded = if reach >> part > 1 { unit } else { 0 };
         let (span, buckets) = (i128::from(span) << 10, i128::from(buckets));
-        let oldest = now - span - 2 * unit;
-        let covered = now - (buckets - 1) * (span / buckets - unit) + 2 * unit;
-        let surely_out = calls.iter().filter(|call| (call.at << 10) < oldest).count();
+        let oldest = now - span - rounded;
+        let covered = now - (buckets - 1) * (span / buckets - unit) + rounded;
+        let surely_out = calls.iter().filter(|call| (call.at << 10) <= oldest).count();
         let surely_in = calls.iter().filter(|call| (call.at << 10) < covered).count();
         (surely_out, surely_in.max(surely_out))
     }
