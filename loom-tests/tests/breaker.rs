@@ -36,7 +36,8 @@ fn two_probes_for_three_threads() {
         let (one, two) = (Arc::clone(&breaker), Arc::clone(&breaker));
         let one = loom::thread::spawn(move || one.enter_at(Ticks(10)).is_ok());
         let two = loom::thread::spawn(move || two.enter_at(Ticks(10)).is_ok());
-        let let_in = [breaker.enter_at(Ticks(10)).is_ok(), one.join().unwrap(), two.join().unwrap()];
+        let let_in =
+            [breaker.enter_at(Ticks(10)).is_ok(), one.join().unwrap(), two.join().unwrap()];
         assert_eq!(let_in.iter().filter(|let_in| **let_in).count(), 2);
         assert_eq!(transitions.count(State::Open, State::HalfOpen), 1);
     });

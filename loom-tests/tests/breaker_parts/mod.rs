@@ -5,7 +5,9 @@
 use core::time::Duration;
 use std::sync::{Arc as Shared, Mutex};
 
-use fusebox_core::{BreakerConfig, CircuitBreaker, Clock, Event, Gate, Named, Observer, State, Ticks};
+use fusebox_core::{
+    BreakerConfig, CircuitBreaker, Clock, Event, Gate, Named, Observer, State, Ticks,
+};
 use loom::sync::Arc;
 
 /// A clock that stands still: models say the time themselves, through the `*_at` forms. One tick is a second, so that a
