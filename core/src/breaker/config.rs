@@ -109,7 +109,8 @@ impl BreakerConfig {
 
     /// Trips when `rule` says so.
     ///
-    /// With a window the rule is asked after each judged call, successes too, and gets the counts of that window. Without one it
+    /// With a window the rule is asked after each judged call, successes too, and gets the counts of that window; of calls that end at
+    /// the same moment, one is asked about for all. Without one it
     /// is asked after each failure, and `consecutive_failures` is all it is told, as such a breaker does not write anything
     /// on a success; a meter adds its own.
     ///

@@ -227,7 +227,13 @@ impl sealed::Metering for Meter {
             Outcome::Failure => {
                 Self::count(&self.failures);
                 let successes = self.successes.load(Ordering::Relaxed);
-                self.successes_before.store(successes, Ordering::Relaxed);
+                // A note that is older than the one that stands comes too late. Relaxed: a figure, as in `count`.
+                let note = |before: Word| {
+                    let more = successes.wrapping_sub(before);
+                    if more > Word::MAX / 2 { None } else { Some(successes) }
+                };
+                let _ =
+                    self.successes_before.fetch_update(Ordering::Relaxed, Ordering::Relaxed, note);
                 Self::stamp(&self.last_failure, hz, now());
             }
             Outcome::Ignored | Outcome::Abandoned => Self::count(&self.ignored),

@@ -240,7 +240,7 @@ fn add(sums: Sums, counts: Counts) -> Counts {
 /// with as many buckets as calls it is exact. `B` is at most 64, where words are 32 bits 16. Abandoned and ignored calls
 /// are not in it.
 ///
-/// Each judged call costs one read-modify-write, a full fence and `B` + 1 loads; the memory is `B` + 1 words.
+/// Each judged call costs one read-modify-write and `B` + 5 loads; the memory is `B` + 1 words.
 ///
 /// # Examples
 ///
@@ -342,8 +342,9 @@ impl<C: Clock, const B: usize> sealed::Window<C> for LastCalls<C, B> {
         if !self.ring.record(ended.generation, (ended.failed, slow), 0, age, is_over) {
             return None;
         }
-        let counts = add(self.ring.sums_after_record(ended.generation), base);
-        Some(self.judge.trips(&counts, custom))
+        // No fence: see the ring.
+        let Some(sums) = self.ring.judged(ended.generation) else { return Some(false) };
+        Some(self.judge.trips(&add(sums, base), custom))
     }
 
     fn read(&self, generation: Generation, _now: Ticks, counts: Counts) -> Counts {
@@ -361,7 +362,7 @@ impl<C: Clock, const B: usize> sealed::Window<C> for LastCalls<C, B> {
 /// time of about a turn of the word's time (2^16 times T and the lateness, where words are 32 bits 2^10 times, or a
 /// multiple of that), calls from before may be taken for recent ones.
 ///
-/// Each judged call costs a clock reading, one read-modify-write, a full fence and `B` + 1 loads; the memory is `B` + 1 words.
+/// Each judged call costs a clock reading, one read-modify-write, a full fence and `B` + 5 loads; the memory is `B` + 1 words.
 ///
 /// # Examples
 ///
@@ -509,8 +510,9 @@ impl<C: Clock, const B: usize> sealed::Window<C> for LastTime<C, B> {
         if !self.ring.record(ended.generation, (ended.failed, slow), first, age, is_over) {
             return None;
         }
-        let counts = add(self.ring.sums_after_record(ended.generation), base);
-        Some(self.judge.trips(&counts, custom))
+        Ring::<B>::fence();
+        let Some(sums) = self.ring.judged(ended.generation) else { return Some(false) };
+        Some(self.judge.trips(&add(sums, base), custom))
     }
 
     fn read(&self, generation: Generation, now: Ticks, counts: Counts) -> Counts {
