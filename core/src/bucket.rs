@@ -30,8 +30,8 @@
 //! the longest wait and the lateness together cannot be a live one, and counts as passed. Only a refusal
 //! asks that: what is granted is within the tolerance.
 //!
-//! Readings are rounded down to a unit where a unit is longer than a tick. A bucket that was full is
-//! then charged from the *next* unit, so that the rounding never gives an early token.
+//! Readings are rounded down to a unit. Where a unit is longer than a tick, a call may so come early by less than a
+//! unit, which is at most a 256th of an interval; that does not add up, as the TAT itself is not rounded.
 //!
 //! # Giving back
 //!
@@ -370,7 +370,7 @@ impl<C: Clock> TokenBucket<C> {
                     return Err(self.limited(debt + price - tolerance - reach, now));
                 }
             }
-            let next = Tat::new(at.wrapping_add(debt.max(self.grain()) + price), seen.slot());
+            let next = Tat::new(at.wrapping_add(debt + price), seen.slot());
             match self.replace(seen, next) {
                 Ok(()) => {
                     return Ok(Taken {
@@ -462,13 +462,13 @@ impl<C: Clock> TokenBucket<C> {
     /// The debt: a word that reads as ahead by more than any live one can has passed.
     fn actual_debt(&self, seen: Tat, limits: Limits, at: Word) -> Word {
         let debt = self.nominal_debt(seen, limits, at);
-        // Saturates only for limits that are about to be found out of date. The 2 are the units by which
-        // a debt exceeds tolerance and wait: the reserved value of the word, a reading within a unit.
+        // Saturates only for limits that are about to be found out of date. The 1 is for the unit that the
+        // reserved value of the word costs.
         let horizon = limits
             .tolerance()
             .saturating_add(self.max_wait)
             .saturating_add(self.lateness)
-            .saturating_add(2);
+            .saturating_add(1);
         if debt > horizon { 0 } else { debt }
     }
 
@@ -485,7 +485,7 @@ impl<C: Clock> TokenBucket<C> {
             return Err(newer);
         }
         if seen.is_unstarted() && self.missing != 0 {
-            let debt = limits.price(self.missing) + self.grain();
+            let debt = limits.price(self.missing);
             let started = Tat::new(at.wrapping_add(debt), seen.slot());
             return Err(match self.replace(seen, started) {
                 Ok(()) => started,
@@ -493,13 +493,6 @@ impl<C: Clock> TokenBucket<C> {
             });
         }
         Ok(self.actual_debt(seen, limits, at))
-    }
-
-    /// What a debt that begins at a reading is counted from, in units after it: the next whole
-    /// unit, where the reading may be in the middle of one.
-    #[inline]
-    fn grain(&self) -> Word {
-        Word::from(self.scale.is_coarse())
     }
 
     #[cold]

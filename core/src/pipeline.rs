@@ -19,9 +19,13 @@
 //! *What is dropped first.* The operation, before the permits under which it ran, the inner ones before the
 //! outer: nobody else is let in while it still holds something.
 //!
-//! *Parts left out are `()`* and leave nothing behind: no branch, no clock reading, no byte but the
-//! phase. The futures are named structs so that they can be stored, and are `Send` exactly when their parts are;
-//! see [`retry`](crate::Retry) on why an attempt has no lifetime.
+//! *Parts left out are `()`*, whose code is empty: no branch, no clock reading. The futures are named structs, so
+//! that they can be stored unboxed, and are `Send` exactly when their parts are; the attempt that
+//! operations are given is plain data without a lifetime, or `spawn` would refuse them.
+//!
+//! *The parts are generic and not `const`.* A constant function could not take a pipeline apart that owns an `Arc`, and
+//! owning one is what a service that is built at run time needs. Nothing is lost: the state is in the
+//! gates, and those are in statics.
 
 mod attempt;
 mod call;

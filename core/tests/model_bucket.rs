@@ -151,14 +151,9 @@ impl Model {
         i128::from(self.missing) * self.interval
     }
 
-    /// A reading may be in the middle of a unit; what begins there begins at the next one.
-    fn grain(&self) -> i128 {
-        i128::from(self.scale.right > 0)
-    }
-
     /// Moved one unit later where the word is the reserved one.
     fn set(&mut self, tat: i128) -> i128 {
-        let reserved = tat.rem_euclid(WRAP) == 0 && self.slot == 0;
+        let reserved = tat.rem_euclid(WRAP) == WRAP - 1 && self.slot == 0;
         let tat = tat + i128::from(reserved);
         self.tat = Some(tat);
         tat
@@ -172,10 +167,10 @@ impl Model {
 
     fn debt(&mut self, now: i128) -> i128 {
         if self.missing > 0 && self.tat.is_none() {
-            self.set(self.scale.units(now) + self.initial() + self.grain());
+            self.set(self.scale.units(now) + self.initial());
         }
         let Some(tat) = self.tat else { return 0 };
-        let horizon = self.tolerance() + self.wait + self.lateness + 2;
+        let horizon = self.tolerance() + self.wait + self.lateness + 1;
         let debt = Self::ahead(tat, self.scale.units(now));
         if debt > horizon { 0 } else { debt }
     }
@@ -196,7 +191,7 @@ impl Model {
             let wait = self.scale.ticks_until(debt + price - limit, now);
             return Err((Reason::RateLimited, Some(wait)));
         }
-        let until = self.set(self.scale.units(now) + debt.max(self.grain()) + price);
+        let until = self.set(self.scale.units(now) + debt + price);
         let units = (debt + price - self.tolerance()).max(0);
         Ok(Took { price, until, wait: self.scale.ticks_until(units, now) })
     }
@@ -235,8 +230,10 @@ impl Model {
         let ticks = (u128::from(nanos) * u128::from(self.hz)) << self.scale.left;
         let tokens = (u128::from(tokens) * 1_000_000_000) << self.scale.right;
         let units = ticks.div_ceil(tokens);
-        let precision = if WORD_BITS == 64 { 1_000_000 } else { 1_000 };
+        let (precision, bits) = if WORD_BITS == 64 { (1_000_000, 18) } else { (1_000, 8) };
         let precise = (units * tokens - ticks) * precision < units * tokens;
+        // Readings that are rounded are so by little of an interval.
+        let precise = precise && (self.scale.right == 0 || units >> bits != 0);
         precise.then_some(units as i128)
     }
 
@@ -244,7 +241,7 @@ impl Model {
         let coarsest = self.scale.right == 64 - TIME_BITS;
         let room = if coarsest { WRAP / 2 - 1 } else { (WRAP >> 10) - 1 };
         let tolerance = interval * i128::from(burst);
-        if burst == 0 || tolerance + self.wait + self.lateness + 2 > room {
+        if burst == 0 || tolerance + self.wait + self.lateness + 1 > room {
             return false;
         }
         let before = self.tolerance();
@@ -253,7 +250,7 @@ impl Model {
             tolerance + debt - before
         } else {
             let left = (before - debt) * interval / self.interval;
-            (tolerance - left).max(0) + self.grain()
+            (tolerance - left).max(0)
         };
         (self.interval, self.burst) = (interval, burst);
         self.slot = 1 - self.slot;
@@ -359,7 +356,7 @@ fn ops() -> impl Strategy<Value = Op> {
 }
 
 fn starts() -> impl Strategy<Value = u64> {
-    prop_oneof![Just(0), 0..1u64 << 40, any::<u64>(), u64::MAX - 5_000_000_000..=u64::MAX]
+    prop_oneof![0..1u64 << 40, any::<u64>(), u64::MAX - 5_000_000_000..=u64::MAX]
 }
 
 /// A bucket and its model, side by side.
@@ -494,7 +491,7 @@ fn agrees_with_the_model<const HZ: u64>(setup: Setup, start: u64, steps: &[(Step
     true
 }
 
-/// What is granted never exceeds exact GCRA, in time that is neither rounded nor wraps, and is less only where
+/// What is granted never exceeds exact GCRA, in time that does not wrap, by more than the rounding, and is less only where
 /// the documentation says so.
 fn keeps_the_law<const HZ: u64>(setup: Setup, start: u64, steps: &[(Step, u32)]) -> bool {
     let clock = ManualClock::<HZ>::new();
@@ -506,8 +503,10 @@ fn keeps_the_law<const HZ: u64>(setup: Setup, start: u64, steps: &[(Step, u32)])
     // Instants are in the finer of ticks and units, so that nothing is rounded.
     let interval = scale.interval << scale.right;
     let tolerance = interval * i128::from(setup.burst);
-    let ahead = scale.units_up(ticks_up(setup.wait, HZ)) + scale.units_up(lateness) + 2;
+    let ahead = scale.units_up(ticks_up(setup.wait, HZ)) + scale.units_up(lateness) + 1;
     let horizon = tolerance + (ahead << scale.right);
+    // Readings are rounded down to a unit where that is longer than a tick.
+    let early = (1 << scale.right) - 1;
     let (mut now, mut latest, mut come_back) = (i128::from(start), i128::from(start), 0);
     let (mut tat, mut mistaken) = (None, false);
     for (step, n) in steps {
@@ -528,7 +527,7 @@ fn keeps_the_law<const HZ: u64>(setup: Setup, start: u64, steps: &[(Step, u32)])
             .is_some_and(|tat| tat < at && (tat - at).rem_euclid(WRAP << scale.right) <= horizon);
         match bucket.try_acquire_at(n, Ticks(now.rem_euclid(1 << 64) as u64)) {
             Ok(()) => {
-                assert!(debt + price <= tolerance, "a grant too many");
+                assert!(debt + price <= tolerance + early, "a grant too many");
                 tat = Some(tat.map_or(at, |tat| tat.max(at)) + price);
             }
             Err(rejection) => {

@@ -8,8 +8,9 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use fusebox_core::{
-    Attempt, Backoff, Deadline, Error, Event, FailureIf, Gate, GiveUp, ManualClock, Observer,
-    Outcome, Pipeline, Reason, Rejection, Retry, Ticks, Timeout, Timer, WaitGate,
+    Attempt, Backoff, Clock, Deadline, Error, Event, FailureIf, Gate, GiveUp, Immediate,
+    ManualClock, Observer, Outcome, Pipeline, Reason, Rejection, Retry, Ticks, Timeout, Timer,
+    WaitGate,
 };
 
 const MS: fn(u64) -> Duration = Duration::from_millis;
@@ -432,4 +433,28 @@ fn a_retry_that_wakes_too_late_gives_up_with_the_error_it_has() {
             format!("r: gave up after 1, {:?}", GiveUp::Deadline)
         ]
     );
+}
+
+#[test]
+fn without_deadline_and_timeout_no_clock_is_read() {
+    struct Broken;
+    impl Clock for Broken {
+        const TICKS_PER_SECOND: u64 = 1;
+        fn now(&self) -> Ticks {
+            panic!("nobody should ask")
+        }
+    }
+    impl Timer for Broken {
+        type Sleep = std::future::Pending<()>;
+        fn sleep_until(&self, _at: Ticks) -> Self::Sleep {
+            pending()
+        }
+    }
+    let gate = Immediate(());
+    let pipeline = Pipeline::new(Broken)
+        .per_call_waiting(gate)
+        .retry(Retry::new(Backoff::constant(MS(1))).max_attempts(1))
+        .per_attempt(gate);
+    assert_eq!(ready(pipeline.call(|_| async { Ok::<_, ()>(1) })), Ok(1));
+    assert_eq!(ready(pipeline.call(|_| async { Err::<(), _>(2) })), Err(Error::Inner(2)));
 }

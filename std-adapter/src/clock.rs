@@ -6,7 +6,7 @@
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use fusebox_core::{Clock, Ticks, duration_from_ticks};
+use fusebox_core::{Clock, Ticks};
 
 pub(crate) const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
@@ -29,8 +29,9 @@ pub(crate) fn ticks_at(instant: Instant) -> Ticks {
 }
 
 /// `None` where the platform's instants do not reach that far.
+#[cfg(any(feature = "tokio", test))]
 pub(crate) fn instant_at(ticks: Ticks) -> Option<Instant> {
-    let from_origin = |nanos| duration_from_ticks(nanos, NANOS_PER_SECOND);
+    let from_origin = Duration::from_nanos;
     match ticks.0.checked_sub(AT_ORIGIN) {
         Some(after) => origin().checked_add(from_origin(after)),
         None => origin().checked_sub(from_origin(AT_ORIGIN - ticks.0)),

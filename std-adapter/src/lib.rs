@@ -54,6 +54,8 @@ mod readme {}
 
 pub use fusebox_core::*;
 
+// What is named here takes precedence over the names of the core.
+
 pub use clock::StdClock;
 pub use rng::StdRng;
 #[cfg(feature = "tokio")]

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fusebox_std::prelude::*;
-use fusebox_std::{RetryBudget, Retrying};
+use fusebox_std::{BudgetConfig, Event, Ratio, Retrying};
 
 const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
@@ -30,7 +30,10 @@ impl Client {
 #[derive(Debug, PartialEq)]
 struct Failure;
 
-/// Runs what `make` makes on another task.
+/// For every task of these tests.
+static BUDGET: RetryBudget = RetryBudget::new(BudgetConfig::new(Ratio::percent(20)), StdClock);
+
+/// Runs `work` on another task.
 fn spawned<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -55,8 +58,14 @@ fn guard() {
 
 #[test]
 fn wait_enter() {
+    struct Silent(#[allow(dead_code, reason = "to be borrowed")] u8);
+    impl Observer for Silent {
+        fn on_event(&self, _event: &Event<'_>) {}
+    }
     let answer = spawned(async {
-        let gates = (Immediate(Deadline::NEVER.on(StdClock)), Immediate(None::<()>));
+        let (gate, observer) = (Deadline::NEVER.on(StdClock), Silent(0));
+        let observed = Immediate(&gate).observed("gate", &observer);
+        let gates = (Immediate(&gate), observed, Some(Immediate(())), None::<()>);
         gates.wait_enter(&TokioTimer, Deadline::after(&TokioTimer, SECOND)).await.map(drop)
     });
     assert_eq!(answer, Ok(()));
@@ -76,11 +85,11 @@ fn timeout_and_deadline() {
 #[test]
 fn retry() {
     let answer = spawned(async {
-        let (client, path, budget) = (client(), String::from("x"), budget());
+        let (client, path) = (client(), String::from("x"));
         let seen = std::sync::atomic::AtomicU32::new(0);
         Retry::new(Backoff::constant(MS).jitter(Jitter::Full, StdRng))
             .when(RetryIf(|error: &Failure| *error == Failure))
-            .budget(&budget)
+            .budget(&BUDGET)
             .on_retry(|retry: &Retrying<'_, Failure>| {
                 seen.store(retry.attempt, std::sync::atomic::Ordering::Relaxed);
             })
@@ -88,11 +97,6 @@ fn retry() {
             .await
     });
     assert_eq!(answer, Ok("db/x".to_owned()));
-}
-
-fn budget() -> RetryBudget<StdClock> {
-    use fusebox_std::{BudgetConfig, Ratio};
-    RetryBudget::new(BudgetConfig::new(Ratio::percent(20)), StdClock)
 }
 
 #[test]

@@ -25,6 +25,10 @@ const NANOS_PER_DAY: u64 = 86_400 * NANOS_PER_SECOND;
 /// An interval of at least this many bits is precise, whatever the rounding.
 const PRECISE_BITS: u32 = by_width(20, 10);
 
+/// An interval must have at least this many bits where readings are rounded, that is where a unit is longer than
+/// a tick: the rounding makes a call early by less than a 256th of an interval.
+const READING_BITS: u32 = PRECISE_BITS - 2;
+
 /// The rate may fall short by less than one in this many.
 const SHORTFALL: u128 = by_width(1_000_000, 1_000) as u128;
 
@@ -293,10 +297,15 @@ const fn room(exponent: i32, headroom: u32) -> u128 {
     if exponent == COARSEST { FURTHEST as u128 } else { mask(TIME_BITS - headroom) as u128 }
 }
 
-/// `longest wait + lateness`, and one unit each for the reserved value of the word and for a reading in
-/// the middle of a unit.
+/// The longest wait, the lateness, and one unit for the reserved value of the word.
 const fn margin(max_wait: Word, lateness: Word) -> u128 {
-    max_wait as u128 + lateness as u128 + 2
+    max_wait as u128 + lateness as u128 + 1
+}
+
+/// Whether the rate is kept closely enough; and where readings are rounded, the rounding is little of
+/// an interval as well.
+const fn is_precise(interval: u128, error: RateError, exponent: i32) -> bool {
+    error.is_small() && (exponent >= 0 || interval >> READING_BITS != 0)
 }
 
 impl Demand {
@@ -316,7 +325,8 @@ impl Demand {
     }
 
     const fn is_precise(&self, exponent: i32) -> bool {
-        self.rate.rounded(self.per_second, exponent).1.is_small()
+        let (interval, error) = self.rate.rounded(self.per_second, exponent);
+        is_precise(interval, error, exponent)
     }
 
     /// The exponent of the scale to use.
@@ -445,7 +455,7 @@ pub(super) const fn interval_on(
         return Err(error);
     }
     let (interval, error) = rate.rounded(per_second, scale.exponent());
-    if interval <= FURTHEST as u128 && error.is_small() {
+    if interval <= FURTHEST as u128 && is_precise(interval, error, scale.exponent()) {
         return Ok(interval as Word);
     }
     // An interval of so many units is precise, whatever it is exactly.

@@ -101,9 +101,7 @@ impl<C: Clock> TokenBucket<C> {
         let at = self.scale.units(now);
         loop {
             let debt = self.actual_debt(seen, limits, at);
-            // Tokens are counted at the reading, promises at the time they were made for.
-            let grain = if debt < limits.tolerance() { self.grain() } else { 0 };
-            let converted = limits.convert(debt, next) + grain;
+            let converted = limits.convert(debt, next);
             let word = Tat::new(at.wrapping_add(converted), seen.other_slot());
             match self.tat.compare_exchange(
                 seen.0,

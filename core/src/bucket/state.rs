@@ -32,14 +32,16 @@ pub(super) struct Tat(pub(super) Word);
 impl Tat {
     /// Nobody has used the bucket yet, so that it has no time: its debt is the initial one, whatever the
     /// clock reads. Set by the constructor, ended by whoever commits first, never set again.
-    pub(super) const UNSTARTED: Self = Self(0);
+    ///
+    /// The last instant before a wrap, not the first one, where clocks like to begin.
+    pub(super) const UNSTARTED: Self = Self(TIME.set(0, TIME.max()));
 
     /// Full again at `time`. An instant that would look like [`Tat::UNSTARTED`] is moved one unit
     /// later: the safe side.
     #[inline]
     pub(super) const fn new(time: Word, slot: usize) -> Self {
         let word = TIME.set(SLOT.set(0, slot as Word), time);
-        if word == Self::UNSTARTED.0 { Self(TIME.set(0, 1)) } else { Self(word) }
+        if word == Self::UNSTARTED.0 { Self(TIME.set(0, 0)) } else { Self(word) }
     }
 
     /// Which limits are in force: 0 or 1.
@@ -137,8 +139,9 @@ mod tests {
             assert_eq!(Tat::new(FURTHEST, slot).ahead(0), FURTHEST);
             assert_eq!(Tat::new(100, slot).slot(), slot);
         }
-        assert!(!Tat::new(0, 0).is_unstarted());
-        assert_eq!(Tat::new(0, 0).ahead(0), 1, "one unit later, never earlier");
+        assert!(!Tat::new(last, 0).is_unstarted());
+        assert_eq!(Tat::new(last, 0).ahead(last), 1, "one unit later, never earlier");
+        assert_eq!((Tat::UNSTARTED.slot(), Tat::new(last, 1).ahead(last)), (0, 0));
     }
 
     #[test]

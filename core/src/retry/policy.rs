@@ -204,6 +204,12 @@ impl<D, W, B, H, O> Retry<D, W, B, H, O> {
     /// # Panics
     ///
     /// At 0: a compile error in a `const`.
+    ///
+    /// ```compile_fail
+    /// # use fusebox_core::{Backoff, Retry};
+    /// const RETRY: Retry<Backoff> = Retry::new(Backoff::none()).max_attempts(0);
+    /// # let _ = RETRY;
+    /// ```
     pub const fn max_attempts(mut self, attempts: u32) -> Self {
         if let Err(error) = check_attempts(attempts) {
             error.fail();
@@ -368,5 +374,20 @@ impl<D: fmt::Debug, W, B, H, O> fmt::Debug for Retry<D, W, B, H, O> {
             .field("deadline", &self.deadline)
             .field("name", &self.name)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bad_settings_say_what_would_do() {
+        let retry = Retry::new(Backoff::none());
+        let error = retry.try_max_attempts(0).unwrap_err();
+        assert!(matches!(error, ConfigError::OutOfRange { value: 0, min: 1, .. }));
+        assert_eq!(retry.try_max_attempts(7).map(|retry| retry.attempts()), Ok(7));
+        let shrinking = Backoff::exponential(Duration::from_secs(1)).factor(50);
+        assert_eq!(Retry::try_new(shrinking).err(), shrinking.validate().err());
     }
 }

@@ -115,11 +115,6 @@ impl Scale {
         }
     }
 
-    /// Whether a unit is longer than a tick, so that a reading may fall into the middle of one.
-    pub(crate) const fn is_coarse(self) -> bool {
-        self.right != 0
-    }
-
     /// How many units of this scale make a tick, as a power of two; negative where a unit is longer
     /// than a tick.
     pub(crate) const fn exponent(self) -> i32 {

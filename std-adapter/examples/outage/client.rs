@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fusebox_std::prelude::*;
-use fusebox_std::{Bulkhead, BulkheadConfig, ConfigError, RetryAll, Rng};
+use fusebox_std::{ConfigError, RetryAll, Rng};
 use tokio::time::sleep;
 
 use crate::link::Link;
