@@ -162,6 +162,6 @@ mod tests {
         let most = Limits { interval: Word::MAX, burst: u32::MAX };
         assert_eq!(most.price(u32::MAX), FURTHEST);
         assert!(most.convert(0, most) == 0 && most.convert(Word::MAX, most) >= FURTHEST);
-        assert!(most.available(0) <= u32::MAX);
+        let _ = most.available(0);
     }
 }
