@@ -13,7 +13,7 @@ use std::time::Duration;
 use criterion::{Criterion, criterion_group, criterion_main};
 use fusebox_std::{
     Backoff, BreakerConfig, BucketConfig, Bulkhead, BulkheadConfig, CircuitBreaker, Clock, Gate,
-    Pipeline, Queue, Retry, Semaphore, StdClock, Ticks, TokenBucket, TokioTimer,
+    Pipeline, Queue, Retry, Semaphore, StdClock, TokenBucket, TokioTimer,
 };
 
 /// The output of a future that is ready at its first poll. By hand, as an executor has costs of its own.

@@ -413,7 +413,7 @@ where
     ///
     /// # Errors
     ///
-    /// [`Reason::CircuitOpen`] without a time where the breaker is forced open: nobody knows for how long.
+    /// [`Reason::CircuitOpen`](crate::Reason::CircuitOpen) without a time where the breaker is forced open: nobody knows for how long.
     ///
     /// # Cancellation
     ///

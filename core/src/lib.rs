@@ -65,6 +65,12 @@
 //! documentation at the head of each primitive's source.
 #![no_std]
 #![forbid(unsafe_code)]
+#![allow(
+    clippy::cast_lossless,
+    clippy::unnecessary_cast,
+    clippy::useless_conversion,
+    reason = "a Word is as wide as the target makes it: what widens it on one does nothing on another"
+)]
 
 #[cfg(feature = "alloc")]
 extern crate alloc;

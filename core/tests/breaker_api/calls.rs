@@ -37,7 +37,8 @@ fn every_way_out_of_a_probe_gives_it_back() {
     let clock = Millis::new();
     let breaker = metered(&clock);
     half_open(&breaker, &clock);
-    let give_back: [&dyn Fn(Permit<&Metered<'_>>); 4] = [
+    type GiveBack<'a> = &'a dyn Fn(Permit<&Metered<'_>>);
+    let give_back: [GiveBack<'_>; 4] = [
         &|probe| drop(probe),
         &|probe| probe.ignore(),
         &|probe| probe.finish(Outcome::Refused),

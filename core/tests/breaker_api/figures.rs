@@ -96,7 +96,9 @@ fn a_meter_goes_on_over_transitions_and_while_disabled() {
     breaker.disable();
     let held = [breaker.permit().unwrap(), breaker.permit().unwrap()];
     assert_eq!(breaker.permit().unwrap_err().reason(), Reason::BulkheadFull);
-    held.map(|permit| permit.failure());
+    for permit in held {
+        permit.failure();
+    }
     assert_eq!(breaker.snapshot().counts.failures, 0);
     assert_eq!(breaker.snapshot().totals.unwrap().failures, 3);
     assert_eq!(breaker.snapshot().running, Some(0));

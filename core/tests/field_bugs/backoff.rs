@@ -9,7 +9,7 @@ const MAX: Duration = Duration::from_secs(10);
 /// Bug 22. Cause: the jitter was added after the cap, so that a delay could be up to twice the
 /// maximum. Seen in backon 1.6.
 #[test]
-fn jitter_never_exceeds_the_maximum_delay() {
+pub(crate) fn jitter_never_exceeds_the_maximum_delay() {
     let rng = Rng::from_seed(22);
     let mut longest = Duration::ZERO;
     for jitter in [Jitter::Full, Jitter::Equal, Jitter::Decorrelated] {
@@ -29,7 +29,7 @@ fn jitter_never_exceeds_the_maximum_delay() {
 /// in backon 1.6 without `std`. Here there is no seed but the caller's, and different ones give
 /// different delays.
 #[test]
-fn different_seeds_give_different_delays() {
+pub(crate) fn different_seeds_give_different_delays() {
     let delays = |seed| {
         let rng = Rng::from_seed(seed);
         let backoff = Backoff::constant(Duration::from_secs(1)).jitter(Jitter::Full, &rng);
@@ -51,7 +51,7 @@ fn different_seeds_give_different_delays() {
 /// Beside bug 22: capping only what comes out of the jitter piles late retries up at the maximum,
 /// where they all come back together; the article caps what goes in.
 #[test]
-fn late_retries_are_spread_over_the_whole_range() {
+pub(crate) fn late_retries_are_spread_over_the_whole_range() {
     let rng = Rng::from_seed(3);
     let backoff = Backoff::exponential(Duration::from_secs(1)).max_delay(MAX);
     let backoff = backoff.jitter(Jitter::Full, &rng);

@@ -43,7 +43,7 @@ fn ripe(clock: &Millis) -> CircuitBreaker<&Millis> {
 /// (aws-smithy, retry-policies, quanta#111). Here a step back within the supported lateness delays, and a longer one
 /// makes what is open read as stale: the breaker lets a probe in. Neither wedges, and neither lets two in.
 #[test]
-fn bug_05_a_clock_that_steps_back_neither_wedges_nor_lets_two_probes_in() {
+pub(crate) fn a_clock_that_steps_back_neither_wedges_nor_lets_two_probes_in() {
     for back in [1, 50, 51, 100, 149, 150, 151, 300, 1_000, 1_000_000, 1_000_000_000] {
         let clock = Millis::new();
         clock.set(Ticks(1_000_000_000));
@@ -72,7 +72,7 @@ fn bug_05_a_clock_that_steps_back_neither_wedges_nor_lets_two_probes_in() {
 
 /// Bug 5, for a window of time: what it holds neither stays for ever nor makes it panic.
 #[test]
-fn bug_05_a_window_of_time_survives_a_step_back() {
+pub(crate) fn a_window_of_time_survives_a_step_back() {
     for back in [1, 500, 1_000, 1_050, 5_000, 500_000] {
         let clock = Millis::new();
         clock.set(Ticks(1_000_000));
@@ -99,7 +99,7 @@ fn bug_05_a_window_of_time_survives_a_step_back() {
 /// Bug 8. Cause: the slot of a probe was not given back after a drop, an early return, a panic or an ignored error, and
 /// the breaker stayed half-open for days (resilience4j #935 #1389 #2324, OmniRoute#13836, cockatiel#112).
 #[test]
-fn bug_08_a_probe_comes_back_whatever_happens_to_its_call() {
+pub(crate) fn a_probe_comes_back_whatever_happens_to_its_call() {
     type Breaker<'a> = CircuitBreaker<&'a Millis>;
     let early_return = |breaker: &Breaker<'_>| -> Option<()> {
         let permit = breaker.permit().ok()?;
@@ -137,7 +137,7 @@ fn bug_08_a_probe_comes_back_whatever_happens_to_its_call() {
 
 /// Bug 8, a panic: it is a failure, so the breaker reopens, and lets a probe in again after the open time.
 #[test]
-fn bug_08_a_probe_that_panics_reopens() {
+pub(crate) fn a_probe_that_panics_reopens() {
     let clock = Millis::new();
     let breaker = ripe(&clock);
     let call = || breaker.call(|| -> Result<(), ()> { panic!("in the probe") });
@@ -149,7 +149,7 @@ fn bug_08_a_probe_that_panics_reopens() {
 
 /// Bug 8, a probe that hangs for good: it times out, also where everybody waits until the breaker is ready.
 #[test]
-fn bug_08_a_probe_that_never_reports_times_out() {
+pub(crate) fn a_probe_that_never_reports_times_out() {
     let clock = Millis::new();
     let breaker = ripe(&clock);
     let hung = breaker.permit().unwrap();
@@ -165,7 +165,7 @@ fn bug_08_a_probe_that_never_reports_times_out() {
 }
 
 #[test]
-fn bug_08_callers_that_wait_until_ready_do_not_wait_for_a_hung_probe_for_ever() {
+pub(crate) fn callers_that_wait_until_ready_do_not_wait_for_a_hung_probe_for_ever() {
     let clock = Millis::new();
     let breaker = ripe(&clock);
     let _hung = breaker.permit().unwrap();
@@ -183,7 +183,7 @@ fn bug_08_callers_that_wait_until_ready_do_not_wait_for_a_hung_probe_for_ever() 
 /// Bug 9. Cause: the number of probes was checked and counted in two steps, so that many callers passed at the same moment
 /// (tower-resilience#382, tower#855). Here one compare-and-swap does both; `loom-tests` has the proof, this is the real thing.
 #[test]
-fn bug_09_never_more_probes_than_allowed() {
+pub(crate) fn never_more_probes_than_allowed() {
     const CALLERS: usize = 4;
     for round in 0..200 {
         let clock = Millis::new();
@@ -213,7 +213,7 @@ fn bug_09_never_more_probes_than_allowed() {
 /// Bug 10. Cause: a result was applied to whatever state the breaker was in when it came, so that a call of before the
 /// outage closed, opened or decided a half-open (tower-resilience 0.13, seatbelt 0.11; gobreaker has it right).
 #[test]
-fn bug_10_a_result_of_an_older_generation_changes_nothing() {
+pub(crate) fn a_result_of_an_older_generation_changes_nothing() {
     for outcome in [Outcome::Success, Outcome::Failure, Outcome::Abandoned] {
         let clock = Millis::new();
         let config = config().abandoned_is_failure(true);
@@ -240,7 +240,7 @@ fn bug_10_a_result_of_an_older_generation_changes_nothing() {
 
 /// Bug 10, a probe of an earlier half-open that decides a later one.
 #[test]
-fn bug_10_a_probe_of_an_earlier_half_open_decides_nothing() {
+pub(crate) fn a_probe_of_an_earlier_half_open_decides_nothing() {
     let clock = Millis::new();
     let breaker = CircuitBreaker::new(config().max_probes(2), &clock);
     breaker.trip();
@@ -256,7 +256,7 @@ fn bug_10_a_probe_of_an_earlier_half_open_decides_nothing() {
 /// Bug 11. Cause: a count "window" that never forgot, so that after 10 000 successes it took 10 000 failures to open
 /// (tower-resilience 0.13).
 #[test]
-fn bug_11_a_window_of_calls_slides() {
+pub(crate) fn a_window_of_calls_slides() {
     let clock = Millis::new();
     let window: LastCalls<_, 10> =
         LastCalls::new(20, Rates::failures(Ratio::percent(50)).minimum_calls(10));
@@ -276,7 +276,7 @@ fn bug_11_a_window_of_calls_slides() {
 /// Bug 12. Cause: the results of probes were kept in the time window, slid out of it when probes were rare, and half-open
 /// waited for ever for enough of them (tower-resilience 0.13). Here they are in the state word.
 #[test]
-fn bug_12_probes_do_not_age() {
+pub(crate) fn probes_do_not_age() {
     let clock = Millis::new();
     let window: LastTime<_, 10> =
         LastTime::new(ms(1_000), Rates::failures(Ratio::percent(50)).minimum_calls(3));
@@ -292,7 +292,7 @@ fn bug_12_probes_do_not_age() {
 /// Bug 13. Cause: the rate was judged only when a call failed, or only when the next one came, so that a trip was late or
 /// missed (recloser PR#10).
 #[test]
-fn bug_13_a_success_can_be_the_call_that_trips_and_no_further_call_is_needed() {
+pub(crate) fn a_success_can_be_the_call_that_trips_and_no_further_call_is_needed() {
     let clock = Millis::new();
     let config = config().without_consecutive_failures();
     let rates = Rates::failures(Ratio::percent(50)).minimum_calls(4);
@@ -311,7 +311,7 @@ fn bug_13_a_success_can_be_the_call_that_trips_and_no_further_call_is_needed() {
 /// Bug 14. Cause: cloning a breaker, or applying a layer twice, made a second breaker with a state of its own, and neither
 /// saw enough failures (acton-service#44). This one is not `Clone`: it is shared by reference or `Arc`.
 #[test]
-fn bug_14_a_breaker_is_shared_and_never_copied() {
+pub(crate) fn a_breaker_is_shared_and_never_copied() {
     /// Implemented twice for what is `Clone`, so that the call below would be ambiguous.
     trait NotClone<Which> {
         fn holds() -> bool {
@@ -339,7 +339,7 @@ fn bug_14_a_breaker_is_shared_and_never_copied() {
 /// Bug 15. Cause: each open/close cycle leaked 302 bytes (recloser 1.4). Nothing here allocates, which the allocation audit
 /// shows with a counting allocator; what a cycle could still exhaust is the word's generation, and that comes round.
 #[test]
-fn bug_15_a_cycle_leaves_nothing_behind() {
+pub(crate) fn a_cycle_leaves_nothing_behind() {
     let clock = Millis::new();
     let breaker = CircuitBreaker::new(config(), &clock);
     for _ in 0..100_000 {
@@ -354,7 +354,7 @@ fn bug_15_a_cycle_leaves_nothing_behind() {
 /// Bug 16. Cause: the callback for a state change ran under the lock of the breaker, and deadlocked when it asked the breaker
 /// anything (gobreaker#37). Here it runs after the change, under no lock: it may do whatever a caller may.
 #[test]
-fn bug_16_a_callback_may_use_the_breaker() {
+pub(crate) fn a_callback_may_use_the_breaker() {
     type Observed<'a> = CircuitBreaker<&'a Millis, fusebox_core::Consecutive, Meter, Named<'a>>;
     type Named<'a> = fusebox_core::Named<&'a Reentrant<'a>>;
 
@@ -403,7 +403,7 @@ fn bug_16_a_callback_may_use_the_breaker() {
 /// Bug 16, second part. Cause: a window under 5 ms was divided into buckets of length 0, and the division by it panicked (failsafe
 /// 1.3). Here each length either works or is refused with one that does.
 #[test]
-fn bug_16_a_window_of_any_length_works_or_is_a_config_error() {
+pub(crate) fn a_window_of_any_length_works_or_is_a_config_error() {
     any_length::<1, 1_000>();
     any_length::<10, 1_000>();
     any_length::<16, 1_000>();

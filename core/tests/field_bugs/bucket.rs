@@ -15,7 +15,7 @@ fn bucket(config: BucketConfig) -> TokenBucket<ManualClock> {
 /// subtraction wrapped and the limiter granted 36 to 527 times its quota. Seen in better-bucket
 /// 1.0.0, and in the same shape in pingora-limits. The race itself is a loom model.
 #[test]
-fn a_stale_reading_wins_nothing() {
+pub(crate) fn a_stale_reading_wins_nothing() {
     let bucket = bucket(BucketConfig::per_second(100).burst(100));
     let late = |now: u64, by: u64| Ticks(now - by);
     let mut granted = 0;
@@ -33,7 +33,7 @@ fn a_stale_reading_wins_nothing() {
 /// rate when polled often. Seen in ratelimit 2.0.0: one per second, polled every 1999 ns, granted
 /// 10 of 20.
 #[test]
-fn polling_often_loses_nothing() {
+pub(crate) fn polling_often_loses_nothing() {
     for (per_second, poll) in [(1_000, 1_999), (1_000, 99_999), (700, 1_428), (1, 1_999_999)] {
         // One token of room, so that the one that comes between two polls is not lost for lack of
         // it.
@@ -51,7 +51,7 @@ fn polling_often_loses_nothing() {
 /// became 3 003 003, and one per 30 days with a burst of 10 000 overflowed. Seen in governor
 /// 0.10.
 #[test]
-fn rates_are_what_they_say() {
+pub(crate) fn rates_are_what_they_say() {
     for per_second in [700_000_000, 3_000_000, 999_999_999, 1_000_000_000, 7, 1] {
         // So little that it fits into 32-bit words as well: these need sub-nanosecond units.
         let interval = SECOND / u64::from(per_second);
@@ -82,7 +82,7 @@ fn rates_are_what_they_say() {
 /// Bug 4. Very slow rates never refilled, and an idle counter wrapped after 49.7 days and
 /// blocked. Seen in better-bucket before 1.1.
 #[test]
-fn slow_rates_refill_and_idle_buckets_do_not_block() {
+pub(crate) fn slow_rates_refill_and_idle_buckets_do_not_block() {
     for per_day in [1, 2, 100] {
         let bucket = TokenBucket::new(BucketConfig::per_day(per_day), ManualClock::<1_000>::new());
         let interval = 86_400_000 / u64::from(per_day);
@@ -106,7 +106,7 @@ fn slow_rates_refill_and_idle_buckets_do_not_block() {
 /// Bug 5. A clock that steps back: negative durations, tokens refilled twice, elapsed time 0 for
 /// ever. Seen in aws-smithy, retry-policies, quanta#111.
 #[test]
-fn a_clock_that_steps_back_refills_nothing_twice_and_blocks_nobody() {
+pub(crate) fn a_clock_that_steps_back_refills_nothing_twice_and_blocks_nobody() {
     let bucket = bucket(BucketConfig::per_second(10).burst(10));
     let mut granted = 0;
     // Back and forth over the same second.
@@ -127,7 +127,7 @@ fn a_clock_that_steps_back_refills_nothing_twice_and_blocks_nobody() {
 /// Bug 7. One request more than the burst, or one cell that comes from nowhere. Seen in
 /// governor#107 and #249.
 #[test]
-fn strictly_at_most_the_burst() {
+pub(crate) fn strictly_at_most_the_burst() {
     for burst in [1, 2, 3, 10, 100] {
         let bucket = bucket(BucketConfig::per_second(8).burst(burst).max_lateness(Duration::ZERO));
         let start = 123_456_789;

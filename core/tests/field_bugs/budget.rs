@@ -7,7 +7,7 @@ use fusebox_core::{BudgetConfig, Clock, ManualClock, Ratio, RetryBudget, Ticks};
 /// Bug 23. Cause: the cost of a retry was `1 / ratio` deposits, cut to a whole number, so that 0.6,
 /// 0.7 and 0.9 all became 100 %. Seen in tower's `TpsBudget`.
 #[test]
-fn every_percentage_is_exact() {
+pub(crate) fn every_percentage_is_exact() {
     let clock: ManualClock = ManualClock::new();
     for percent in 1..=200 {
         let config = BudgetConfig::new(Ratio::percent(percent)).floor_per_second(0).reserve(10);
@@ -26,7 +26,7 @@ fn every_percentage_is_exact() {
 /// Bug 23. Cause: expiry ran once for each window missed, under a lock: 25.9 million iterations
 /// after 30 idle days. Seen in tower's `TpsBudget`. Here a jump is one division.
 #[test]
-fn thirty_idle_days_cost_no_loop() {
+pub(crate) fn thirty_idle_days_cost_no_loop() {
     let clock: ManualClock = ManualClock::new();
     let config = BudgetConfig::new(Ratio::percent(20)).floor_per_second(10).reserve(20);
     let budget = RetryBudget::new(config, &clock);
@@ -46,7 +46,7 @@ fn thirty_idle_days_cost_no_loop() {
 /// often, half of the rate was lost. Seen in ratelimit 2.0.0. Here the time moves by whole
 /// intervals only.
 #[test]
-fn polling_does_not_starve_the_floor() {
+pub(crate) fn polling_does_not_starve_the_floor() {
     let clock: ManualClock = ManualClock::new();
     let config = BudgetConfig::new(Ratio::percent(20)).floor_per_second(10);
     for poll in [1, 19, 51, 99, 199].map(Duration::from_millis) {
@@ -68,7 +68,7 @@ fn polling_does_not_starve_the_floor() {
 /// everything (better-bucket 1.0.0), and a clock that stepped back reads as no time elapsed for
 /// ever (retry-policies) or refills twice.
 #[test]
-fn a_clock_that_steps_back_neither_pays_twice_nor_wedges() {
+pub(crate) fn a_clock_that_steps_back_neither_pays_twice_nor_wedges() {
     let clock: ManualClock = ManualClock::new();
     clock.advance(Duration::from_secs(100));
     let config = BudgetConfig::new(Ratio::percent(20)).floor_per_second(10);
@@ -90,7 +90,7 @@ fn a_clock_that_steps_back_neither_pays_twice_nor_wedges() {
 /// Bug 4. Causes: very slow rates never refilled, and an idle counter wrapped after 49.7 days and
 /// blocked. Seen in better-bucket before 1.1.
 #[test]
-fn no_idle_time_blocks_the_floor() {
+pub(crate) fn no_idle_time_blocks_the_floor() {
     let config = BudgetConfig::new(Ratio::percent(0)).floor_per_second(1).reserve(1);
     for hours in (0..20_000).step_by(7) {
         let clock: ManualClock<1_000> = ManualClock::new();
@@ -110,7 +110,7 @@ fn no_idle_time_blocks_the_floor() {
 /// Beside bug 23: the origin of a clock is arbitrary, and a first withdrawal that measures from
 /// zero fills the balance.
 #[test]
-fn the_first_withdrawal_does_not_pay_for_the_time_before_it() {
+pub(crate) fn the_first_withdrawal_does_not_pay_for_the_time_before_it() {
     struct Arbitrary(u64);
     impl Clock for Arbitrary {
         const TICKS_PER_SECOND: u64 = 1_000_000;

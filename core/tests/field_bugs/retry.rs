@@ -23,7 +23,7 @@ fn run<F: Future>(clock: &ManualClock<1000>, future: F) -> F::Output {
 /// Cause: the total deadline was compared with the time of the attempts only, so that the sleeps came
 /// on top of it (temporal sdk-rust#1411). Here attempts are instant, and all the time goes into sleeps.
 #[test]
-fn sleeps_count_into_the_deadline() {
+pub(crate) fn sleeps_count_into_the_deadline() {
     let clock = ManualClock::<1000>::new();
     let begun = RefCell::new(Vec::new());
     let retry = Retry::new(Backoff::constant(Duration::from_millis(300)))
@@ -44,7 +44,7 @@ fn sleeps_count_into_the_deadline() {
 /// Cause: only sleeps were added up, so that slow attempts did not use up the deadline (the other half
 /// of temporal sdk-rust#1411).
 #[test]
-fn attempts_count_into_the_deadline() {
+pub(crate) fn attempts_count_into_the_deadline() {
     let clock = ManualClock::<1000>::new();
     let retry = Retry::new(Backoff::constant(Duration::from_millis(1)))
         .unlimited()
@@ -69,7 +69,7 @@ fn attempts_count_into_the_deadline() {
 
 /// Cause: a server's "retry after" was slept in full, and the deadline looked at afterwards.
 #[test]
-fn what_a_server_asks_for_does_not_outlast_the_deadline() {
+pub(crate) fn what_a_server_asks_for_does_not_outlast_the_deadline() {
     let clock = ManualClock::<1000>::new();
     let retry = Retry::new(Backoff::none())
         .when(|_: &&str| Decision::RetryAfter(Duration::from_secs(1)))

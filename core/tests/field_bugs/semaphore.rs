@@ -38,7 +38,7 @@ impl Wakes {
 /// Bug 18. Cause: the wake-up goes to one waiter, who is cancelled before it runs, and is not
 /// handed on. Seen in: embassy#6964, embassy#2766, shuttle#167.
 #[test]
-fn a_cancelled_waiter_hands_its_wake_up_on() {
+pub(crate) fn a_cancelled_waiter_hands_its_wake_up_on() {
     let pool = Pool::new(1);
     let held = pool.try_acquire().unwrap();
     let mut first = Box::pin(pool.acquire());
@@ -55,7 +55,7 @@ fn a_cancelled_waiter_hands_its_wake_up_on() {
 /// Bug 18. Cause: a waiter at the head needs much and gives up; those behind it, who need little,
 /// are not looked at again. Seen in: the same queues, with `acquire_many`.
 #[test]
-fn a_cancelled_head_lets_those_behind_it_through() {
+pub(crate) fn a_cancelled_head_lets_those_behind_it_through() {
     let pool = Pool::new(3);
     let held = pool.try_acquire_many(2).unwrap();
     let mut large = Box::pin(pool.acquire_many(3));
@@ -72,7 +72,7 @@ fn a_cancelled_head_lets_those_behind_it_through() {
 /// too few permits and wakes the first: both spin for ever. Seen in: embassy-sync's greedy
 /// semaphore.
 #[test]
-fn waiters_that_cannot_go_on_wake_nobody() {
+pub(crate) fn waiters_that_cannot_go_on_wake_nobody() {
     let pool = Pool::new(3);
     let held = pool.try_acquire_many(2).unwrap();
     let wakes: [Arc<Wakes>; 2] = Default::default();
@@ -90,7 +90,7 @@ fn waiters_that_cannot_go_on_wake_nobody() {
 /// Bug 19. Cause: permits are added without a check, and the count overflows, into its flags or to
 /// zero. Seen in: tokio#8395.
 #[test]
-fn permits_given_back_twice_do_not_overflow() {
+pub(crate) fn permits_given_back_twice_do_not_overflow() {
     for total in [1, 1_000, (1 << 20) - 1] {
         let pool = Pool::new(total);
         let token = pool.of(total).enter().unwrap();
@@ -104,7 +104,7 @@ fn permits_given_back_twice_do_not_overflow() {
 /// Bug 19. Cause: a call that costs more than there can ever be waits for ever, and with it all
 /// that queue behind it. Seen in: smithy-rs#4749.
 #[test]
-fn more_than_there_is_is_refused_at_once() {
+pub(crate) fn more_than_there_is_is_refused_at_once() {
     let pool = Pool::new(3);
     let never = |reason| assert_eq!(reason, Reason::ExceedsBurst);
     never(pool.try_acquire_many(4).unwrap_err().reason());
@@ -120,7 +120,7 @@ fn more_than_there_is_is_refused_at_once() {
 /// back starts a sleep of its own. Seen in: smithy-rs#4632. Here what is free is never below zero,
 /// because nothing is taken before it is there.
 #[test]
-fn what_is_free_never_goes_below_zero() {
+pub(crate) fn what_is_free_never_goes_below_zero() {
     let pool = Pool::new(2);
     let held = pool.try_acquire_many(2).unwrap();
     let mut waits: Vec<_> = (0..4).map(|_| Box::pin(pool.acquire_many(2))).collect();
@@ -137,7 +137,7 @@ fn what_is_free_never_goes_below_zero() {
 /// Bug 20. Cause: a guard keeps a copy of the state from when it was made and writes it back when
 /// it is dropped, over what happened since. Seen in: leaky-bucket#39.
 #[test]
-fn permits_given_back_in_any_order_keep_what_happened_since() {
+pub(crate) fn permits_given_back_in_any_order_keep_what_happened_since() {
     let pool = Pool::new(5);
     let first = pool.try_acquire_many(2).unwrap();
     let second = pool.try_acquire().unwrap();
@@ -157,7 +157,7 @@ fn permits_given_back_in_any_order_keep_what_happened_since() {
 /// dropped, returns early, panics, or ends in an error that is ignored. Seen in: resilience4j#935,
 /// #1389, #2324, cockatiel#112.
 #[test]
-fn a_permit_comes_back_whatever_happens() {
+pub(crate) fn a_permit_comes_back_whatever_happens() {
     fn early(pool: &Pool) -> Result<(), fusebox_core::Rejection> {
         let _held = pool.try_acquire()?;
         pool.try_acquire_many(100)?;

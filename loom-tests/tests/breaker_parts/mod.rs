@@ -13,7 +13,7 @@ use loom::sync::Arc;
 /// A clock that stands still: models say the time themselves, through the `*_at` forms. One tick is a second, so that a
 /// model's durations are its ticks.
 #[derive(Clone, Copy, Debug)]
-pub struct Still;
+pub(crate) struct Still;
 
 impl Clock for Still {
     const TICKS_PER_SECOND: u64 = 1;
@@ -25,7 +25,7 @@ impl Clock for Still {
 
 /// Keeps the transitions. Not a loom mutex: it must not add an ordering of its own to what is modelled.
 #[derive(Clone, Debug, Default)]
-pub struct Transitions(Shared<Mutex<Vec<(State, State, u64)>>>);
+pub(crate) struct Transitions(Shared<Mutex<Vec<(State, State, u64)>>>);
 
 impl Observer for Transitions {
     fn on_event(&self, event: &Event<'_>) {
@@ -37,18 +37,18 @@ impl Observer for Transitions {
 
 impl Transitions {
     /// How often `from` became `to`.
-    pub fn count(&self, from: State, to: State) -> usize {
+    pub(crate) fn count(&self, from: State, to: State) -> usize {
         self.0.lock().unwrap().iter().filter(|seen| (seen.0, seen.1) == (from, to)).count()
     }
 
     /// All transitions so far.
-    pub fn all(&self) -> Vec<(State, State, u64)> {
+    pub(crate) fn all(&self) -> Vec<(State, State, u64)> {
         self.0.lock().unwrap().clone()
     }
 }
 
 /// Ten seconds open, ten seconds for probes, readers up to twenty seconds late: small enough for 32-bit words to hold unscaled.
-pub fn config() -> BreakerConfig {
+pub(crate) fn config() -> BreakerConfig {
     BreakerConfig::standard()
         .consecutive_failures(1)
         .open_for(Duration::from_secs(10))
@@ -56,17 +56,18 @@ pub fn config() -> BreakerConfig {
         .max_lateness(Duration::from_secs(19))
 }
 
-pub type Watched<W = fusebox_core::Consecutive> = CircuitBreaker<Still, W, (), Named<Transitions>>;
+pub(crate) type Watched<W = fusebox_core::Consecutive> =
+    CircuitBreaker<Still, W, (), Named<Transitions>>;
 
 /// A breaker of this configuration, and what it tells its observer.
-pub fn watched(config: BreakerConfig) -> (Arc<Watched>, Transitions) {
+pub(crate) fn watched(config: BreakerConfig) -> (Arc<Watched>, Transitions) {
     let transitions = Transitions::default();
     let breaker = CircuitBreaker::new(config, Still).observed_by("model", transitions.clone());
     (Arc::new(breaker), transitions)
 }
 
 /// The same, opened at 0: the open time is over at 10.
-pub fn opened(config: BreakerConfig) -> (Arc<Watched>, Transitions) {
+pub(crate) fn opened(config: BreakerConfig) -> (Arc<Watched>, Transitions) {
     let (breaker, transitions) = watched(config);
     let token = breaker.enter_at(Ticks(0)).unwrap();
     breaker.exit_at(token, fusebox_core::Outcome::Failure, Ticks(0));
@@ -75,7 +76,7 @@ pub fn opened(config: BreakerConfig) -> (Arc<Watched>, Transitions) {
 }
 
 /// Runs `first` on a thread of its own against `second` on this one.
-pub fn race<T: 'static, A: 'static, B>(
+pub(crate) fn race<T: 'static, A: 'static, B>(
     shared: &Arc<T>,
     first: impl FnOnce(&T) -> A + 'static,
     second: impl FnOnce(&T) -> B,
@@ -88,17 +89,17 @@ pub fn race<T: 'static, A: 'static, B>(
 
 /// A gate that lets a number of calls in at once.
 #[derive(Debug)]
-pub struct Places {
+pub(crate) struct Places {
     taken: loom::sync::atomic::AtomicUsize,
     places: usize,
 }
 
 impl Places {
-    pub fn new(places: usize) -> Self {
+    pub(crate) fn new(places: usize) -> Self {
         Self { taken: loom::sync::atomic::AtomicUsize::new(0), places }
     }
 
-    pub fn taken(&self) -> usize {
+    pub(crate) fn taken(&self) -> usize {
         self.taken.load(loom::sync::atomic::Ordering::Relaxed)
     }
 }
