@@ -230,19 +230,17 @@ impl Snapshot {
         let in_flight = IN_FLIGHT.get(self.0);
         let word = IN_FLIGHT.set(self.0, in_flight + 1);
         // One unit more than the rounded-down reading: never early.
-        let deadline = rules
-            .probe_scale
-            .units(now)
-            .wrapping_add(rules.probe_scale.units_up(rules.half_open_timeout))
-            .wrapping_add(1);
+        let now = rules.probe_scale.units(now);
+        let own = rules.probe_scale.units_up(rules.half_open_timeout).wrapping_add(1);
         // Late loses: a late reading must not cut short the time that another probe was given.
+        // Seen from now, as whoever asks whether it has passed sees it: a deadline further ahead than its horizon is stale, and to keep
+        // it would fail the probes at once.
         let given = PROBE_DEADLINE.get(self.0);
-        if in_flight > 0
-            && scale::ahead(given, deadline, PROBE_BITS, rules.probe_horizon as Word) > 0
-        {
+        let left = scale::ahead(given, now, PROBE_BITS, rules.probe_horizon as Word);
+        if in_flight > 0 && left > own {
             return Self(word);
         }
-        Self(PROBE_DEADLINE.set(word, deadline))
+        Self(PROBE_DEADLINE.set(word, now.wrapping_add(own)))
     }
 
     /// A call that was let in while closed ended; `trips` is what its window and rules say.
