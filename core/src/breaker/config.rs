@@ -174,7 +174,8 @@ impl BreakerConfig {
 
     /// How long probes may take: when all are out, and the last one was let in this long ago, they count as failed and the
     /// breaker reopens. Longer than the longest good call, at least one tick. Never
-    /// early; late by at most two ticks, or two parts in 2^11 (where words are 32 bits 2^4) of it and [`max_lateness`](Self::max_lateness) together.
+    /// early; late by at most two ticks, or two parts in 2^11 (where words are 32 bits 2^4) of it and [`max_lateness`](Self::max_lateness) together. A
+    /// breaker that no call came to for about 2^10 times (where words are 32 bits 2^3 times) as long may wait once more.
     pub const fn half_open_timeout(self, timeout: Duration) -> Self {
         Self { half_open_timeout: timeout, ..self }
     }

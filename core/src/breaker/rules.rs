@@ -107,8 +107,10 @@ impl Rules {
             growth: config.growth,
             consecutive: config.consecutive,
             open_horizon: open_scale.units_up(open_at_most + lateness) as u32,
-            // The deadline is set one unit late.
-            probe_horizon: probe_scale.units_up(timeout + lateness) as u32 + 1,
+            // The deadline is set one unit late, and the timeout is rounded up by itself: so must the lateness be, or a reader
+            // that is just so late would take a live deadline for a stale one.
+            probe_horizon: (probe_scale.units_up(timeout) + probe_scale.units_up(lateness)) as u32
+                + 1,
             open_scale,
             probe_scale,
             jitter_percent: config.jitter_percent as u8,
