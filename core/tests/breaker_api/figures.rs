@@ -188,6 +188,47 @@ fn an_idle_time_is_mistaken_for_a_live_one_only_in_a_small_fraction() {
     assert!(needless <= samples >> 10, "{needless} of {samples}");
 }
 
+/// A reader as late as is supported must not take the probes' deadline for a stale one: with times that are no multiple of a 32-bit
+/// word's unit, rounding made it one unit too far ahead.
+#[test]
+fn a_reader_just_as_late_as_is_supported_does_not_time_probes_out() {
+    for timeout in 100..140 {
+        for lateness in 1..20 {
+            let clock = Millis::new();
+            let config = BreakerConfig::standard()
+                .open_for(ms(3))
+                .half_open_timeout(ms(timeout))
+                .max_lateness(ms(lateness));
+            let breaker = CircuitBreaker::new(config, &clock);
+            breaker.trip();
+            clock.set(Ticks(225));
+            let _probe = breaker.permit().unwrap();
+            clock.set(Ticks(225 - lateness));
+            let refused = breaker.permit().unwrap_err();
+            assert_eq!(refused.reason(), Reason::ProbesBusy, "{timeout} ms, {lateness} ms late");
+        }
+    }
+}
+
+/// The deadline of an earlier probe that reads as stale is not kept for a later one: both would time out at once.
+#[test]
+fn a_step_back_beyond_the_lateness_does_not_time_probes_out() {
+    let clock = Millis::new();
+    let config = BreakerConfig::standard()
+        .open_for(ms(10))
+        .half_open_timeout(ms(100))
+        .max_lateness(ms(10))
+        .max_probes(2);
+    let breaker = CircuitBreaker::new(config, &clock);
+    clock.set(Ticks(1_000));
+    breaker.trip();
+    clock.advance(ms(10));
+    let _first = breaker.permit().unwrap();
+    clock.rewind(ms(50));
+    let _second = breaker.permit().unwrap();
+    assert_eq!(breaker.permit().unwrap_err().reason(), Reason::ProbesBusy);
+}
+
 struct Zero;
 
 impl Clock for Zero {

@@ -107,7 +107,8 @@ pub(crate) fn a_probe_comes_back_whatever_happens_to_its_call() {
         permit.success();
         Some(())
     };
-    let ways: [(&str, &dyn Fn(&Breaker<'_>)); 5] = [
+    type Way<'a> = &'a dyn Fn(&Breaker<'_>);
+    let ways: [(&str, Way<'_>); 5] = [
         ("a drop", &|breaker| drop(breaker.permit().unwrap())),
         ("an early return", &|breaker| assert_eq!(early_return(breaker), None)),
         ("an ignored error", &|breaker| {
@@ -214,9 +215,17 @@ pub(crate) fn never_more_probes_than_allowed() {
 /// outage closed, opened or decided a half-open (tower-resilience 0.13, seatbelt 0.11; gobreaker has it right).
 #[test]
 pub(crate) fn a_result_of_an_older_generation_changes_nothing() {
-    for outcome in [Outcome::Success, Outcome::Failure, Outcome::Abandoned] {
+    use Outcome::{Abandoned, Failure, Ignored, Refused, Success};
+    for (outcome, abandoned_fails) in [
+        (Success, false),
+        (Failure, false),
+        (Abandoned, true),
+        (Abandoned, false),
+        (Ignored, false),
+        (Refused, false),
+    ] {
         let clock = Millis::new();
-        let config = config().abandoned_is_failure(true);
+        let config = config().abandoned_is_failure(abandoned_fails);
         let breaker = CircuitBreaker::new(config, &clock).metered(Meter::new());
         let mut old: Vec<_> = (0..4).map(|_| breaker.permit().unwrap()).collect();
         let mut finish = || old.pop().unwrap().finish(outcome);
@@ -319,8 +328,8 @@ pub(crate) fn a_breaker_is_shared_and_never_copied() {
         }
     }
     struct ItIsClone;
-    impl<T: ?Sized> NotClone<()> for T {}
-    impl<T: ?Sized + Clone> NotClone<ItIsClone> for T {}
+    impl<T> NotClone<()> for T {}
+    impl<T: Clone> NotClone<ItIsClone> for T {}
     assert!(<CircuitBreaker<&Millis> as NotClone<_>>::holds());
 
     let clock = Millis::new();

@@ -470,7 +470,12 @@ impl Model {
         let reach = i128::from(self.rules.half_open_timeout) + lateness;
         let accuracy = 2 * (reach >> by_width(11, 4)).max(1);
         let late_by = latest - now;
-        if out == 0 || late_by <= 0 || late_by > reach + accuracy {
+        if out == 0 {
+            (now, now)
+        } else if now - earliest >= (reach << by_width(10, 3)) - reach - accuracy {
+            // About a turn later: what was given long ago may look like the time that a late reading must not cut short.
+            (now, now + lateness + accuracy)
+        } else if late_by <= 0 || earliest - now > lateness + accuracy {
             (now, now)
         } else if late_by <= lateness && earliest > now {
             (earliest, latest)
