@@ -151,7 +151,7 @@ fn two_failures_race_to_the_threshold() {
 fn two_failures_each_at_the_threshold() {
     // Race: two failures, each of which alone trips. One does, and tells; the other is of an older generation by then, and neither
     // opens again nor makes the open time longer.
-    // Fails when `judge` goes by its first look at the word, and stores instead of swapping.
+    // Fails when the swap is a plain store.
     model(|| {
         let (breaker, transitions) = watched(config());
         let one = breaker.enter_at(Ticks(0)).unwrap();
@@ -406,7 +406,7 @@ fn who_finds_it_closed_comes_after_who_closed_it() {
 #[test]
 fn who_probes_comes_after_the_one_before() {
     // Race: a probe leaves something behind and is dropped; whoever takes its place may touch it.
-    // Fails when the load of the word is Relaxed, and when the swap is Acquire.
+    // Fails when the swap is Acquire.
     model(|| {
         let (breaker, _) = opened(config());
         let touched = Arc::new(UnsafeCell::new(0));

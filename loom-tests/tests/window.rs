@@ -60,7 +60,7 @@ fn two_judges_of_a_window_of_time() {
 fn two_judges_of_a_window_of_calls() {
     // Race: two failures, the last ones needed, end in different buckets of one call each. One of them must trip, and without a
     // fence: who records in the second has seen the first one full.
-    // Fails when `record` loads the bucket Relaxed.
+    // Fails when a failed swap in `record` counts as recorded.
     model(|| {
         let breaker = windowed(LastCalls::<Still, 2>::new(2, two_at(100)));
         let [one, two] = calls(&breaker);
@@ -94,7 +94,8 @@ fn a_sum_that_is_overtaken() {
     // Race: the fourth of the last four calls (good, good, bad | bad) is judged while the fifth, a good one, moves on and takes over
     // the oldest bucket. The rate is one half, then two thirds; a sum that has seen the bad ones, and neither the good ones of
     // the old bucket nor that of the new, would make it one.
-    // Fails when `judged` does not compare the head after the sum, and when it does not mind an empty bucket.
+    // Fails when `judged` does not compare the head after the sum, when it does not mind an empty
+    // bucket, and when it loads buckets Relaxed.
     model(|| {
         let breaker = windowed(LastCalls::<Still, 2>::new(4, two_at(70)));
         let [a, b, c, fourth, fifth] = calls(&breaker);
@@ -114,7 +115,7 @@ fn a_sum_that_is_overtaken() {
 #[test]
 fn two_calls_move_the_head() {
     // Race: two calls find that the bucket is over. The head moves once: a second step would forget the call before them.
-    // Fails when `advance` stores instead of swapping.
+    // Fails when `advance` moves on from the head it finds instead of from the one that was found to be over.
     model(|| {
         let breaker = tens::<2>(Rates::none());
         let [before, one, two] = calls(&breaker);
@@ -169,7 +170,7 @@ fn a_late_call_against_the_next_turn() {
 fn a_slow_mover_against_the_next_turn() {
     // Race: a call moved the head and lost the processor before it retagged the bucket; a whole turn later another one has counted
     // there. The slow one must not retag what is newer.
-    // Fails when `retag` goes by the position it was given instead of the head's.
+    // Fails when `retag` goes by the position it was given instead of the head's, and when the swap in `record` is Relaxed.
     model(|| {
         let breaker = tens::<1>(Rates::none());
         let [slow, next] = calls(&breaker);
@@ -229,7 +230,7 @@ fn a_record_against_a_reset() {
 #[test]
 fn two_calls_are_the_first_of_a_generation() {
     // Race: two calls find the ring behind the breaker. It starts afresh once, and both are counted.
-    // Fails when `advance` stores instead of swapping.
+    // Fails when `advance` moves on from the head it finds instead of from the one that was found to be over.
     model(|| {
         let breaker = tens::<2>(Rates::none());
         let [old] = calls(&breaker);
