@@ -77,7 +77,7 @@ pub(crate) fn opened(config: BreakerConfig) -> (Arc<Watched>, Transitions) {
 
 /// Checks a model in all schedules with at most three preemptions: a race that needs more is rare, and each one more makes
 /// for many times the schedules.
-pub fn model(run: impl Fn() + Send + Sync + 'static) {
+pub(crate) fn model(run: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(3);
     builder.check(run);
