@@ -350,12 +350,11 @@ fn a_stale_clock_reading_against_the_probes_deadline() {
             |breaker| breaker.enter_at(Ticks(12)),
             |breaker| breaker.enter_at(Ticks(19)),
         );
-        match (late, second) {
-            (Ok(_), Err(refused)) | (Err(refused), Ok(_)) => {
-                assert_eq!(refused.reason(), Reason::ProbesBusy);
-            }
-            both => panic!("one of the two is the probe: {both:?}"),
-        }
+        let refused = match (late, second) {
+            (Ok(_), Err(refused)) | (Err(refused), Ok(_)) => refused,
+            other => panic!("one place for two: {other:?}"),
+        };
+        assert_eq!(refused.reason(), Reason::ProbesBusy);
         assert_eq!(breaker.state(), State::HalfOpen);
         assert_eq!(transitions.count(State::HalfOpen, State::Open), 0);
     });

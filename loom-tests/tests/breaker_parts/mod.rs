@@ -1,6 +1,6 @@
 //! What the models of the breaker share: a clock that nobody reads, an observer that keeps the transitions, a race.
 
-#![allow(dead_code, reason = "each test file uses its part")]
+#![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 
 use core::time::Duration;
 use std::sync::{Arc as Shared, Mutex};
