@@ -107,8 +107,7 @@ fn semaphore(c: &mut Criterion) {
 }
 
 fn pipeline(c: &mut Criterion) {
-    const RETRY: Retry<Backoff> =
-        Retry::new(Backoff::constant(Duration::from_millis(10))).max_attempts(3);
+    const RETRY: Retry = Retry::new(Backoff::constant(Duration::from_millis(10))).max_attempts(3);
     static BULKHEAD: Bulkhead = Bulkhead::new(BulkheadConfig::new(64));
     static BREAKER: CircuitBreaker<StdClock> =
         CircuitBreaker::new(BreakerConfig::standard(), StdClock);

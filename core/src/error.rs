@@ -244,8 +244,6 @@ pub enum ConfigError {
     },
     /// No rule could ever trip this breaker.
     NoTripRule,
-    /// Nothing would ever end this retry: no limit of attempts, no deadline, no budget.
-    Unbounded,
     /// The rate, the burst, the longest wait and the lateness together need more bits than a word has
     /// on this target.
     RateNeedsMoreBits {
@@ -278,7 +276,6 @@ impl ConfigError {
             }
             Self::UnevenWindow { .. } => "a window's calls are no multiple of its buckets",
             Self::NoTripRule => "no rule could ever trip this breaker",
-            Self::Unbounded => "nothing would ever end this retry",
             Self::RateNeedsMoreBits { .. } => {
                 "rate, burst, longest wait and lateness need more bits than a word has"
             }
@@ -315,9 +312,6 @@ impl fmt::Display for ConfigError {
             Self::NoTripRule => f.write_str(
                 "no rule could ever trip this breaker: set consecutive failures, a rate over a \
                  window, or a rule of your own",
-            ),
-            Self::Unbounded => f.write_str(
-                "nothing would ever end this retry: set a limit of attempts or a deadline",
             ),
             Self::RateNeedsMoreBits { burst, max_burst, max_lateness_micros, max_wait_micros } => {
                 write!(f, "a burst of {burst} at this rate needs more bits than a word has")?;

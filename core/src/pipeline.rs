@@ -88,7 +88,7 @@ type CallOf<'p, T, C, R, A, K, O, F, Fut, E> = Call<
 /// # }
 /// # static BREAKER: Breaker = Breaker;
 ///
-/// const RETRY: Retry<Backoff> = Retry::new(Backoff::none()).max_attempts(3);
+/// const RETRY: Retry = Retry::new(Backoff::none()).max_attempts(3);
 ///
 /// # pollster::block_on(async {
 /// let clock: ManualClock = ManualClock::new();

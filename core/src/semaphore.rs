@@ -169,8 +169,8 @@ impl Semaphore<HeapQueue> {
     /// ```
     /// use fusebox_core::{HeapQueue, Semaphore};
     ///
-    /// let from_a_file = (10, 100);
-    /// let connections: Semaphore<HeapQueue> = Semaphore::with_queue(from_a_file.0, from_a_file.1)?;
+    /// let (permits, places) = (10, 100); // from a file
+    /// let connections: Semaphore<HeapQueue> = Semaphore::with_queue(permits, places)?;
     /// assert_eq!(connections.queue_capacity(), 100);
     /// # Ok::<(), fusebox_core::ConfigError>(())
     /// ```
@@ -187,6 +187,8 @@ impl<Q: Slots> Semaphore<Q> {
     }
 
     /// Takes a permit if one is free and nobody waits.
+    ///
+    /// A permit that somebody else's call is just now handing to a waiter is not free.
     ///
     /// # Errors
     ///

@@ -11,10 +11,8 @@ pub(crate) use loom::sync::atomic::{Ordering, fence};
 #[cfg(not(loom))]
 pub(crate) use portable_atomic::{Ordering, fence};
 
-#[cfg(all(loom, fusebox_word32))]
-pub(crate) use loom::sync::atomic::AtomicU32 as AtomicWord;
-#[cfg(all(loom, not(fusebox_word32)))]
-pub(crate) use loom::sync::atomic::AtomicU64 as AtomicWord;
+#[cfg(loom)]
+pub(crate) use modelled::AtomicWord;
 
 #[cfg(all(not(loom), any(not(target_has_atomic = "64"), fusebox_word32)))]
 pub(crate) use portable_atomic::AtomicU32 as AtomicWord;
@@ -70,3 +68,40 @@ macro_rules! array_of {
     }};
 }
 pub(crate) use array_of;
+
+/// The word under loom: loom's own, made to look at all schedules.
+///
+/// Loom 0.7 decides where to switch threads by the last access to an atomic alone, and two loads do not conflict. Where one
+/// thread loads, and another loads and then swaps, the other's own load hides the first thread's, so that loom never tries
+/// the swap before that load: most races of a load against a compare-and-swap loop go unseen. So each access is preceded by a
+/// relaxed read-modify-write of a word beside it, which orders nothing and conflicts with every other one. That makes for many
+/// more schedules: models bound their preemptions.
+#[cfg(loom)]
+mod modelled {
+    #[cfg(fusebox_word32)]
+    use loom::sync::atomic::AtomicU32 as Inner;
+    #[cfg(not(fusebox_word32))]
+    use loom::sync::atomic::AtomicU64 as Inner;
+    use loom::sync::atomic::{AtomicUsize, Ordering};
+
+    #[derive(Debug)]
+    pub(crate) struct AtomicWord {
+        accesses: AtomicUsize,
+        word: Inner,
+    }
+
+    impl AtomicWord {
+        pub(crate) fn new(word: crate::word::Word) -> Self {
+            Self { accesses: AtomicUsize::new(0), word: Inner::new(word) }
+        }
+    }
+
+    impl core::ops::Deref for AtomicWord {
+        type Target = Inner;
+
+        fn deref(&self) -> &Inner {
+            self.accesses.fetch_add(1, Ordering::Relaxed);
+            &self.word
+        }
+    }
+}

@@ -213,8 +213,7 @@ fn semaphore_and_bulkhead() {
 
 #[test]
 fn pipeline() {
-    const RETRY: Retry<Backoff> =
-        Retry::new(Backoff::constant(Duration::from_millis(1))).max_attempts(3);
+    const RETRY: Retry = Retry::new(Backoff::constant(Duration::from_millis(1))).max_attempts(3);
     let clock: ManualClock = ManualClock::new();
     let timer = &clock;
     let bucket = TokenBucket::new(BucketConfig::per_second(1_000_000).burst(10), &clock);

@@ -2,7 +2,7 @@
 
 mod breaker_parts;
 
-use breaker_parts::{config, opened, race, watched};
+use breaker_parts::{config, model, opened, race, watched};
 use core::time::Duration;
 use fusebox_core::Outcome::{Abandoned, Failure, Success};
 use fusebox_core::{Reason, State, Ticks};
@@ -13,7 +13,7 @@ use loom::sync::Arc;
 fn one_probe_for_three_threads() {
     // Race: three calls come when the open time is over; one may probe.
     // Fails when `admit` lets a probe in whether or not its swap succeeded.
-    loom::model(|| {
+    model(|| {
         let (breaker, transitions) = opened(config());
         let (one, two) = (Arc::clone(&breaker), Arc::clone(&breaker));
         let one = loom::thread::spawn(move || one.enter_at(Ticks(10)));
@@ -31,7 +31,7 @@ fn one_probe_for_three_threads() {
 fn two_probes_for_three_threads() {
     // Race: three calls come when the open time is over; two may probe, none more and none fewer, and the state changes once.
     // Fails when a failed swap refuses the call instead of looking again.
-    loom::model(|| {
+    model(|| {
         let (breaker, transitions) = opened(config().max_probes(2));
         let (one, two) = (Arc::clone(&breaker), Arc::clone(&breaker));
         let one = loom::thread::spawn(move || one.enter_at(Ticks(10)).is_ok());
@@ -48,7 +48,7 @@ fn a_late_failure_against_a_trip_and_the_first_probe() {
     // Race: a failure of a call from before the trip, against the call that makes the breaker half-open. Whatever the order, the
     // late one neither reopens nor counts as the probe.
     // Fails when `judge` does not compare generations.
-    loom::model(|| {
+    model(|| {
         let (breaker, transitions) = watched(config());
         let late = breaker.enter_at(Ticks(0)).unwrap();
         breaker.trip();
@@ -69,7 +69,7 @@ fn a_late_success_against_the_first_probe() {
     // Race: a success of a call from before the trip, against the call that makes the breaker half-open. It must not close what the
     // probe has not tried.
     // Fails when `judge` does not compare generations.
-    loom::model(|| {
+    model(|| {
         let (breaker, transitions) = watched(config());
         let late = breaker.enter_at(Ticks(0)).unwrap();
         breaker.trip();
@@ -90,7 +90,7 @@ fn an_abandoned_call_of_before_against_the_first_probe() {
     // Race: a call from before the trip is dropped while the first probe goes out. The probe's place is not the late one's to
     // give back.
     // Fails when `give_back` does not compare generations.
-    loom::model(|| {
+    model(|| {
         let (breaker, _) = watched(config());
         let late = breaker.enter_at(Ticks(0)).unwrap();
         breaker.trip();
@@ -109,7 +109,7 @@ fn a_failure_against_a_reset() {
     // Race: the second of two failures that would trip, against a reset. After the reset nothing old is counted: closed and clean,
     // whether the breaker tripped before it or not.
     // Fails when a reset keeps the generation.
-    loom::model(|| {
+    model(|| {
         let (breaker, transitions) = watched(config().consecutive_failures(2));
         let first = breaker.enter_at(Ticks(0)).unwrap();
         let second = breaker.enter_at(Ticks(0)).unwrap();
@@ -134,7 +134,7 @@ fn a_failure_against_a_reset() {
 fn two_failures_race_to_the_threshold() {
     // Race: two failures, either of which can be the second of two that trip. Both count, one trips, one event tells of both.
     // Fails when a failed swap in `judge` drops the result.
-    loom::model(|| {
+    model(|| {
         let (breaker, transitions) = watched(config().consecutive_failures(2));
         let one = breaker.enter_at(Ticks(0)).unwrap();
         let two = breaker.enter_at(Ticks(0)).unwrap();
@@ -151,8 +151,8 @@ fn two_failures_race_to_the_threshold() {
 fn two_failures_each_at_the_threshold() {
     // Race: two failures, each of which alone trips. One does, and tells; the other is of an older generation by then, and neither
     // opens again nor makes the open time longer.
-    // Fails when `judge` goes by its first look at the word, and stores instead of swapping.
-    loom::model(|| {
+    // Fails when the swap is a plain store.
+    model(|| {
         let (breaker, transitions) = watched(config());
         let one = breaker.enter_at(Ticks(0)).unwrap();
         let two = breaker.enter_at(Ticks(0)).unwrap();
@@ -171,7 +171,7 @@ fn a_success_against_a_failure() {
     // Race: a success cleans up a failure while another failure is counted. The success comes before it (one in a row) or after it
     // (none), and is never lost (two).
     // Fails when a failed swap in `judge` drops the result.
-    loom::model(|| {
+    model(|| {
         let (breaker, _) = watched(config().consecutive_failures(3));
         let [first, one, two] = [(); 3].map(|()| breaker.enter_at(Ticks(0)).unwrap());
         breaker.exit_at(first, Failure, Ticks(0));
@@ -189,7 +189,7 @@ fn a_success_against_a_failure() {
 fn a_probes_result_against_another_probe() {
     // Race: one probe succeeds while another goes out. Neither the result nor the place is lost: one done, one in flight.
     // Fails when the swap is a plain store: one of the two overwrites the other.
-    loom::model(|| {
+    model(|| {
         let (breaker, transitions) = opened(config().max_probes(2).success_threshold(2));
         let first = breaker.enter_at(Ticks(10)).unwrap();
         let ((), second) = race(
@@ -212,7 +212,7 @@ fn two_probes_report_at_once() {
     // Race: one probe succeeds, enough to close, while the other fails, enough to reopen. One of them decides, the other is of an
     // older generation by then.
     // Fails when the swap is a plain store: both decide.
-    loom::model(|| {
+    model(|| {
         let (breaker, transitions) = opened(config().max_probes(2));
         let one = breaker.enter_at(Ticks(10)).unwrap();
         let two = breaker.enter_at(Ticks(10)).unwrap();
@@ -233,7 +233,7 @@ fn two_probes_report_at_once() {
 fn a_probe_is_abandoned_against_another_probe() {
     // Race: one probe is dropped while another goes out. The place of the first is free again, that of the second is taken.
     // Fails when `give_back` does not try again after a failed swap: the place is lost.
-    loom::model(|| {
+    model(|| {
         let (breaker, _) = opened(config().max_probes(2));
         let first = breaker.enter_at(Ticks(10)).unwrap();
         let ((), second) = race(
@@ -252,7 +252,7 @@ fn the_half_open_timeout_against_a_late_result() {
     // Race: the probe's time is up and a call finds that out, just when the probe succeeds. Either the result came in time, and the
     // call finds the breaker closed, or the breaker reopened, and the result is dropped; never both.
     // Fails when `admit` answers for a reopening whose swap failed.
-    loom::model(|| {
+    model(|| {
         let (breaker, transitions) = opened(config());
         let probe = breaker.enter_at(Ticks(10)).unwrap();
         let ((), call) = race(
@@ -279,7 +279,7 @@ fn forced_open_against_a_call() {
     // Race: the breaker is forced open while a call becomes the first probe. The call may slip in before, but the state stays as it
     // was set, and no later call gets in.
     // Fails when the swap is a plain store: the probe's word overwrites it.
-    loom::model(|| {
+    model(|| {
         let (breaker, _) = opened(config());
         let (call, ()) =
             race(&breaker, |breaker| breaker.enter_at(Ticks(10)), |breaker| breaker.force_open());
@@ -296,7 +296,7 @@ fn forced_open_against_a_call() {
 fn disabled_against_a_result() {
     // Race: the breaker is disabled while a failure trips it. It ends disabled, every transition is told once.
     // Fails when the swap is a plain store: the trip overwrites it.
-    loom::model(|| {
+    model(|| {
         let (breaker, transitions) = watched(config());
         let call = breaker.enter_at(Ticks(0)).unwrap();
         race(
@@ -317,7 +317,7 @@ fn a_stale_clock_reading_against_a_reopening() {
     // until 26. To the late one that end lies further ahead than any open time is long, which must read as "wait", not as
     // "long over": late loses.
     // Fails when `open_horizon` leaves out the lateness.
-    loom::model(|| {
+    model(|| {
         let (breaker, transitions) = watched(config());
         let first = breaker.enter_at(Ticks(5)).unwrap();
         breaker.exit_at(first, Failure, Ticks(5));
@@ -342,7 +342,7 @@ fn a_stale_clock_reading_against_the_probes_deadline() {
     // Race: a call read the clock (12) and lost the processor; meanwhile another became the second and last probe, at 19, and has time
     // until 29, which is further ahead of 12 than probes may take. The late one finds no place, or the last one; it does not find that the probes' time is up.
     // Fails when `probe_horizon` leaves out the lateness.
-    loom::model(|| {
+    model(|| {
         let (breaker, transitions) = opened(config().max_probes(2));
         breaker.enter_at(Ticks(10)).unwrap();
         let (late, second) = race(
@@ -350,12 +350,11 @@ fn a_stale_clock_reading_against_the_probes_deadline() {
             |breaker| breaker.enter_at(Ticks(12)),
             |breaker| breaker.enter_at(Ticks(19)),
         );
-        match (late, second) {
-            (Ok(_), Err(refused)) | (Err(refused), Ok(_)) => {
-                assert_eq!(refused.reason(), Reason::ProbesBusy);
-            }
-            both => panic!("one of the two is the probe: {both:?}"),
-        }
+        let refused = match (late, second) {
+            (Ok(_), Err(refused)) | (Err(refused), Ok(_)) => refused,
+            other => panic!("one place for two: {other:?}"),
+        };
+        assert_eq!(refused.reason(), Reason::ProbesBusy);
         assert_eq!(breaker.state(), State::HalfOpen);
         assert_eq!(transitions.count(State::HalfOpen, State::Open), 0);
     });
@@ -366,7 +365,7 @@ fn a_late_probe_against_an_earlier_ones_deadline() {
     // Race: two probes go out; one of them read the clock (12) long before the other (25). Whichever comes last, the probes have time
     // until 35: the late reading must not take it from the other.
     // Fails when `with_probe` sets the deadline without looking at the one that stands.
-    loom::model(|| {
+    model(|| {
         let (breaker, _) = opened(config().max_probes(2));
         race(
             &breaker,
@@ -383,7 +382,7 @@ fn a_late_probe_against_an_earlier_ones_deadline() {
 fn who_finds_it_closed_comes_after_who_closed_it() {
     // Race: a probe repairs something, succeeds and closes the breaker; a call that finds it closed may use what was repaired.
     // Fails when the load of the word is Relaxed, and when the swap is Acquire.
-    loom::model(|| {
+    model(|| {
         let (breaker, _) = opened(config());
         let repaired = Arc::new(UnsafeCell::new(0));
         let mended = Arc::clone(&repaired);
@@ -406,8 +405,8 @@ fn who_finds_it_closed_comes_after_who_closed_it() {
 #[test]
 fn who_probes_comes_after_the_one_before() {
     // Race: a probe leaves something behind and is dropped; whoever takes its place may touch it.
-    // Fails when the load of the word is Relaxed, and when the swap is Acquire.
-    loom::model(|| {
+    // Fails when the swap is Acquire.
+    model(|| {
         let (breaker, _) = opened(config());
         let touched = Arc::new(UnsafeCell::new(0));
         let left = Arc::clone(&touched);

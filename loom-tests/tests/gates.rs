@@ -2,7 +2,7 @@
 
 mod breaker_parts;
 
-use breaker_parts::{Places, Still, config, race};
+use breaker_parts::{Places, Still, config, model, race};
 use core::cell::Cell;
 use fusebox_core::{CircuitBreaker, Clock, Gate, Outcome, Reason, State, Ticks};
 use loom::sync::Arc;
@@ -37,7 +37,7 @@ fn places_before_an_open_breaker() {
     // Race: two calls take a place, are refused by the open breaker, and give it back. No place is lost, and none is given back
     // twice; a call that finds the only place taken is refused there.
     // Fails when `enter_then` does not tell the first gate of the refusal.
-    loom::model(|| {
+    model(|| {
         let breaker = CircuitBreaker::new(config(), Still);
         breaker.force_open();
         let gates = Arc::new((Places::new(1), breaker));
@@ -59,7 +59,7 @@ fn a_probe_before_a_full_gate() {
     // Race: one call becomes the probe and is refused by the full gate behind it; another asks at the same moment, while the place there
     // becomes free. The probe that could not run is there again for the next call.
     // Fails when `exit` of the breaker leaves a refused probe in flight, and when the roll-back is left out.
-    loom::model(|| {
+    model(|| {
         let gates = Arc::new((half_open(), Places::new(1)));
         gates.1.enter().unwrap();
         let (one, two) = race(
@@ -86,7 +86,7 @@ fn a_roll_back_against_an_admission() {
     // Race: a call holds the place while the breaker refuses it, and another call, past the breaker, is let in or finds it taken;
     // in the end everything is free but what the admitted one holds.
     // Fails when `enter_then` does not tell the first gate of the refusal.
-    loom::model(|| {
+    model(|| {
         let gates = Arc::new((Places::new(2), half_open()));
         let (one, two) = race(&gates, |gates| gates.enter().ok(), |gates| gates.enter().ok());
         assert_eq!(u8::from(one.is_some()) + u8::from(two.is_some()), 1);

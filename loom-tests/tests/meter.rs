@@ -2,7 +2,7 @@
 
 mod breaker_parts;
 
-use breaker_parts::{Still, config, race};
+use breaker_parts::{Still, config, model, race};
 use fusebox_core::Outcome::{Abandoned, Failure, Success};
 use fusebox_core::{CircuitBreaker, Consecutive, Meter, Reason, State, Ticks};
 use loom::cell::UnsafeCell;
@@ -18,7 +18,7 @@ fn metered(meter: Meter) -> Arc<Metered> {
 fn no_more_than_may_run_at_once() {
     // Race: three calls for two places. Two get in, the places are free again in the end.
     // Fails when `begin` loads, compares and then adds.
-    loom::model(|| {
+    model(|| {
         let breaker = metered(Meter::new().max_concurrent(2));
         let (one, two) = (Arc::clone(&breaker), Arc::clone(&breaker));
         let one = loom::thread::spawn(move || one.enter_at(Ticks(1)));
@@ -40,7 +40,7 @@ fn no_more_than_may_run_at_once() {
 fn the_last_place_is_handed_over() {
     // Race: a call leaves the only place while another wants it. Whoever gets it comes after the one who left.
     // Fails when `begin` is Relaxed, and when `end` is.
-    loom::model(|| {
+    model(|| {
         let breaker = metered(Meter::new().max_concurrent(1));
         let inside = Arc::new(UnsafeCell::new(0));
         let left = Arc::clone(&inside);
@@ -68,7 +68,7 @@ fn a_refused_probe_is_given_back() {
     // Race: the open time is over, and two calls come for one place, which a call from before still holds or has just left. A call
     // that may probe but finds no place gives its probe back: the breaker is never left half-open with a probe that nobody runs.
     // Fails when `admit` does not give back what it took.
-    loom::model(|| {
+    model(|| {
         let breaker = metered(Meter::new().max_concurrent(1));
         let old = breaker.enter_at(Ticks(0)).unwrap();
         breaker.trip();
@@ -95,7 +95,7 @@ fn two_failures_end_a_run_of_successes() {
     // Race: a failure lost the processor between reading the successes and noting them; meanwhile a success and a failure were counted. The
     // older note must not replace the newer one: nothing is in a row after the last failure.
     // Fails when `end` stores what it read.
-    loom::model(|| {
+    model(|| {
         let breaker = metered(Meter::new());
         let [one, two, three] = [(); 3].map(|()| breaker.enter_at(Ticks(0)).unwrap());
         race(

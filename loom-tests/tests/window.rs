@@ -2,7 +2,7 @@
 
 mod breaker_parts;
 
-use breaker_parts::{Still, config, race};
+use breaker_parts::{Still, config, model, race};
 use core::time::Duration;
 use fusebox_core::Outcome::{Failure, Success};
 use fusebox_core::{
@@ -44,7 +44,7 @@ fn two_judges_of_a_window_of_time() {
     // Race: two failures, the last ones needed, end in different buckets, and each is judged by a sum that may miss the other
     // (a store-load race). One of them must trip.
     // Fails when the fence of windows of time is left out, and when the sum starts from the head that `record` read.
-    loom::model(|| {
+    model(|| {
         let breaker = tens::<2>(two_at(100));
         let [one, two] = calls(&breaker);
         race(
@@ -60,8 +60,8 @@ fn two_judges_of_a_window_of_time() {
 fn two_judges_of_a_window_of_calls() {
     // Race: two failures, the last ones needed, end in different buckets of one call each. One of them must trip, and without a
     // fence: who records in the second has seen the first one full.
-    // Fails when `record` loads the bucket Relaxed.
-    loom::model(|| {
+    // Fails when a failed swap in `record` counts as recorded.
+    model(|| {
         let breaker = windowed(LastCalls::<Still, 2>::new(2, two_at(100)));
         let [one, two] = calls(&breaker);
         race(
@@ -77,7 +77,7 @@ fn two_judges_of_a_window_of_calls() {
 fn two_judges_of_one_bucket() {
     // Race: two failures, the last ones needed, end in the same bucket. The second sees the first, and trips.
     // Fails when a failed swap in `record` counts as recorded.
-    loom::model(|| {
+    model(|| {
         let breaker = windowed(LastCalls::<Still, 1>::new(2, two_at(100)));
         let [one, two] = calls(&breaker);
         race(
@@ -94,8 +94,9 @@ fn a_sum_that_is_overtaken() {
     // Race: the fourth of the last four calls (good, good, bad | bad) is judged while the fifth, a good one, moves on and takes over
     // the oldest bucket. The rate is one half, then two thirds; a sum that has seen the bad ones, and neither the good ones of
     // the old bucket nor that of the new, would make it one.
-    // Fails when `judged` does not compare the head after the sum, and when it does not mind an empty bucket.
-    loom::model(|| {
+    // Fails when `judged` does not compare the head after the sum, when it does not mind an empty
+    // bucket, and when it loads buckets Relaxed.
+    model(|| {
         let breaker = windowed(LastCalls::<Still, 2>::new(4, two_at(70)));
         let [a, b, c, fourth, fifth] = calls(&breaker);
         breaker.exit_at(a, Success, Ticks(1));
@@ -114,8 +115,8 @@ fn a_sum_that_is_overtaken() {
 #[test]
 fn two_calls_move_the_head() {
     // Race: two calls find that the bucket is over. The head moves once: a second step would forget the call before them.
-    // Fails when `advance` stores instead of swapping.
-    loom::model(|| {
+    // Fails when `advance` moves on from the head it finds instead of from the one that was found to be over.
+    model(|| {
         let breaker = tens::<2>(Rates::none());
         let [before, one, two] = calls(&breaker);
         breaker.exit_at(before, Failure, Ticks(5));
@@ -134,7 +135,7 @@ fn a_bucket_is_taken_over() {
     // Race: two calls end when the only bucket is over, and one of them counts in it before the other has retagged it. Nothing of the
     // turn before is counted under the new tag, and both calls are.
     // Fails when `record` goes on from the counts of a bucket with another tag.
-    loom::model(|| {
+    model(|| {
         let breaker = tens::<1>(Rates::none());
         let [before, one, two] = calls(&breaker);
         breaker.exit_at(before, Failure, Ticks(5));
@@ -153,7 +154,7 @@ fn a_late_call_against_the_next_turn() {
     // Race: a call that read the clock and the head before the bucket was taken over meets the bucket of the next turn. It must look
     // again, not take the bucket back.
     // Fails when `record` does not compare the head again, and when it loads the bucket Relaxed.
-    loom::model(|| {
+    model(|| {
         let breaker = tens::<1>(Rates::none());
         let [late, next] = calls(&breaker);
         race(
@@ -169,8 +170,8 @@ fn a_late_call_against_the_next_turn() {
 fn a_slow_mover_against_the_next_turn() {
     // Race: a call moved the head and lost the processor before it retagged the bucket; a whole turn later another one has counted
     // there. The slow one must not retag what is newer.
-    // Fails when `retag` goes by the position it was given instead of the head's.
-    loom::model(|| {
+    // Fails when `retag` goes by the position it was given instead of the head's, and when the swap in `record` is Relaxed.
+    model(|| {
         let breaker = tens::<1>(Rates::none());
         let [slow, next] = calls(&breaker);
         race(
@@ -187,7 +188,7 @@ fn a_call_of_before_against_the_first_of_a_generation() {
     // Race: a call from before a reset ends while the first call after it does. The old one is not counted, the new one is.
     // Fails when `record` does not ask whether its generation is over, and when it loads the head Relaxed: the old call then
     // takes the ring back to its own generation, and what the new one counted is forgotten.
-    loom::model(|| {
+    model(|| {
         let breaker = windowed(LastCalls::<Still, 2>::new(4, Rates::none().minimum_calls(1)));
         let [first, old] = calls(&breaker);
         breaker.exit_at(first, Failure, Ticks(0));
@@ -210,7 +211,7 @@ fn a_record_against_a_reset() {
     // Race: a failure is counted while the breaker is reset. After the reset nothing old is counted, before and after a call makes
     // the ring follow.
     // Fails when `sums` and `record` do not compare generations.
-    loom::model(|| {
+    model(|| {
         let breaker = windowed(LastCalls::<Still, 2>::new(4, two_at(50)));
         let [old] = calls(&breaker);
         race(
@@ -229,8 +230,8 @@ fn a_record_against_a_reset() {
 #[test]
 fn two_calls_are_the_first_of_a_generation() {
     // Race: two calls find the ring behind the breaker. It starts afresh once, and both are counted.
-    // Fails when `advance` stores instead of swapping.
-    loom::model(|| {
+    // Fails when `advance` moves on from the head it finds instead of from the one that was found to be over.
+    model(|| {
         let breaker = tens::<2>(Rates::none());
         let [old] = calls(&breaker);
         breaker.exit_at(old, Failure, Ticks(1));

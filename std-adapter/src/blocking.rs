@@ -30,7 +30,7 @@ use crate::StdClock;
 /// use fusebox_std::{Backoff, Error, Retry, blocking};
 /// use std::time::Duration;
 ///
-/// const RETRY: Retry<Backoff> = Retry::new(Backoff::exponential(Duration::from_millis(1)));
+/// const RETRY: Retry = Retry::new(Backoff::exponential(Duration::from_millis(1)));
 ///
 /// let answer = blocking::retry(&RETRY, |attempt| {
 ///     if attempt.number < 3 { Err("not yet") } else { Ok(attempt.number) }

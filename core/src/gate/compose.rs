@@ -1,6 +1,6 @@
 //! Gates made of gates: references, shared pointers, options, tuples.
 
-use core::future::{Future, Ready, ready};
+use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll};
 
@@ -101,6 +101,20 @@ impl<F: Future<Output = Result<K, Rejection>>, K> Future for EnterOption<F> {
     }
 }
 
+/// The wait at no gate. Unlike the standard `Ready` it does not panic when it is polled again.
+#[derive(Clone, Copy, Debug)]
+#[must_use = "futures do nothing unless polled"]
+pub struct LetIn;
+
+impl Future for LetIn {
+    type Output = Result<(), Rejection>;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Poll::Ready(Ok(()))
+    }
+}
+
 /// No gate: every call is let in.
 impl Gate for () {
     type Token = ();
@@ -116,13 +130,13 @@ impl Gate for () {
 
 impl<T: Timer> WaitGate<T> for () {
     type Entering<'a>
-        = Ready<Result<(), Rejection>>
+        = LetIn
     where
         T: 'a;
 
     #[inline]
     fn wait_enter<'a>(&'a self, _timer: &'a T, _until: Deadline) -> Self::Entering<'a> {
-        ready(Ok(()))
+        LetIn
     }
 }
 
@@ -135,7 +149,7 @@ macro_rules! token_list {
 }
 
 macro_rules! entering_list {
-    ($life:lifetime $timer:ident;) => { Ready<Result<(), Rejection>> };
+    ($life:lifetime $timer:ident;) => { LetIn };
     ($life:lifetime $timer:ident; $first:ident $($rest:ident)*) => {
         EnterAll<
             $life,
@@ -154,7 +168,7 @@ macro_rules! enter_list {
 }
 
 macro_rules! wait_list {
-    ($tuple:ident $timer:ident $until:ident;) => { ready(Ok(())) };
+    ($tuple:ident $timer:ident $until:ident;) => { LetIn };
     ($tuple:ident $timer:ident $until:ident; $first:tt $($rest:tt)*) => {
         EnterAll::new(
             &$tuple.$first,

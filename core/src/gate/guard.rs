@@ -51,21 +51,10 @@ pin_project! {
         // Dropped before the permit: what the call holds is gone before its place is free.
         #[pin]
         future: F,
-        state: Entry<R>,
+        permit: Permit<R>,
         classify: K,
+        polled: bool,
     }
-}
-
-/// Where a guarded call is at.
-enum Entry<R>
-where
-    R: Deref,
-    R::Target: Gate,
-{
-    /// Not yet polled: nothing is taken.
-    Waiting(R),
-    Admitted(Permit<R>),
-    Done,
 }
 
 impl<R, F> Guard<R, F>
@@ -76,13 +65,13 @@ where
     /// Guards `future` by `gate`, which may be `&G`, `&'static G` or `Arc<G>`.
     #[inline]
     pub fn new(gate: R, future: F) -> Self {
-        Self { future, state: Entry::Waiting(gate), classify: ResultClassify }
+        Self { future, permit: Permit::idle(gate), classify: ResultClassify, polled: false }
     }
 
     /// Says which results are failures.
     #[inline]
     pub fn classify<K>(self, classify: K) -> Guard<R, F, K> {
-        Guard { future: self.future, state: self.state, classify }
+        Guard { future: self.future, permit: self.permit, classify, polled: self.polled }
     }
 }
 
@@ -98,21 +87,18 @@ where
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        if let Entry::Waiting(_) = this.state {
-            if let Entry::Waiting(gate) = core::mem::replace(this.state, Entry::Done) {
-                *this.state = Entry::Admitted(Permit::enter(gate)?);
-            }
+        if !*this.polled {
+            *this.polled = true;
+            let token = this.permit.gate().enter()?;
+            this.permit.hold(token);
         }
-        let Entry::Admitted(permit) = this.state else {
+        if !this.permit.is_held() {
             // Polled again after it was done: there is no answer left to give, and no panic in a library.
             return Poll::Pending;
-        };
-        let future = this.future;
-        let result = ready!(permit.watch(|| future.poll(cx)));
-        let outcome = this.classify.classify(&result);
-        if let Entry::Admitted(permit) = core::mem::replace(this.state, Entry::Done) {
-            permit.finish(outcome);
         }
+        let future = this.future;
+        let result = ready!(this.permit.watch(|| future.poll(cx)));
+        this.permit.end(this.classify.classify(&result));
         Poll::Ready(result.map_err(Error::Inner))
     }
 }
@@ -123,11 +109,9 @@ where
     R::Target: Gate,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = match self.state {
-            Entry::Waiting(_) => "waiting",
-            Entry::Admitted(_) => "admitted",
-            Entry::Done => "done",
-        };
-        f.debug_struct("Guard").field("state", &state).finish_non_exhaustive()
+        f.debug_struct("Guard")
+            .field("polled", &self.polled)
+            .field("permit", &self.permit)
+            .finish_non_exhaustive()
     }
 }

@@ -17,7 +17,7 @@ where
     R::Target: Gate,
 {
     gate: R,
-    /// Present until the permit is finished.
+    /// Present while the permit holds anything: from when it was let in until it is finished.
     token: Option<<R::Target as Gate>::Token>,
 }
 
@@ -72,10 +72,23 @@ where
         &self.gate
     }
 
-    /// Leaves the token to someone else.
+    /// A permit that holds nothing yet. A future keeps one from the start, as filling it in place is cheaper than
+    /// moving it there.
     #[inline]
-    pub(crate) fn forget(mut self) {
-        self.token = None;
+    pub(crate) const fn idle(gate: R) -> Self {
+        Self { gate, token: None }
+    }
+
+    /// Takes charge of a token, in place of nothing.
+    #[inline]
+    pub(crate) fn hold(&mut self, token: <R::Target as Gate>::Token) {
+        self.token = Some(token);
+    }
+
+    /// Whether it holds anything.
+    #[inline]
+    pub(crate) const fn is_held(&self) -> bool {
+        self.token.is_some()
     }
 
     /// Runs `work`; should it panic, the call counts as failed.
@@ -103,8 +116,9 @@ where
         result
     }
 
+    /// [`finish`](Self::finish) in place.
     #[inline]
-    fn end(&mut self, outcome: Outcome) {
+    pub(crate) fn end(&mut self, outcome: Outcome) {
         if let Some(token) = self.token.take() {
             self.gate.exit(token, outcome);
         }

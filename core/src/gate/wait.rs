@@ -7,7 +7,7 @@ use core::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 
-use super::{Gate, Outcome, Permit};
+use super::{Gate, Outcome};
 use crate::deadline::Deadline;
 use crate::error::Rejection;
 use crate::time::Timer;
@@ -178,16 +178,9 @@ pub(super) fn enter_then<G: Gate, K>(
     rest: impl FnOnce() -> Result<K, Rejection>,
 ) -> Result<(G::Token, K), Rejection> {
     let token = gate.enter()?;
-    // A permit, so that a panic further on gives the token back as well.
-    let permit = Permit::adopt(gate, token);
-    match rest() {
-        Ok(rest) => {
-            permit.forget();
-            Ok((token, rest))
-        }
-        Err(rejection) => {
-            permit.finish(Outcome::Refused);
-            Err(rejection)
-        }
-    }
+    // Given back unless the rest lets in as well, a panic there included.
+    let held = Held { gate, token: Some(token) };
+    let rest = rest()?;
+    core::mem::forget(held);
+    Ok((token, rest))
 }

@@ -26,7 +26,7 @@ pin_project! {
         // Dropped before the permit: what the operation holds is gone before its place is free.
         #[pin]
         operation: Limited<Fut, T::Sleep>,
-        permit: Option<Permit<&'p A>>,
+        permit: Permit<&'p A>,
         #[pin]
         entering: Option<W>,
         make: F,
@@ -45,7 +45,7 @@ where
     pub(super) fn new(pipeline: &'p Pipeline<T, C, R, A, K, O>, make: F) -> Self {
         Self {
             operation: Limited::idle(),
-            permit: None,
+            permit: Permit::idle(&pipeline.per_attempt),
             entering: None,
             make,
             until: Deadline::NEVER,
@@ -65,11 +65,7 @@ where
 {
     /// Waits to be let in, at most until the deadline of the call.
     #[inline]
-    fn poll_enter(
-        &mut self,
-        cx: &mut Context<'_>,
-        until: Deadline,
-    ) -> Poll<Result<Permit<&'p A>, Rejection>> {
+    fn poll_enter(&mut self, cx: &mut Context<'_>, until: Deadline) -> Poll<Result<(), Rejection>> {
         let pipeline = *self.pipeline;
         if self.entering.is_none() {
             self.entering.set(Some(pipeline.per_attempt.wait_enter(&pipeline.timer, until)));
@@ -78,37 +74,27 @@ where
             return Poll::Pending;
         };
         let entered = ready!(entering.poll(cx));
-        // Adopted before anything else may panic.
-        let permit = entered.map(|token| Permit::adopt(&pipeline.per_attempt, token));
+        // Held before anything else may panic.
+        let entered = entered.map(|token| self.permit.hold(token));
         self.entering.set(None);
-        Poll::Ready(permit)
+        Poll::Ready(entered)
     }
 
-    /// Makes the operation's future, with the deadline that holds for it.
+    /// The operation's output, or `None` when it was cut off. A panic is a failure to the gates.
     #[inline]
-    fn start(&mut self, attempt: Attempt) {
-        let pipeline = *self.pipeline;
-        let deadline = match pipeline.attempt_timeout {
-            Some(timeout) => {
-                attempt.deadline.min(Deadline::after(&pipeline.timer, timeout.duration()))
-            }
-            None => attempt.deadline,
-        };
-        *self.until = deadline;
-        self.operation.as_mut().start((self.make)(Attempt { deadline, ..attempt }));
-    }
-
-    /// The operation's output, or `None` when it was cut off.
-    #[inline]
-    fn poll_operation(
+    fn poll_watched(
         &mut self,
         cx: &mut Context<'_>,
         attempt: Attempt,
     ) -> Poll<Option<Fut::Output>> {
-        if !self.operation.is_running() {
-            self.start(attempt);
-        }
-        self.operation.as_mut().poll_until(cx, &self.pipeline.timer, *self.until)
+        let Self { permit, operation, make, until, pipeline, .. } = self;
+        permit.watch(|| {
+            if !operation.is_running() {
+                **until = pipeline.cut_off(attempt.deadline);
+                operation.as_mut().start(make(Attempt { deadline: **until, ..attempt }));
+            }
+            operation.as_mut().poll_until(cx, &pipeline.timer, **until)
+        })
     }
 }
 
@@ -132,22 +118,17 @@ where
     ) -> Poll<Report<V, E>> {
         let mut this = self.project();
         let pipeline = *this.pipeline;
-        let mut permit = match this.permit.take() {
-            Some(permit) => permit,
-            None => match ready!(this.poll_enter(cx, attempt.deadline)) {
-                Ok(permit) => permit,
-                Err(rejection) => return Poll::Ready(refused(rejection)),
-            },
-        };
-        let Poll::Ready(output) = permit.watch(|| this.poll_operation(cx, attempt)) else {
-            *this.permit = Some(permit);
-            return Poll::Pending;
-        };
+        if !this.permit.is_held() {
+            if let Err(rejection) = ready!(this.poll_enter(cx, attempt.deadline)) {
+                return Poll::Ready(refused(rejection));
+            }
+        }
+        let output = ready!(this.poll_watched(cx, attempt));
         let outcome = match &output {
             Some(result) => pipeline.classify.classify(result),
             None => Outcome::Failure,
         };
-        permit.finish(outcome);
+        this.permit.end(outcome);
         let result = match output {
             Some(result) => result.map_err(Error::Inner),
             None => {
@@ -181,6 +162,17 @@ impl<T, C, R, A, K, O: Observer> Pipeline<T, C, R, A, K, O> {
     pub(super) fn report(&self, event: impl FnOnce(&'static str) -> Event<'static>) {
         if self.observer.is_active() {
             self.observer.on_event(&event(self.name));
+        }
+    }
+}
+
+impl<T: Timer, C, R, A, K, O> Pipeline<T, C, R, A, K, O> {
+    /// When an attempt that begins now is cut off, in a call with this deadline.
+    #[inline]
+    fn cut_off(&self, deadline: Deadline) -> Deadline {
+        match self.attempt_timeout {
+            Some(timeout) => deadline.min(Deadline::after(&self.timer, timeout.duration())),
+            None => deadline,
         }
     }
 }

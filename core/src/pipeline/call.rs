@@ -60,25 +60,16 @@ enum Phase {
 
 /// What the call holds of the gates around it.
 struct Held<'p, C: Gate> {
-    permit: Option<Permit<&'p C>>,
+    permit: Permit<&'p C>,
     /// Whether any operation has run.
     has_run: bool,
-}
-
-impl<C: Gate> Held<'_, C> {
-    #[inline]
-    fn finish(&mut self, outcome: Outcome) {
-        if let Some(permit) = self.permit.take() {
-            permit.finish(outcome);
-        }
-    }
 }
 
 /// The call was cancelled.
 impl<C: Gate> Drop for Held<'_, C> {
     #[inline]
     fn drop(&mut self) {
-        self.finish(if self.has_run { Outcome::Abandoned } else { Outcome::Refused });
+        self.permit.end(if self.has_run { Outcome::Abandoned } else { Outcome::Refused });
     }
 }
 
@@ -98,7 +89,7 @@ where
         let attempts = Gated::new(pipeline, operation);
         Self {
             attempts: RetryLoop::new(&pipeline.timer, &pipeline.retry, attempts),
-            held: Held { permit: None, has_run: false },
+            held: Held { permit: Permit::idle(&pipeline.per_call), has_run: false },
             entering: None,
             pipeline,
             deadline,
@@ -139,7 +130,7 @@ where
         };
         let token = ready!(entering.poll(cx))?;
         // Adopted before anything else may panic.
-        self.held.permit = Some(Permit::adopt(&self.pipeline.per_call, token));
+        self.held.permit.hold(token);
         self.entering.set(None);
         *self.phase = Phase::Running;
         Poll::Ready(Ok(()))
@@ -148,13 +139,10 @@ where
     #[inline]
     fn poll_attempts(&mut self, cx: &mut Context<'_>) -> Poll<Result<V, Error<E>>> {
         let attempts = &mut self.attempts;
-        let polled = match &mut self.held.permit {
-            Some(permit) => permit.watch(|| attempts.as_mut().poll(cx)),
-            None => Poll::Pending,
-        };
+        let polled = self.held.permit.watch(|| attempts.as_mut().poll(cx));
         if polled.is_ready() {
             *self.phase = Phase::Done;
-            self.held.finish(attempts.outcome());
+            self.held.permit.end(attempts.outcome());
         } else {
             self.held.has_run = attempts.has_run();
         }

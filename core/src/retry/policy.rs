@@ -124,7 +124,7 @@ impl<E, F: Fn(&Retrying<'_, E>)> OnRetry<E> for F {
 /// use core::time::Duration;
 /// use fusebox_core::{Backoff, ManualClock, Retry, RetryIf, Retrying};
 ///
-/// const RETRY: Retry<Backoff> =
+/// const RETRY: Retry =
 ///     Retry::new(Backoff::exponential(Duration::from_millis(100))).max_attempts(4);
 ///
 /// # pollster::block_on(async {
@@ -143,7 +143,7 @@ impl<E, F: Fn(&Retrying<'_, E>)> OnRetry<E> for F {
 /// ```
 #[derive(Clone, Copy)]
 #[must_use = "a retry does nothing by itself"]
-pub struct Retry<D, W = RetryAll, B = (), H = (), O = ()> {
+pub struct Retry<D = Backoff, W = RetryAll, B = (), H = (), O = ()> {
     pub(super) delays: D,
     pub(super) when: W,
     pub(super) budget: B,
@@ -207,7 +207,7 @@ impl<D, W, B, H, O> Retry<D, W, B, H, O> {
     ///
     /// ```compile_fail
     /// # use fusebox_core::{Backoff, Retry};
-    /// const RETRY: Retry<Backoff> = Retry::new(Backoff::none()).max_attempts(0);
+    /// const RETRY: Retry = Retry::new(Backoff::none()).max_attempts(0);
     /// # let _ = RETRY;
     /// ```
     pub const fn max_attempts(mut self, attempts: u32) -> Self {

@@ -56,14 +56,14 @@
 //! round is still to come.
 //!
 //! **Nobody overtakes.** The count of waiters in the word is never too low (see `state.rs`), and
-//! the fast path is open only where it is 0. The count can be too high for a moment, between a
-//! grant and the decrement that follows it: a `try_acquire` in that moment is refused as it would
+//! the fast path is open only where it is 0. The count can be too high for a moment, between the end
+//! of a wait and the decrement that follows it: a `try_acquire` in that moment is refused as it would
 //! have been a moment earlier, and an `acquire` takes a slot and grants itself.
 //!
-//! **A late wake** is harmless. A granter may be stopped between its grant and its wake, and the slot
-//! have a new owner by then, whose waker it takes and calls. The new owner is polled once for nothing,
-//! registers again, and looks at its slot only after that, so it misses no grant. The wake that the
-//! slot's former owner is owed is lost only if it has already left, and needs none.
+//! **A late wake** is harmless. A granter may be stopped between its grant and its wake, and the
+//! slot have a new owner by then, whose waker it takes and calls. The new owner is polled once for
+//! nothing, registers again, and looks at its slot only after that, so it misses no grant. The wake
+//! that the slot's former owner is owed is lost only if it has already left, and needs none.
 //!
 //! **Progress.** Nothing waits for another context. A round repeats only if it granted, or if
 //! another context ended the wait it had picked; a compare-and-swap fails only where another
@@ -233,5 +233,42 @@ impl<'a> Pool<'a> {
         // A ticket that was not drawn before, and the counter has not moved since: it has been
         // waiting for half of all tickets there are. Its turn is lost, but not its wait.
         oldest.or_else(|| undrawn.filter(|_| drawn() == before))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::queue::{Queue, Slots};
+    use super::*;
+    use crate::word::Word;
+
+    #[test]
+    fn who_waits_for_half_of_all_tickets_loses_its_turn_but_not_its_wait() {
+        let (ledger, queue) = (Ledger::new(1), Queue::<2>::new());
+        let pool = Pool::new(&ledger, queue.slots());
+        pool.try_take(1).unwrap();
+        let early = pool.enqueue(1, Waker::noop()).unwrap();
+        // As many others came and gave up.
+        ledger.tickets.fetch_add(Word::MAX / 4 - 1, Ordering::Relaxed);
+        let late = pool.enqueue(1, Waker::noop()).unwrap();
+        pool.give(1);
+        assert!(!pool.collect(early) && pool.collect(late));
+        pool.give(1);
+        assert!(pool.collect(early));
+        assert_eq!((ledger.snapshot().free(), ledger.snapshot().waiters()), (0, 0));
+    }
+
+    #[test]
+    fn turns_are_kept_across_the_wrap_of_the_tickets() {
+        let (ledger, queue) = (Ledger::new(1), Queue::<3>::new());
+        let pool = Pool::new(&ledger, queue.slots());
+        ledger.tickets.store(Word::MAX - 1, Ordering::Relaxed);
+        pool.try_take(1).unwrap();
+        let places = [0; 3].map(|_| pool.enqueue(1, Waker::noop()).unwrap());
+        for place in places {
+            assert!(places.iter().all(|&place| !pool.collect(place)));
+            pool.give(1);
+            assert!(pool.collect(place));
+        }
     }
 }

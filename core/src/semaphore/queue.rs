@@ -134,6 +134,7 @@ impl Slot {
     ///
     /// The slot may have changed hands since `waiting`, and then this is another's need: what is
     /// reserved by it is put back, as `grant` will fail.
+    #[allow(clippy::unnecessary_cast, reason = "a conversion where words are 64 bits")]
     pub(super) fn need(&self) -> u32 {
         // Relaxed: ordered by the Acquire in `waiting`.
         self.need.load(Ordering::Relaxed) as u32

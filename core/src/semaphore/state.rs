@@ -43,10 +43,12 @@ impl Snapshot {
         Self(FREE.set(0, permits as Word))
     }
 
+    #[allow(clippy::unnecessary_cast, reason = "a conversion where words are 64 bits")]
     pub(super) const fn free(self) -> u32 {
         FREE.get(self.0) as u32
     }
 
+    #[allow(clippy::unnecessary_cast, reason = "a conversion where words are 64 bits")]
     pub(super) const fn waiters(self) -> u32 {
         WAITERS.get(self.0) as u32
     }

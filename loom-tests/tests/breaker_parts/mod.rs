@@ -1,6 +1,6 @@
 //! What the models of the breaker share: a clock that nobody reads, an observer that keeps the transitions, a race.
 
-#![allow(dead_code, reason = "each test file uses its part")]
+#![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 
 use core::time::Duration;
 use std::sync::{Arc as Shared, Mutex};
@@ -73,6 +73,14 @@ pub(crate) fn opened(config: BreakerConfig) -> (Arc<Watched>, Transitions) {
     breaker.exit_at(token, fusebox_core::Outcome::Failure, Ticks(0));
     assert_eq!(breaker.state(), State::Open);
     (breaker, transitions)
+}
+
+/// Checks a model in all schedules with at most three preemptions: a race that needs more is rare, and each one more makes
+/// for many times the schedules.
+pub(crate) fn model(run: impl Fn() + Send + Sync + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(3);
+    builder.check(run);
 }
 
 /// Runs `first` on a thread of its own against `second` on this one.
