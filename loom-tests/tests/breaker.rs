@@ -1,8 +1,10 @@
 //! Models of the breaker's state word.
 
+mod bounded;
 mod breaker_parts;
 
-use breaker_parts::{config, model, opened, race, watched};
+use bounded::model;
+use breaker_parts::{config, opened, race, watched};
 use core::time::Duration;
 use fusebox_core::Outcome::{Abandoned, Failure, Success};
 use fusebox_core::{Reason, State, Ticks};

@@ -3,6 +3,9 @@
 //! Unless a model says otherwise the clock stands still, so that tokens are only moved: what was
 //! granted and what is left add up to what there was.
 
+mod bounded;
+
+use bounded::model;
 use std::time::Duration;
 
 use fusebox_core::{
@@ -47,7 +50,7 @@ fn a_late_reading_loses_to_a_later_commit() {
     // Race: a thread reads the clock, another one advances it and commits a later time, and the
     // first one goes on. Fails when the lateness is left out of the horizon: the late reader takes
     // the live word for a stale one.
-    loom::model(|| {
+    model(|| {
         let clock = Shared(Arc::new(ManualClock::new()));
         let config = BucketConfig::per_second(1).burst(1).max_wait(Duration::ZERO);
         let bucket = Arc::new(TokenBucket::new(config, clock.clone()));
@@ -66,7 +69,7 @@ fn a_late_reading_loses_to_a_later_commit() {
 #[test]
 fn the_last_token_has_one_taker() {
     // Race: two threads decide on the same word. Fails when `replace` stores instead of comparing.
-    loom::model(|| {
+    model(|| {
         let bucket = bucket(2);
         let takers: Vec<_> = (0..2)
             .map(|_| {
@@ -86,7 +89,7 @@ fn an_unstarted_bucket_starts_once() {
     // Race: two threads find a bucket unstarted and empty; one of them starts it, waits and takes
     // its token before the other goes on. Fails when the start stores instead of comparing: the
     // token is there again.
-    loom::model(|| {
+    model(|| {
         let config = BucketConfig::per_second(1).burst(1).initially(0);
         let bucket = Arc::new(TokenBucket::new(config, At(0)));
         let early = {
@@ -104,7 +107,7 @@ fn an_unstarted_bucket_starts_once() {
 fn a_refund_and_an_acquire_add_up() {
     // Race: a call that was refused elsewhere gives its token back while another one takes a
     // token. Fails when `lower` writes without comparing: one of the two is lost.
-    loom::model(|| {
+    model(|| {
         let bucket = bucket(2);
         let token = bucket.enter().unwrap();
         let other = {
@@ -121,7 +124,7 @@ fn a_refund_and_an_acquire_add_up() {
 #[test]
 fn a_cancelled_reservation_and_a_kept_one_add_up() {
     // Race: one turn is cancelled while another one is reserved. Fails as the one above.
-    loom::model(|| {
+    model(|| {
         let config = BucketConfig::per_second(1).burst(1).max_wait(Duration::from_secs(3));
         let bucket = Arc::new(TokenBucket::new(config, At(5)));
         bucket.try_acquire(1).unwrap();
@@ -141,7 +144,7 @@ fn a_change_of_rate_neither_makes_nor_loses_tokens() {
     // Race: the rate is lowered between the calls of another thread. Fails when the debt is not
     // converted in the compare-and-swap that switches the limits, when that is not a Release, and
     // when `load` is not an Acquire: the word then names limits that have not arrived.
-    loom::model(|| {
+    model(|| {
         let bucket = bucket(2);
         let other = {
             let bucket = bucket.clone();
@@ -158,7 +161,7 @@ fn a_change_of_rate_neither_makes_nor_loses_tokens() {
 fn a_change_of_burst_neither_makes_nor_loses_tokens() {
     // Race: the burst is raised while another thread takes tokens. Fails when the debt is not
     // converted in the compare-and-swap that switches the limits, and when that is a store.
-    loom::model(|| {
+    model(|| {
         let bucket = bucket(2);
         let other = {
             let bucket = bucket.clone();
@@ -178,7 +181,7 @@ fn a_reader_overtaken_by_two_changes_is_not_refused() {
     // rewrites them. At no time are there fewer than two tokens. Fails when a refusal does not
     // read the word again, when it does so without the fence, and when the new limits are stored
     // Relaxed: the call takes the old debt for too much under the limits of the second change.
-    loom::model(|| {
+    model(|| {
         let bucket = bucket(4);
         bucket.try_acquire(2).unwrap();
         let other = {
@@ -197,7 +200,7 @@ fn changes_exclude_each_other() {
     // Race: rate and burst are changed by two threads. Each change that is reported as done is
     // there in the end. Fails when the flag is not claimed, or claimed or cleared Relaxed: a
     // change then starts from limits that are not in force, or rewrites the slot that is.
-    loom::model(|| {
+    model(|| {
         let bucket = bucket(2);
         let other = {
             let bucket = bucket.clone();

@@ -3,6 +3,9 @@
 //! The orderings are all Relaxed, as the word guards nothing else, so there is none to weaken: what
 //! the models hold is that each change is one compare-and-swap, and the rule for late readings.
 
+mod bounded;
+
+use bounded::model;
 use fusebox_core::{BudgetConfig, Clock, Ratio, RetryBudget, Ticks};
 use loom::sync::Arc;
 use loom::thread;
@@ -54,7 +57,7 @@ fn race<A, B: 'static>(
 /// the deposit is lost, or the withdrawal is free.
 #[test]
 fn a_deposit_and_a_withdrawal_both_count() {
-    loom::model(|| {
+    model(|| {
         let budget = budget();
         let ((), granted) =
             race(&budget, |budget| budget.deposit_many(3), |budget| budget.try_withdraw_at(NOW));
@@ -68,7 +71,7 @@ fn a_deposit_and_a_withdrawal_both_count() {
 /// commits with a store: it undoes a withdrawal that came between.
 #[test]
 fn deposits_of_two_threads_make_one_retry() {
-    loom::model(|| {
+    model(|| {
         let budget = budget();
         budget.try_withdraw_at(NOW).unwrap();
         let work = |budget: &RetryBudget<Milliseconds>| {
@@ -85,7 +88,7 @@ fn deposits_of_two_threads_make_one_retry() {
 /// does not check the balance again when its CAS fails: the retry is granted twice.
 #[test]
 fn the_last_retry_is_granted_once() {
-    loom::model(|| {
+    model(|| {
         let budget = budget();
         let third = thread::spawn({
             let budget = Arc::clone(&budget);
@@ -103,7 +106,7 @@ fn the_last_retry_is_granted_once() {
 /// was computed from is old. Both pay, and two intervals' worth is granted for one.
 #[test]
 fn an_interval_is_paid_once() {
-    loom::model(|| {
+    model(|| {
         let budget = budget();
         budget.try_withdraw_at(NOW).unwrap();
         let withdraw =
@@ -118,7 +121,7 @@ fn an_interval_is_paid_once() {
 /// undoes the withdrawal that came between, which was then free.
 #[test]
 fn a_refund_and_a_withdrawal_both_count() {
-    loom::model(|| {
+    model(|| {
         let budget = budget();
         let ((), granted) =
             race(&budget, |budget| budget.refund(), |budget| budget.try_withdraw_at(NOW).is_ok());
@@ -131,7 +134,7 @@ fn a_refund_and_a_withdrawal_both_count() {
 /// loop instead of in it: more is saved than the reserve.
 #[test]
 fn deposits_stop_at_the_reserve() {
-    loom::model(|| {
+    model(|| {
         let budget = budget();
         budget.deposit_many(3);
         race(&budget, |budget| budget.refund(), |budget| budget.deposit());
@@ -145,7 +148,7 @@ fn deposits_stop_at_the_reserve() {
 /// whether the word is ahead of the reading: the late reader fills the balance.
 #[test]
 fn a_late_reading_pays_nothing() {
-    loom::model(|| {
+    model(|| {
         let budget = budget();
         budget.try_withdraw_at(NOW).unwrap();
         // The late one on the other thread: a mere load of this one, where it came first, would not

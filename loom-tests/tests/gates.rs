@@ -1,8 +1,10 @@
 //! Models of tuples of gates: what one gate took is given back when the next one refuses, whoever else is there.
 
+mod bounded;
 mod breaker_parts;
 
-use breaker_parts::{Places, Still, config, model, race};
+use bounded::model;
+use breaker_parts::{Places, Still, config, race};
 use core::cell::Cell;
 use fusebox_core::{CircuitBreaker, Clock, Gate, Outcome, Reason, State, Ticks};
 use loom::sync::Arc;

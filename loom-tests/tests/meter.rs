@@ -1,8 +1,10 @@
 //! Models of the breaker's meter.
 
+mod bounded;
 mod breaker_parts;
 
-use breaker_parts::{Still, config, model, race};
+use bounded::model;
+use breaker_parts::{Still, config, race};
 use fusebox_core::Outcome::{Abandoned, Failure, Success};
 use fusebox_core::{CircuitBreaker, Consecutive, Meter, Reason, State, Ticks};
 use loom::cell::UnsafeCell;

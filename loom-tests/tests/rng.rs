@@ -1,5 +1,8 @@
 //! The random numbers under every interleaving.
 
+mod bounded;
+
+use bounded::model;
 use fusebox_core::{Random, Rng};
 use loom::sync::Arc;
 use loom::thread;
@@ -8,7 +11,7 @@ use loom::thread;
 /// a store: both draw the same number, and two callers come back together.
 #[test]
 fn no_number_is_drawn_twice() {
-    loom::model(|| {
+    model(|| {
         let rng = Arc::new(Rng::from_seed(7));
         let other = thread::spawn({
             let rng = Arc::clone(&rng);

@@ -3,6 +3,9 @@
 //! Who waits in these models blocks its thread, so that a lost wake-up is a deadlock, which loom
 //! reports; and at the end all permits must be back and nobody counted as waiting.
 
+mod bounded;
+
+use bounded::up_to;
 use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
@@ -18,13 +21,6 @@ use loom::thread;
 type Pool = Semaphore<Queue<2>>;
 type Held = Permit<Arc<Pool>>;
 type Wait = Acquire<Arc<Pool>>;
-
-/// Explores all interleavings with at most so many forced changes of thread.
-fn model(preemptions: usize, body: impl Fn() + Sync + Send + 'static) {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(preemptions);
-    builder.check(body);
-}
 
 fn pool(permits: u32) -> Arc<Pool> {
     Arc::new(Semaphore::<Queue<2>>::new(permits))
@@ -62,7 +58,7 @@ fn assert_at_rest(pool: &Pool, available: u32, waiting: u32) {
 /// `grant`: the giver sees no slot, the waiter no permit.
 #[test]
 fn release_against_enqueue() {
-    model(4, || {
+    up_to(4, || {
         let pool = pool(1);
         let held = hold(&pool, 1);
         let waiter = {
@@ -79,7 +75,7 @@ fn release_against_enqueue() {
 /// back by the one who gives up, or a reservation is not put back by the granter who came too late.
 #[test]
 fn grant_against_cancel() {
-    model(4, || {
+    up_to(4, || {
         let pool = pool(1);
         let held = hold(&pool, 1);
         let waiter = queue(&pool, 1);
@@ -94,7 +90,7 @@ fn grant_against_cancel() {
 /// after the look at the slot: the granter wakes the old one.
 #[test]
 fn grant_against_a_new_waker() {
-    model(4, || {
+    up_to(4, || {
         let pool = pool(1);
         let held = hold(&pool, 1);
         let waiter = queue(&pool, 1);
@@ -109,7 +105,7 @@ fn grant_against_a_new_waker() {
 /// `grant`: each giver sees its own permit only and leaves it at that.
 #[test]
 fn two_releases_against_a_waiter_for_both() {
-    model(2, || {
+    up_to(2, || {
         let pool = pool(2);
         let givers = [hold(&pool, 1), hold(&pool, 1)].map(|held| thread::spawn(move || drop(held)));
         let mut waiter = wait(&pool, 2);
@@ -129,7 +125,7 @@ fn two_releases_against_a_waiter_for_both() {
 /// go round again after a grant that failed.
 #[test]
 fn cancelled_head_against_release() {
-    model(3, || {
+    up_to(3, || {
         let pool = pool(1);
         let held = hold(&pool, 1);
         let (head, mut second) = (queue(&pool, 1), queue(&pool, 1));
@@ -147,7 +143,7 @@ fn cancelled_head_against_release() {
 /// its slot: it is granted and taken off the count before, and the count never comes back to 0.
 #[test]
 fn cancelled_head_against_newcomer() {
-    model(3, || {
+    up_to(3, || {
         let pool = pool(2);
         let held = hold(&pool, 1);
         let head = queue(&pool, 2);
@@ -168,7 +164,7 @@ fn cancelled_head_against_newcomer() {
 /// permit.
 #[test]
 fn granted_head_against_release() {
-    model(3, || {
+    up_to(3, || {
         let pool = pool(3);
         let (most, rest) = (hold(&pool, 2), hold(&pool, 1));
         let (mut head, mut next) = (queue(&pool, 2), queue(&pool, 1));
@@ -186,7 +182,7 @@ fn granted_head_against_release() {
 /// path does not ask whether somebody waits.
 #[test]
 fn try_acquire_against_a_waiter() {
-    model(3, || {
+    up_to(3, || {
         let pool = pool(1);
         let held = hold(&pool, 1);
         let mut waiter = queue(&pool, 1);
@@ -207,7 +203,7 @@ fn try_acquire_against_a_waiter() {
 /// the reservation: both do, and the count reads 0 while one waits.
 #[test]
 fn try_acquire_after_a_cancel_against_a_grant() {
-    model(3, || {
+    up_to(3, || {
         let pool = pool(2);
         let held = hold(&pool, 2);
         let (head, mut second) = (queue(&pool, 1), queue(&pool, 2));
@@ -225,7 +221,7 @@ fn try_acquire_after_a_cancel_against_a_grant() {
 /// that were drawn after it began.
 #[test]
 fn two_newcomers_against_a_scan() {
-    model(3, || {
+    up_to(3, || {
         let pool = pool(2);
         let (one, other) = (hold(&pool, 1), hold(&pool, 1));
         let giver = thread::spawn(move || drop(one));
@@ -244,7 +240,7 @@ fn two_newcomers_against_a_scan() {
 /// Fails where the grant does not compare tickets.
 #[test]
 fn grant_against_the_next_wait_in_the_slot() {
-    model(3, || {
+    up_to(3, || {
         let pool = pool(2);
         let (held, kept) = (hold(&pool, 1), hold(&pool, 1));
         let waiter = queue(&pool, 1);
@@ -269,7 +265,7 @@ fn increment(counter: &AtomicUsize) {
 /// without Acquire.
 #[test]
 fn permit_orders_memory() {
-    model(4, || {
+    up_to(4, || {
         let (pool, counter) = (pool(1), Arc::new(AtomicUsize::new(0)));
         let other = {
             let (pool, counter) = (Arc::clone(&pool), Arc::clone(&counter));
@@ -292,7 +288,7 @@ fn permit_orders_memory() {
 /// it does not carry on what its holder did: the slot's `grant` without Release.
 #[test]
 fn permit_from_a_third_orders_memory() {
-    model(3, || {
+    up_to(3, || {
         let (pool, counter) = (pool(1), Arc::new(AtomicUsize::new(0)));
         let held = hold(&pool, 1);
         let (mut waiter, third) = (queue(&pool, 1), queue(&pool, 1));
@@ -348,7 +344,7 @@ impl Future for Expiring {
 /// timeout forgets the granted permit.
 #[test]
 fn timeout_against_grant() {
-    model(3, || {
+    up_to(3, || {
         let pool = pool(1);
         let held = hold(&pool, 1);
         let until = Deadline::at(Ticks(1));

@@ -1,8 +1,10 @@
 //! Models of the windows: the ring of buckets, and its judges.
 
+mod bounded;
 mod breaker_parts;
 
-use breaker_parts::{Still, config, model, race};
+use bounded::model;
+use breaker_parts::{Still, config, race};
 use core::time::Duration;
 use fusebox_core::Outcome::{Failure, Success};
 use fusebox_core::{

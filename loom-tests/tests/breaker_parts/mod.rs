@@ -75,14 +75,6 @@ pub(crate) fn opened(config: BreakerConfig) -> (Arc<Watched>, Transitions) {
     (breaker, transitions)
 }
 
-/// Checks a model in all schedules with at most three preemptions: a race that needs more is rare, and each one more makes
-/// for many times the schedules.
-pub(crate) fn model(run: impl Fn() + Send + Sync + 'static) {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(3);
-    builder.check(run);
-}
-
 /// Runs `first` on a thread of its own against `second` on this one.
 pub(crate) fn race<T: 'static, A: 'static, B>(
     shared: &Arc<T>,
