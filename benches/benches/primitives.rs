@@ -17,6 +17,7 @@ use fusebox_std::{
 };
 
 /// The output of a future that is ready at its first poll. By hand, as an executor has costs of its own.
+#[inline(always)]
 fn poll_once<F: Future>(future: F) -> F::Output {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => output,

@@ -9,6 +9,9 @@ use crate::time::duration_from_ticks;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
+// As wide as a register, for the results it is part of: with one byte and padding, the compiler moves the padding, too, in
+// pieces of other sizes than were written, which costs more than all other moves together.
+#[repr(usize)]
 pub enum Reason {
     /// The circuit breaker is open, or forced open.
     CircuitOpen,

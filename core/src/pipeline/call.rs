@@ -169,18 +169,22 @@ where
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        if let Phase::Idle = this.phase {
+        // Beside the one in place, which is for the next poll, as the compiler does not see through that.
+        let mut phase = *this.phase;
+        if let Phase::Idle = phase {
             // Whatever ends the call before it is let in ends it for good.
             *this.phase = Phase::Done;
             this.start()?;
+            phase = Phase::Entering;
         }
-        if let Phase::Entering = this.phase {
+        if let Phase::Entering = phase {
             if let Err(rejection) = ready!(this.poll_enter(cx)) {
                 *this.phase = Phase::Done;
                 return Poll::Ready(Err(rejection.into()));
             }
+            phase = Phase::Running;
         }
-        match this.phase {
+        match phase {
             Phase::Running => this.poll_attempts(cx),
             Phase::Idle | Phase::Entering | Phase::Done => Poll::Pending,
         }

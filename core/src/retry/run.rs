@@ -125,13 +125,19 @@ impl<T: Timer, R: RetryPolicy<E>, A, E> RetryLoop<T, R, A, E> {
     where
         A: Attempts<T, V, E>,
     {
+        // Beside the one in place, which is for the next poll, as the compiler does not see through that.
+        let mut phase = self.phase;
+        if phase == Phase::Idle {
+            self.as_mut().start();
+            phase = Phase::Attempting;
+        }
         loop {
-            match self.phase {
-                Phase::Idle => self.as_mut().start(),
+            match phase {
                 Phase::Attempting => {
                     if let Some(result) = ready!(self.as_mut().poll_attempt(cx)) {
                         return Poll::Ready(result);
                     }
+                    phase = Phase::Waiting;
                     if self.sleep.is_none() {
                         // A retry without a delay: others get their turn first.
                         cx.waker().wake_by_ref();
@@ -142,8 +148,9 @@ impl<T: Timer, R: RetryPolicy<E>, A, E> RetryLoop<T, R, A, E> {
                     if let Some(error) = ready!(self.as_mut().poll_wait(cx)) {
                         return Poll::Ready(Err(error));
                     }
+                    phase = Phase::Attempting;
                 }
-                Phase::Done => return Poll::Pending,
+                Phase::Idle | Phase::Done => return Poll::Pending,
             }
         }
     }
