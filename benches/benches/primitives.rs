@@ -1,7 +1,7 @@
 //! What each primitive costs, beside what the machine allows: one thread, nothing contended.
 //!
-//! The rows of `limits` are the parts that no implementation can do without; a primitive is judged by its
-//! distance from the sum of those it needs.
+//! The rows of `limits` are the parts that no implementation can do without; a primitive is judged
+//! by its distance from the sum of those it needs.
 
 use std::future::Future;
 use std::hint::black_box;
@@ -16,7 +16,8 @@ use fusebox_std::{
     Pipeline, Queue, Retry, Semaphore, StdClock, TokenBucket, TokioTimer,
 };
 
-/// The output of a future that is ready at its first poll. By hand, as an executor has costs of its own.
+/// The output of a future that is ready at its first poll. By hand, as an executor has costs of its
+/// own.
 #[inline(always)]
 fn poll_once<F: Future>(future: F) -> F::Output {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {

@@ -1,21 +1,24 @@
 //! The circuit breaker.
 //!
-//! A breaker stops calling what keeps failing, and finds out with a few probes when it works again. Its whole state is one
-//! packed word (`breaker/state.rs` has the layout): every decision is a pure function of the old word, committed by one
-//! compare-and-swap. What it remembers of past calls beyond failures in a row is a part chosen by type (`breaker/window.rs`), and so is what it
+//! A breaker stops calling what keeps failing, and finds out with a few probes when it works again.
+//! Its whole state is one packed word (`breaker/state.rs` has the layout): every decision is a pure
+//! function of the old word, committed by one compare-and-swap. What it remembers of past calls
+//! beyond failures in a row is a part chosen by type (`breaker/window.rs`), and so is what it
 //! counts for people (`breaker/meter.rs`): who does not ask for them does not pay.
 //!
 //! # Synchronization
 //!
-//! * A call that is let in carries the generation of the word it saw. Every transition makes a new generation, in the same
-//!   compare-and-swap; a result with another generation is dropped. So a late result can neither close, nor open,
-//!   nor decide a later half-open.
-//! * The swap that lets a probe in counts it, so there are never more probes than allowed, whoever asks at the same moment.
-//! * Closed and clean, acquire and success are two loads. A success that loads the word just before a failure is committed and writes nothing
-//!   counts as having come before that failure.
+//! * A call that is let in carries the generation of the word it saw. Every transition makes a new
+//!   generation, in the same compare-and-swap; a result with another generation is dropped. So a
+//!   late result can neither close, nor open, nor decide a later half-open.
+//! * The swap that lets a probe in counts it, so there are never more probes than allowed, whoever
+//!   asks at the same moment.
+//! * Closed and clean, acquire and success are two loads. A success that loads the word just before
+//!   a failure is committed and writes nothing counts as having come before that failure.
 //! * Two threads that judge a window at the same moment: see `breaker/ring.rs`.
-//! * Loads of the word are Acquire and swaps AcqRel: whoever is let in as a probe, or finds the breaker closed again,
-//!   comes after the call that brought this about, as with any lock, and may rely on what that call left in memory.
+//! * Loads of the word are Acquire and swaps AcqRel: whoever is let in as a probe, or finds the
+//!   breaker closed again, comes after the call that brought this about, as with any lock, and may
+//!   rely on what that call left in memory.
 
 mod calls;
 mod config;
@@ -106,7 +109,8 @@ use state::{Generation, Snapshot};
 ///
 /// # Interrupt safety
 ///
-/// Lock-free and without waiting: any method may be called from an interrupt that preempts any other.
+/// Lock-free and without waiting: any method may be called from an interrupt that preempts any
+/// other.
 pub struct CircuitBreaker<C, W = Consecutive, M = (), O = ()> {
     word: AtomicWord,
     rules: Rules,
@@ -116,7 +120,8 @@ pub struct CircuitBreaker<C, W = Consecutive, M = (), O = ()> {
     observer: O,
 }
 
-/// What a call that a breaker let in carries: its generation and, where slow calls matter, its start.
+/// What a call that a breaker let in carries: its generation and, where slow calls matter, its
+/// start.
 #[derive(Clone, Copy, Debug)]
 pub struct BreakerToken<S = ()> {
     generation: Generation,
@@ -299,8 +304,9 @@ impl<C, W, M, O> CircuitBreaker<C, W, M, O> {
             .compare_exchange(
                 old.0,
                 new.0,
-                // AcqRel: publishes what this call did before it to whoever sees the new word, and takes part in the chain of
-                // those before. Pairs with the Acquire of `load`.
+                // AcqRel: publishes what this call did before it to whoever sees the new word, and
+                // takes part in the chain of those before. Pairs with the Acquire
+                // of `load`.
                 Ordering::AcqRel,
                 // Relaxed: the loop starts with a fresh load.
                 Ordering::Relaxed,
@@ -385,7 +391,8 @@ where
         }
     }
 
-    /// The time left until a probe may be let in: zero once the open time is over, `None` unless open.
+    /// The time left until a probe may be let in: zero once the open time is over, `None` unless
+    /// open.
     #[must_use]
     pub fn time_until_half_open(&self) -> Option<Duration> {
         self.until_half_open(self.load(), || self.clock.now())
@@ -406,14 +413,17 @@ where
         Some(duration_from_ticks(ticks, C::TICKS_PER_SECOND))
     }
 
-    /// Waits until a call may be let in: at once unless open or busy, otherwise until the open time is over or a probe has come back.
+    /// Waits until a call may be let in: at once unless open or busy, otherwise until the open time
+    /// is over or a probe has come back.
     ///
-    /// Nothing is reserved: many that waited come back together, and all but the probes are refused again. While all probes are out it looks
-    /// again after a sixteenth of the open time, as nothing tells it when they come back.
+    /// Nothing is reserved: many that waited come back together, and all but the probes are refused
+    /// again. While all probes are out it looks again after a sixteenth of the open time, as
+    /// nothing tells it when they come back.
     ///
     /// # Errors
     ///
-    /// [`Reason::CircuitOpen`](crate::Reason::CircuitOpen) without a time where the breaker is forced open: nobody knows for how long.
+    /// [`Reason::CircuitOpen`](crate::Reason::CircuitOpen) without a time where the breaker is
+    /// forced open: nobody knows for how long.
     ///
     /// # Cancellation
     ///
@@ -436,7 +446,8 @@ where
         UntilReady::new(self, timer)
     }
 
-    /// Opens now, as if a rule had tripped, or while half-open as if a probe had failed. Does nothing where it is open already, or in a state that was set by hand.
+    /// Opens now, as if a rule had tripped, or while half-open as if a probe had failed. Does
+    /// nothing where it is open already, or in a state that was set by hand.
     pub fn trip(&self) {
         self.trip_at(self.clock.now());
     }
@@ -460,12 +471,14 @@ where
         self.set(State::ForcedOpen);
     }
 
-    /// Lets every call in and counts none (but a meter goes on counting and limiting), until [`reset`](Self::reset) or another state is set.
+    /// Lets every call in and counts none (but a meter goes on counting and limiting), until
+    /// [`reset`](Self::reset) or another state is set.
     pub fn disable(&self) {
         self.set(State::Disabled);
     }
 
-    /// Lets every call in and counts them, but never trips, until [`reset`](Self::reset) or another state is set.
+    /// Lets every call in and counts them, but never trips, until [`reset`](Self::reset) or another
+    /// state is set.
     pub fn metrics_only(&self) {
         self.set(State::MetricsOnly);
     }
@@ -480,8 +493,8 @@ where
         }
     }
 
-    /// Closes and forgets what was counted, whatever the state; results of calls that are still running are dropped. The totals of a
-    /// meter go on.
+    /// Closes and forgets what was counted, whatever the state; results of calls that are still
+    /// running are dropped. The totals of a meter go on.
     pub fn reset(&self) {
         loop {
             let old = self.load();

@@ -40,8 +40,8 @@ impl Deadline {
         Self(at)
     }
 
-    /// The deadline `duration` from now, rounded up to a tick; [`Deadline::NEVER`] where that is further than
-    /// the clock can count.
+    /// The deadline `duration` from now, rounded up to a tick; [`Deadline::NEVER`] where that is
+    /// further than the clock can count.
     #[must_use]
     pub fn after<C: Clock + ?Sized>(clock: &C, duration: Duration) -> Self {
         Self(after(clock, duration))
@@ -77,7 +77,8 @@ impl Deadline {
         !self.is_never() && self.expired_at(clock.now())
     }
 
-    /// The time left, rounded up to the nanosecond; zero once expired, [`Duration::MAX`] without a deadline.
+    /// The time left, rounded up to the nanosecond; zero once expired, [`Duration::MAX`] without a
+    /// deadline.
     #[must_use]
     pub fn remaining<C: Clock + ?Sized>(self, clock: &C) -> Duration {
         if self.is_never() {
@@ -86,7 +87,8 @@ impl Deadline {
         duration_from_ticks(self.0.saturating_since(clock.now()), C::TICKS_PER_SECOND)
     }
 
-    /// The deadline as a [`Gate`] that refuses with [`Reason::DeadlineExceeded`] once it has expired.
+    /// The deadline as a [`Gate`] that refuses with [`Reason::DeadlineExceeded`] once it has
+    /// expired.
     ///
     /// # Examples
     ///

@@ -9,8 +9,9 @@ use crate::time::duration_from_ticks;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
-// As wide as a register, for the results it is part of: with one byte and padding, the compiler moves the padding, too, in
-// pieces of other sizes than were written, which costs more than all other moves together.
+// As wide as a register, for the results it is part of: with one byte and padding, the compiler
+// moves the padding, too, in pieces of other sizes than were written, which costs more than all
+// other moves together.
 #[repr(usize)]
 pub enum Reason {
     /// The circuit breaker is open, or forced open.
@@ -112,8 +113,8 @@ impl Rejection {
         self.reason
     }
 
-    /// How long until the same call may be let in, rounded up to the nanosecond; `None` where that is
-    /// not known, and where waiting is of no use ([`Reason::ExceedsBurst`]).
+    /// How long until the same call may be let in, rounded up to the nanosecond; `None` where that
+    /// is not known, and where waiting is of no use ([`Reason::ExceedsBurst`]).
     #[must_use]
     pub const fn retry_after(&self) -> Option<Duration> {
         if self.per_second == 0 {
@@ -247,8 +248,8 @@ pub enum ConfigError {
     },
     /// No rule could ever trip this breaker.
     NoTripRule,
-    /// The rate, the burst, the longest wait and the lateness together need more bits than a word has
-    /// on this target.
+    /// The rate, the burst, the longest wait and the lateness together need more bits than a word
+    /// has on this target.
     RateNeedsMoreBits {
         /// The burst asked for.
         burst: u64,

@@ -72,9 +72,9 @@ pub enum GiveUp {
 
 /// Whoever wants to know what happened.
 ///
-/// `on_event` is called after the change is committed, outside of every retry loop and under no lock,
-/// on the thread or in the interrupt that caused it: it may call back into the primitive, and should be
-/// quick. `()` observes nothing and costs nothing.
+/// `on_event` is called after the change is committed, outside of every retry loop and under no
+/// lock, on the thread or in the interrupt that caused it: it may call back into the primitive, and
+/// should be quick. `()` observes nothing and costs nothing.
 ///
 /// # Examples
 ///

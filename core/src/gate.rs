@@ -1,8 +1,9 @@
 //! Gates: the algebra that all patterns share.
 //!
-//! Everything that says "may this call run?" is a [`Gate`]: breaker, token bucket, semaphore, bulkhead,
-//! retry budget, remaining deadline. Admission is synchronous. What a gate handed out comes back exactly once,
-//! with the [`Outcome`] of the call: a [`Permit`] sees to that, whatever happens.
+//! Everything that says "may this call run?" is a [`Gate`]: breaker, token bucket, semaphore,
+//! bulkhead, retry budget, remaining deadline. Admission is synchronous. What a gate handed out
+//! comes back exactly once, with the [`Outcome`] of the call: a [`Permit`] sees to that, whatever
+//! happens.
 
 mod compose;
 mod guard;
@@ -30,16 +31,17 @@ pub enum Outcome {
     Ignored,
     /// Its permit was dropped before it ended: a cancelled future, an early return.
     Abandoned,
-    /// It never ran, because a later gate of the same call refused. Tokens and probes are given back.
+    /// It never ran, because a later gate of the same call refused. Tokens and probes are given
+    /// back.
     Refused,
 }
 
 /// Something that says whether a call may run.
 ///
 /// Use it through [`call`](Gate::call), [`guard`](Gate::guard) or [`permit`](Gate::permit); the two
-/// required methods are for those who write a gate. Tuples of gates are gates, all or nothing: they are entered from
-/// left to right, and where one refuses, those before it get [`Outcome::Refused`] from right to left. `&G`,
-/// `Option<G>` and, with `alloc`, `Arc<G>` and `Rc<G>` are gates too.
+/// required methods are for those who write a gate. Tuples of gates are gates, all or nothing: they
+/// are entered from left to right, and where one refuses, those before it get [`Outcome::Refused`]
+/// from right to left. `&G`, `Option<G>` and, with `alloc`, `Arc<G>` and `Rc<G>` are gates too.
 ///
 /// # Examples
 ///
@@ -72,7 +74,8 @@ pub enum Outcome {
 /// assert!(OnlyEven(3).permit().is_err());
 /// ```
 pub trait Gate {
-    /// What an admitted call carries until it ends: plain data, such as a generation or a start time.
+    /// What an admitted call carries until it ends: plain data, such as a generation or a start
+    /// time.
     type Token: Copy;
 
     /// Asks to be let in.
@@ -158,8 +161,8 @@ pub trait Gate {
         result.map_err(Error::Inner)
     }
 
-    /// A future that asks to be let in when it is first polled, runs `future`, and tells the gate how it
-    /// ended; an `Err` is a failure.
+    /// A future that asks to be let in when it is first polled, runs `future`, and tells the gate
+    /// how it ended; an `Err` is a failure.
     ///
     /// # Cancellation
     ///
@@ -197,8 +200,8 @@ pub trait Gate {
 
 /// Says what a result means to the gates that let the call in.
 ///
-/// [`ResultClassify`] (an `Err` is a failure) is the default; [`FailureIf`] judges errors by a predicate; any
-/// `Fn(&Result<T, E>) -> Outcome` will do.
+/// [`ResultClassify`] (an `Err` is a failure) is the default; [`FailureIf`] judges errors by a
+/// predicate; any `Fn(&Result<T, E>) -> Outcome` will do.
 pub trait Classify<T, E> {
     /// What `result` means.
     fn classify(&self, result: &Result<T, E>) -> Outcome;

@@ -1,5 +1,6 @@
-//! Resilience for Rust, from firmware to fleets: circuit breakers, rate limits, bulkheads, backoff, retry,
-//! budgets, timeouts and deadlines. `no_std`, without allocation, lock-free, on a clock of your choice.
+//! Resilience for Rust, from firmware to fleets: circuit breakers, rate limits, bulkheads, backoff,
+//! retry, budgets, timeouts and deadlines. `no_std`, without allocation, lock-free, on a clock of
+//! your choice.
 //!
 //! ```
 //! use core::time::Duration;
@@ -33,8 +34,9 @@
 //! | [`Retry`] | attempts until one succeeds or it is enough | none |
 //! | [`Pipeline`] | all of it around one operation | none |
 //!
-//! The first five and the deadline are [`Gate`]s: they say whether a call may run, alone or together as a tuple. A [`Permit`] or a [`Guard`]
-//! gives back exactly once what a gate handed out, however the call ends.
+//! The first five and the deadline are [`Gate`]s: they say whether a call may run, alone or
+//! together as a tuple. A [`Permit`] or a [`Guard`] gives back exactly once what a gate handed out,
+//! however the call ends.
 //!
 //! # Features
 //!
@@ -47,8 +49,8 @@
 //!
 //! # Targets
 //!
-//! The state words are as wide as the target's compare-and-swap, at most 64 bits; there is no 64-bit atomic on a 32-bit
-//! target, as its emulation is a lock that an interrupt can deadlock on.
+//! The state words are as wide as the target's compare-and-swap, at most 64 bits; there is no
+//! 64-bit atomic on a 32-bit target, as its emulation is a lock that an interrupt can deadlock on.
 //!
 //! | target | words | progress |
 //! |---|---|---|
@@ -56,13 +58,14 @@
 //! | Cortex-M3 and up, RV32IMAC, other 32-bit targets with compare-and-swap | 32 bits | lock-free |
 //! | Cortex-M0, RV32IMC | 32 bits | interrupts are masked for each compare-and-swap, in the way that the binary picks by one of the features above |
 //!
-//! `--cfg fusebox_word32` gives a 64-bit host the 32-bit words, to test what a small target does. A few limits depend on the width: each setting's
-//! documentation gives both.
+//! `--cfg fusebox_word32` gives a 64-bit host the 32-bit words, to test what a small target does. A
+//! few limits depend on the width: each setting's documentation gives both.
 //!
 //! # Where the reasons are
 //!
-//! Scaled time and late clocks: [`Clock`] and the source of `time/scale.rs`. The algebra: [`Gate`]. Word layouts, orderings and algorithms: the module
-//! documentation at the head of each primitive's source.
+//! Scaled time and late clocks: [`Clock`] and the source of `time/scale.rs`. The algebra: [`Gate`].
+//! Word layouts, orderings and algorithms: the module documentation at the head of each primitive's
+//! source.
 #![no_std]
 #![forbid(unsafe_code)]
 #![allow(

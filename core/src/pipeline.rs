@@ -7,25 +7,26 @@
 //! # Reasons
 //!
 //! *Nothing runs past the deadline, without a timer of its own.* Each part gets it: waits at gates
-//! end by it, an attempt is cut off at the earlier of it and its own timeout, and a retry that could not
-//! begin before it is not made. So the only sleep that is ever armed is the one of the attempt that runs, and
-//! a pipeline without deadline and timeout reads no clock.
+//! end by it, an attempt is cut off at the earlier of it and its own timeout, and a retry that
+//! could not begin before it is not made. So the only sleep that is ever armed is the one of the
+//! attempt that runs, and a pipeline without deadline and timeout reads no clock.
 //!
-//! *What a gate is told.* Around an attempt: what `classify` says about its result; a failure where it was cut off
-//! or panicked; `Abandoned` where the call was cancelled. Around the call: the same for the last attempt that
-//! ran. Where no operation ran at all (refused further in, or cancelled while waiting there) it is
-//! `Refused`: tokens are refunded, probes returned.
+//! *What a gate is told.* Around an attempt: what `classify` says about its result; a failure where
+//! it was cut off or panicked; `Abandoned` where the call was cancelled. Around the call: the same
+//! for the last attempt that ran. Where no operation ran at all (refused further in, or cancelled
+//! while waiting there) it is `Refused`: tokens are refunded, probes returned.
 //!
-//! *What is dropped first.* The operation, before the permits under which it ran, the inner ones before the
-//! outer: nobody else is let in while it still holds something.
+//! *What is dropped first.* The operation, before the permits under which it ran, the inner ones
+//! before the outer: nobody else is let in while it still holds something.
 //!
-//! *Parts left out are `()`*, whose code is empty: no branch, no clock reading. The futures are named structs, so
-//! that they can be stored unboxed, and are `Send` exactly when their parts are; the attempt that
-//! operations are given is plain data without a lifetime, or `spawn` would refuse them.
+//! *Parts left out are `()`*, whose code is empty: no branch, no clock reading. The futures are
+//! named structs, so that they can be stored unboxed, and are `Send` exactly when their parts are;
+//! the attempt that operations are given is plain data without a lifetime, or `spawn` would refuse
+//! them.
 //!
-//! *The parts are generic and not `const`.* A constant function could not take a pipeline apart that owns an `Arc`, and
-//! owning one is what a service that is built at run time needs. Nothing is lost: the state is in the
-//! gates, and those are in statics.
+//! *The parts are generic and not `const`.* A constant function could not take a pipeline apart
+//! that owns an `Arc`, and owning one is what a service that is built at run time needs. Nothing is
+//! lost: the state is in the gates, and those are in statics.
 
 mod attempt;
 mod call;
@@ -59,11 +60,11 @@ type CallOf<'p, T, C, R, A, K, O, F, Fut, E> = Call<
     <A as WaitGate<T>>::Entering<'p>,
 >;
 
-/// All patterns around one call: deadline, gates around the call, retries, gates around each attempt, timeout
-/// of an attempt.
+/// All patterns around one call: deadline, gates around the call, retries, gates around each
+/// attempt, timeout of an attempt.
 ///
-/// It holds no state of its own: the gates do, and are usually given by reference. So it costs nothing to
-/// make where it is used, and may as well be kept and shared.
+/// It holds no state of its own: the gates do, and are usually given by reference. So it costs
+/// nothing to make where it is used, and may as well be kept and shared.
 ///
 /// | part | what it is | left out |
 /// |---|---|---|
@@ -143,8 +144,8 @@ impl<T, C, R, A, K, O> Pipeline<T, C, R, A, K, O> {
         self
     }
 
-    /// Cuts off an attempt that takes longer than `timeout` (a [`Duration`] or a [`Timeout`]), counted from the moment
-    /// the gates around it let it in.
+    /// Cuts off an attempt that takes longer than `timeout` (a [`Duration`] or a [`Timeout`]),
+    /// counted from the moment the gates around it let it in.
     pub fn attempt_timeout(mut self, timeout: impl Into<Timeout>) -> Self {
         self.attempt_timeout = Some(timeout.into());
         self
@@ -158,8 +159,8 @@ impl<T, C, R, A, K, O> Pipeline<T, C, R, A, K, O> {
 }
 
 impl<T, R, A, K, O> Pipeline<T, (), R, A, K, O> {
-    /// Asks `gate` once for the whole call, at once. Several gates are a tuple; it may be owned, a reference, or an
-    /// `Arc`.
+    /// Asks `gate` once for the whole call, at once. Several gates are a tuple; it may be owned, a
+    /// reference, or an `Arc`.
     pub fn per_call<G: Gate>(self, gate: G) -> Pipeline<T, Immediate<G>, R, A, K, O> {
         self.per_call_waiting(Immediate(gate))
     }
@@ -262,8 +263,8 @@ where
     A: WaitGate<T>,
     O: Observer,
 {
-    /// Runs `operation` under all parts. It is called once for each attempt, when the gates have let that
-    /// in, and makes the attempt's future.
+    /// Runs `operation` under all parts. It is called once for each attempt, when the gates have
+    /// let that in, and makes the attempt's future.
     ///
     /// # Errors
     ///
@@ -274,8 +275,8 @@ where
     /// # Cancellation
     ///
     /// Dropping it drops what is running or waiting, then gives back what was taken, as
-    /// [`Outcome::Abandoned`](crate::Outcome::Abandoned), or `Refused` where no operation ran. Nothing is taken before
-    /// the first poll. **Cancel safety:** that of the operation.
+    /// [`Outcome::Abandoned`](crate::Outcome::Abandoned), or `Refused` where no operation ran.
+    /// Nothing is taken before the first poll. **Cancel safety:** that of the operation.
     #[inline]
     pub fn call<F, Fut, V, E>(&self, operation: F) -> CallOf<'_, T, C, R, A, K, O, F, Fut, E>
     where
@@ -287,13 +288,13 @@ where
         self.call_before(Deadline::NEVER, operation)
     }
 
-    /// As [`call`](Self::call), for a call that is part of something that must be done by `deadline`: the earlier of
-    /// the two deadlines holds.
+    /// As [`call`](Self::call), for a call that is part of something that must be done by
+    /// `deadline`: the earlier of the two deadlines holds.
     ///
     /// # Errors
     ///
-    /// As [`call`](Self::call). Where `deadline` has passed nothing is taken and nothing runs: it is
-    /// [`Reason::DeadlineExceeded`](crate::Reason::DeadlineExceeded).
+    /// As [`call`](Self::call). Where `deadline` has passed nothing is taken and nothing runs: it
+    /// is [`Reason::DeadlineExceeded`](crate::Reason::DeadlineExceeded).
     ///
     /// # Cancellation
     ///

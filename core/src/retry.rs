@@ -1,27 +1,28 @@
 //! Retries.
 //!
-//! A [`Retry`] is plain data: how long to wait, how often to try, what to try again, and who pays for
-//! it. It stops at the limit of attempts, at an error that is not worth it, at an empty budget, and where the
-//! next attempt could not begin before the deadline; then the caller gets the last error as it was.
+//! A [`Retry`] is plain data: how long to wait, how often to try, what to try again, and who pays
+//! for it. It stops at the limit of attempts, at an error that is not worth it, at an empty budget,
+//! and where the next attempt could not begin before the deadline; then the caller gets the last
+//! error as it was.
 //!
 //! # Reasons
 //!
-//! *One decision, two ways to wait.* `after_failure` decides and never waits; [`Retry::call`] awaits a
-//! timer, and the std adapter's `blocking::retry` puts the thread to sleep. Code with its own idea of waiting
-//! (an interrupt handler, a simulation) can drive the same three steps: `start`, `after_failure`,
-//! `resume`.
+//! *One decision, two ways to wait.* `after_failure` decides and never waits; [`Retry::call`]
+//! awaits a timer, and the std adapter's `blocking::retry` puts the thread to sleep. Code with its
+//! own idea of waiting (an interrupt handler, a simulation) can drive the same three steps:
+//! `start`, `after_failure`, `resume`.
 //!
-//! *The deadline is checked before the wait.* The sleep counts into it, so a wait that would end at or
-//! after the deadline is not begun: the caller learns now, not after a pointless sleep, and gets the error
-//! that the last attempt met rather than one that says only that time is up. Timers wake late, so the
-//! deadline is looked at once more after the wait.
+//! *The deadline is checked before the wait.* The sleep counts into it, so a wait that would end at
+//! or after the deadline is not begun: the caller learns now, not after a pointless sleep, and gets
+//! the error that the last attempt met rather than one that says only that time is up. Timers wake
+//! late, so the deadline is looked at once more after the wait.
 //!
-//! *The budget is asked last*, when everything else speaks for a retry, so that nothing is withdrawn for a
-//! retry that does not happen.
+//! *The budget is asked last*, when everything else speaks for a retry, so that nothing is
+//! withdrawn for a retry that does not happen.
 //!
-//! *The attempt is plain data.* An `Attempt` with a lifetime would make the operation's closure generic
-//! over it, and then `tokio::spawn` refuses the whole ("implementation of `Send` is not general
-//! enough").
+//! *The attempt is plain data.* An `Attempt` with a lifetime would make the operation's closure
+//! generic over it, and then `tokio::spawn` refuses the whole ("implementation of `Send` is not
+//! general enough").
 
 mod decide;
 mod policy;

@@ -71,11 +71,12 @@ pub(crate) use array_of;
 
 /// The word under loom: loom's own, made to look at all schedules.
 ///
-/// Loom 0.7 decides where to switch threads by the last access to an atomic alone, and two loads do not conflict. Where one
-/// thread loads, and another loads and then swaps, the other's own load hides the first thread's, so that loom never tries
-/// the swap before that load: most races of a load against a compare-and-swap loop go unseen. So each access is preceded by a
-/// relaxed read-modify-write of a word beside it, which orders nothing and conflicts with every other one. That makes for many
-/// more schedules: models bound their preemptions.
+/// Loom 0.7 decides where to switch threads by the last access to an atomic alone, and two loads do
+/// not conflict. Where one thread loads, and another loads and then swaps, the other's own load
+/// hides the first thread's, so that loom never tries the swap before that load: most races of a
+/// load against a compare-and-swap loop go unseen. So each access is preceded by a
+/// relaxed read-modify-write of a word beside it, which orders nothing and conflicts with every
+/// other one. That makes for many more schedules: models bound their preemptions.
 #[cfg(loom)]
 mod modelled {
     #[cfg(fusebox_word32)]

@@ -159,8 +159,8 @@ pub const fn duration_from_ticks(ticks: u64, per_second: u64) -> Duration {
     let (seconds, rest) = (ticks / per_second, ticks % per_second);
     let nanos = match rest.checked_mul(NANOS_PER_SECOND) {
         Some(product) => product.div_ceil(per_second),
-        // Only a clock faster than 18 GHz comes here. Checked, as the compiler would link a panic for
-        // a division by zero, which this never is.
+        // Only a clock faster than 18 GHz comes here. Checked, as the compiler would link a panic
+        // for a division by zero, which this never is.
         None => match rest.checked_div(per_second / NANOS_PER_SECOND) {
             Some(floor) => floor.saturating_add(1),
             None => NANOS_PER_SECOND,

@@ -5,9 +5,9 @@
 //!
 //! # Reasons
 //!
-//! The operation is polled first, and the sleep is made only when that poll was pending: a call that
-//! is done at once sets no timer. The clock, however, is read *before* that poll, so that the time the
-//! operation spends in it counts.
+//! The operation is polled first, and the sleep is made only when that poll was pending: a call
+//! that is done at once sets no timer. The clock, however, is read *before* that poll, so that the
+//! time the operation spends in it counts.
 //!
 //! When the time is up the operation is dropped before `TimedOut` is returned, not when the caller
 //! drops the whole: what it held (a connection, a permit) is free by the time the caller knows.
@@ -80,8 +80,8 @@ impl Timeout {
     ///
     /// # Errors
     ///
-    /// The future ends in [`Error::TimedOut`] once the time is up, in [`Error::Inner`] where `future`
-    /// failed by itself.
+    /// The future ends in [`Error::TimedOut`] once the time is up, in [`Error::Inner`] where
+    /// `future` failed by itself.
     ///
     /// # Cancellation
     ///
@@ -225,8 +225,9 @@ impl<F, S> Limited<F, S> {
 }
 
 impl<F: Future, S: Future<Output = ()>> Limited<F, S> {
-    /// Polls the operation, then, where that is pending, the limit: the operation's output, or `None`
-    /// when `until` has come. Either way the operation is gone by then. Pending without one.
+    /// Polls the operation, then, where that is pending, the limit: the operation's output, or
+    /// `None` when `until` has come. Either way the operation is gone by then. Pending without
+    /// one.
     #[inline]
     pub(crate) fn poll_until<T: Timer<Sleep = S>>(
         mut self: Pin<&mut Self>,

@@ -76,8 +76,8 @@ impl Field {
         (word >> self.shift) & self.max()
     }
 
-    /// `word` with the field set to `value`, of which the bits that do not fit are dropped (counters
-    /// that wrap, such as generations, rely on that).
+    /// `word` with the field set to `value`, of which the bits that do not fit are dropped
+    /// (counters that wrap, such as generations, rely on that).
     pub(crate) const fn set(self, word: Word, value: Word) -> Word {
         (word & !(self.max() << self.shift)) | ((value & self.max()) << self.shift)
     }

@@ -1,7 +1,7 @@
 //! Nothing here allocates: not on the way in, not on the way out, not when refused.
 //!
-//! A counting allocator stands in for the system's. Each audit builds what it needs first, then makes a million
-//! calls during which this thread may allocate nothing.
+//! A counting allocator stands in for the system's. Each audit builds what it needs first, then
+//! makes a million calls during which this thread may allocate nothing.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;

@@ -1,4 +1,5 @@
-//! Bugs that were seen in other crates and services of this field, each with a test that it is not here.
+//! Bugs that were seen in other crates and services of this field, each with a test that it is not
+//! here.
 //!
 //! | bug | what went wrong there |
 //! |---|---|
@@ -24,8 +25,9 @@
 //! | 23 | budget ratios that became 100 %; expiry that looped once for each missed window |
 //! | 24 | a total deadline that did not count the sleeps, or nothing but the sleeps |
 //!
-//! The numbers between are about layers and keys, which are not in this crate. [`TABLE`] names the tests; the races among
-//! these are also model-checked, in `loom-tests`. Each test says where its bug was seen.
+//! The numbers between are about layers and keys, which are not in this crate. [`TABLE`] names the
+//! tests; the races among these are also model-checked, in `loom-tests`. Each test says where its
+//! bug was seen.
 
 mod field_bugs {
     pub(crate) mod backoff;

@@ -1,6 +1,8 @@
-//! The circuit breaker against a reference model, over sequences of calls, results, changes by hand and steps of time.
+//! The circuit breaker against a reference model, over sequences of calls, results, changes by hand
+//! and steps of time.
 //!
-//! `FUSEBOX_CASES=100000` sets the number of sequences, over all kinds of windows; a plain run does fewer.
+//! `FUSEBOX_CASES=100000` sets the number of sequences, over all kinds of windows; a plain run does
+//! fewer.
 
 #[path = "model_breaker/model.rs"]
 mod model;
@@ -128,7 +130,8 @@ fn probes() -> impl Strategy<Value = Probes> {
     ]
 }
 
-/// `scale` stretches every time: 1 is exact at any width, the others are not where words are 32 bits, and then not where they are 64.
+/// `scale` stretches every time: 1 is exact at any width, the others are not where words are 32
+/// bits, and then not where they are 64.
 fn scale() -> impl Strategy<Value = u64> {
     prop_oneof![4 => Just(1_u64), 1 => Just(1_009), 1 => Just(1 << 23)]
 }
@@ -390,7 +393,8 @@ where
         let kept = if WORD_BITS == 64 { 1 << 60 } else { i128::from(u32::MAX - u32::MAX / 64) };
         let late = if WORD_BITS == 64 { 1 << 57 } else { i128::from(u32::MAX / 64) };
         if age > -late && age < kept {
-            // "To about a millisecond": the one at which a 32-bit word comes round is taken for the next.
+            // "To about a millisecond": the one at which a 32-bit word comes round is taken for the
+            // next.
             let about = if WORD_BITS == 64 { 0 } else { 1 };
             let shown = ticks(shown.unwrap());
             assert!((shown - age.max(0)).abs() <= about, "{shown}, not {age}");
@@ -462,8 +466,9 @@ fn check<'a, W, M>(
     let mut run = Run { breaker: &breaker, clock, log, model: Model::new(rules), out: Vec::new() };
     run.compare();
     for &op in ops {
-        // Generations come round after 64 transitions where words are 32 bits; a result that is out for a whole turn, or a window
-        // without a call in it, may then be taken for a current one. The documentation says so, and no sequence goes there.
+        // Generations come round after 64 transitions where words are 32 bits; a result that is out
+        // for a whole turn, or a window without a call in it, may then be taken for a
+        // current one. The documentation says so, and no sequence goes there.
         if WORD_BITS == 32 && run.model.generation >= 62 {
             break;
         }

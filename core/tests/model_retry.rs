@@ -1,9 +1,10 @@
 //! Retry and pipeline against a slow and obvious model.
 //!
-//! The model knows, from a script, how long each attempt takes and how it ends, and walks through the call on paper:
-//! when each attempt begins, what is waited in between, what ends it. The pipeline runs the same script on a
-//! clock that moves only when the call is pending, by a step that may be coarser than what the call waits for, so
-//! that timers also wake late. Everything that can be seen from outside must agree.
+//! The model knows, from a script, how long each attempt takes and how it ends, and walks through
+//! the call on paper: when each attempt begins, what is waited in between, what ends it. The
+//! pipeline runs the same script on a clock that moves only when the call is pending, by a step
+//! that may be coarser than what the call waits for, so that timers also wake late. Everything that
+//! can be seen from outside must agree.
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
@@ -170,8 +171,8 @@ impl Walk<'_> {
     }
 
     fn call(&mut self) -> Result<u32, Error<End>> {
-        // Deadlines of the pipeline and the caller are looked at before anything is taken; that of the retry
-        // is no reason not to make the first attempt.
+        // Deadlines of the pipeline and the caller are looked at before anything is taken; that of
+        // the retry is no reason not to make the first attempt.
         if [self.case.deadlines[0], self.case.deadlines[2]].contains(&Some(0)) {
             return Err(Error::Rejected(Rejection::new(Reason::DeadlineExceeded)));
         }

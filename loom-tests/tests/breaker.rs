@@ -31,8 +31,9 @@ fn one_probe_for_three_threads() {
 
 #[test]
 fn two_probes_for_three_threads() {
-    // Race: three calls come when the open time is over; two may probe, none more and none fewer, and the state changes once.
-    // Fails when a failed swap refuses the call instead of looking again.
+    // Race: three calls come when the open time is over; two may probe, none more and none fewer,
+    // and the state changes once. Fails when a failed swap refuses the call instead of looking
+    // again.
     model(|| {
         let (breaker, transitions) = opened(config().max_probes(2));
         let (one, two) = (Arc::clone(&breaker), Arc::clone(&breaker));
@@ -47,8 +48,8 @@ fn two_probes_for_three_threads() {
 
 #[test]
 fn a_late_failure_against_a_trip_and_the_first_probe() {
-    // Race: a failure of a call from before the trip, against the call that makes the breaker half-open. Whatever the order, the
-    // late one neither reopens nor counts as the probe.
+    // Race: a failure of a call from before the trip, against the call that makes the breaker
+    // half-open. Whatever the order, the late one neither reopens nor counts as the probe.
     // Fails when `judge` does not compare generations.
     model(|| {
         let (breaker, transitions) = watched(config());
@@ -68,8 +69,8 @@ fn a_late_failure_against_a_trip_and_the_first_probe() {
 
 #[test]
 fn a_late_success_against_the_first_probe() {
-    // Race: a success of a call from before the trip, against the call that makes the breaker half-open. It must not close what the
-    // probe has not tried.
+    // Race: a success of a call from before the trip, against the call that makes the breaker
+    // half-open. It must not close what the probe has not tried.
     // Fails when `judge` does not compare generations.
     model(|| {
         let (breaker, transitions) = watched(config());
@@ -89,8 +90,8 @@ fn a_late_success_against_the_first_probe() {
 
 #[test]
 fn an_abandoned_call_of_before_against_the_first_probe() {
-    // Race: a call from before the trip is dropped while the first probe goes out. The probe's place is not the late one's to
-    // give back.
+    // Race: a call from before the trip is dropped while the first probe goes out. The probe's
+    // place is not the late one's to give back.
     // Fails when `give_back` does not compare generations.
     model(|| {
         let (breaker, _) = watched(config());
@@ -108,8 +109,8 @@ fn an_abandoned_call_of_before_against_the_first_probe() {
 
 #[test]
 fn a_failure_against_a_reset() {
-    // Race: the second of two failures that would trip, against a reset. After the reset nothing old is counted: closed and clean,
-    // whether the breaker tripped before it or not.
+    // Race: the second of two failures that would trip, against a reset. After the reset nothing
+    // old is counted: closed and clean, whether the breaker tripped before it or not.
     // Fails when a reset keeps the generation.
     model(|| {
         let (breaker, transitions) = watched(config().consecutive_failures(2));
@@ -134,8 +135,8 @@ fn a_failure_against_a_reset() {
 
 #[test]
 fn two_failures_race_to_the_threshold() {
-    // Race: two failures, either of which can be the second of two that trip. Both count, one trips, one event tells of both.
-    // Fails when a failed swap in `judge` drops the result.
+    // Race: two failures, either of which can be the second of two that trip. Both count, one
+    // trips, one event tells of both. Fails when a failed swap in `judge` drops the result.
     model(|| {
         let (breaker, transitions) = watched(config().consecutive_failures(2));
         let one = breaker.enter_at(Ticks(0)).unwrap();
@@ -151,8 +152,8 @@ fn two_failures_race_to_the_threshold() {
 
 #[test]
 fn two_failures_each_at_the_threshold() {
-    // Race: two failures, each of which alone trips. One does, and tells; the other is of an older generation by then, and neither
-    // opens again nor makes the open time longer.
+    // Race: two failures, each of which alone trips. One does, and tells; the other is of an older
+    // generation by then, and neither opens again nor makes the open time longer.
     // Fails when the swap is a plain store.
     model(|| {
         let (breaker, transitions) = watched(config());
@@ -170,8 +171,8 @@ fn two_failures_each_at_the_threshold() {
 
 #[test]
 fn a_success_against_a_failure() {
-    // Race: a success cleans up a failure while another failure is counted. The success comes before it (one in a row) or after it
-    // (none), and is never lost (two).
+    // Race: a success cleans up a failure while another failure is counted. The success comes
+    // before it (one in a row) or after it (none), and is never lost (two).
     // Fails when a failed swap in `judge` drops the result.
     model(|| {
         let (breaker, _) = watched(config().consecutive_failures(3));
@@ -189,8 +190,9 @@ fn a_success_against_a_failure() {
 
 #[test]
 fn a_probes_result_against_another_probe() {
-    // Race: one probe succeeds while another goes out. Neither the result nor the place is lost: one done, one in flight.
-    // Fails when the swap is a plain store: one of the two overwrites the other.
+    // Race: one probe succeeds while another goes out. Neither the result nor the place is lost:
+    // one done, one in flight. Fails when the swap is a plain store: one of the two overwrites
+    // the other.
     model(|| {
         let (breaker, transitions) = opened(config().max_probes(2).success_threshold(2));
         let first = breaker.enter_at(Ticks(10)).unwrap();
@@ -211,8 +213,8 @@ fn a_probes_result_against_another_probe() {
 
 #[test]
 fn two_probes_report_at_once() {
-    // Race: one probe succeeds, enough to close, while the other fails, enough to reopen. One of them decides, the other is of an
-    // older generation by then.
+    // Race: one probe succeeds, enough to close, while the other fails, enough to reopen. One of
+    // them decides, the other is of an older generation by then.
     // Fails when the swap is a plain store: both decide.
     model(|| {
         let (breaker, transitions) = opened(config().max_probes(2));
@@ -233,8 +235,9 @@ fn two_probes_report_at_once() {
 
 #[test]
 fn a_probe_is_abandoned_against_another_probe() {
-    // Race: one probe is dropped while another goes out. The place of the first is free again, that of the second is taken.
-    // Fails when `give_back` does not try again after a failed swap: the place is lost.
+    // Race: one probe is dropped while another goes out. The place of the first is free again, that
+    // of the second is taken. Fails when `give_back` does not try again after a failed swap:
+    // the place is lost.
     model(|| {
         let (breaker, _) = opened(config().max_probes(2));
         let first = breaker.enter_at(Ticks(10)).unwrap();
@@ -251,9 +254,10 @@ fn a_probe_is_abandoned_against_another_probe() {
 
 #[test]
 fn the_half_open_timeout_against_a_late_result() {
-    // Race: the probe's time is up and a call finds that out, just when the probe succeeds. Either the result came in time, and the
-    // call finds the breaker closed, or the breaker reopened, and the result is dropped; never both.
-    // Fails when `admit` answers for a reopening whose swap failed.
+    // Race: the probe's time is up and a call finds that out, just when the probe succeeds. Either
+    // the result came in time, and the call finds the breaker closed, or the breaker reopened,
+    // and the result is dropped; never both. Fails when `admit` answers for a reopening whose
+    // swap failed.
     model(|| {
         let (breaker, transitions) = opened(config());
         let probe = breaker.enter_at(Ticks(10)).unwrap();
@@ -278,8 +282,8 @@ fn the_half_open_timeout_against_a_late_result() {
 
 #[test]
 fn forced_open_against_a_call() {
-    // Race: the breaker is forced open while a call becomes the first probe. The call may slip in before, but the state stays as it
-    // was set, and no later call gets in.
+    // Race: the breaker is forced open while a call becomes the first probe. The call may slip in
+    // before, but the state stays as it was set, and no later call gets in.
     // Fails when the swap is a plain store: the probe's word overwrites it.
     model(|| {
         let (breaker, _) = opened(config());
@@ -296,8 +300,8 @@ fn forced_open_against_a_call() {
 
 #[test]
 fn disabled_against_a_result() {
-    // Race: the breaker is disabled while a failure trips it. It ends disabled, every transition is told once.
-    // Fails when the swap is a plain store: the trip overwrites it.
+    // Race: the breaker is disabled while a failure trips it. It ends disabled, every transition is
+    // told once. Fails when the swap is a plain store: the trip overwrites it.
     model(|| {
         let (breaker, transitions) = watched(config());
         let call = breaker.enter_at(Ticks(0)).unwrap();
@@ -315,10 +319,10 @@ fn disabled_against_a_result() {
 
 #[test]
 fn a_stale_clock_reading_against_a_reopening() {
-    // Race: a call read the clock (12) and lost the processor; meanwhile another probed at 15, failed at 16, and the breaker is open
-    // until 26. To the late one that end lies further ahead than any open time is long, which must read as "wait", not as
-    // "long over": late loses.
-    // Fails when `open_horizon` leaves out the lateness.
+    // Race: a call read the clock (12) and lost the processor; meanwhile another probed at 15,
+    // failed at 16, and the breaker is open until 26. To the late one that end lies further
+    // ahead than any open time is long, which must read as "wait", not as "long over": late
+    // loses. Fails when `open_horizon` leaves out the lateness.
     model(|| {
         let (breaker, transitions) = watched(config());
         let first = breaker.enter_at(Ticks(5)).unwrap();
@@ -341,9 +345,10 @@ fn a_stale_clock_reading_against_a_reopening() {
 
 #[test]
 fn a_stale_clock_reading_against_the_probes_deadline() {
-    // Race: a call read the clock (12) and lost the processor; meanwhile another became the second and last probe, at 19, and has time
-    // until 29, which is further ahead of 12 than probes may take. The late one finds no place, or the last one; it does not find that the probes' time is up.
-    // Fails when `probe_horizon` leaves out the lateness.
+    // Race: a call read the clock (12) and lost the processor; meanwhile another became the second
+    // and last probe, at 19, and has time until 29, which is further ahead of 12 than probes
+    // may take. The late one finds no place, or the last one; it does not find that the probes'
+    // time is up. Fails when `probe_horizon` leaves out the lateness.
     model(|| {
         let (breaker, transitions) = opened(config().max_probes(2));
         breaker.enter_at(Ticks(10)).unwrap();
@@ -364,9 +369,10 @@ fn a_stale_clock_reading_against_the_probes_deadline() {
 
 #[test]
 fn a_late_probe_against_an_earlier_ones_deadline() {
-    // Race: two probes go out; one of them read the clock (12) long before the other (25). Whichever comes last, the probes have time
-    // until 35: the late reading must not take it from the other.
-    // Fails when `with_probe` sets the deadline without looking at the one that stands.
+    // Race: two probes go out; one of them read the clock (12) long before the other (25).
+    // Whichever comes last, the probes have time until 35: the late reading must not take it
+    // from the other. Fails when `with_probe` sets the deadline without looking at the one that
+    // stands.
     model(|| {
         let (breaker, _) = opened(config().max_probes(2));
         race(
@@ -382,8 +388,9 @@ fn a_late_probe_against_an_earlier_ones_deadline() {
 
 #[test]
 fn who_finds_it_closed_comes_after_who_closed_it() {
-    // Race: a probe repairs something, succeeds and closes the breaker; a call that finds it closed may use what was repaired.
-    // Fails when the load of the word is Relaxed, and when the swap is Acquire.
+    // Race: a probe repairs something, succeeds and closes the breaker; a call that finds it closed
+    // may use what was repaired. Fails when the load of the word is Relaxed, and when the swap
+    // is Acquire.
     model(|| {
         let (breaker, _) = opened(config());
         let repaired = Arc::new(UnsafeCell::new(0));

@@ -1,4 +1,5 @@
-//! Models of tuples of gates: what one gate took is given back when the next one refuses, whoever else is there.
+//! Models of tuples of gates: what one gate took is given back when the next one refuses, whoever
+//! else is there.
 
 mod bounded;
 mod breaker_parts;
@@ -36,9 +37,9 @@ fn half_open() -> CircuitBreaker<Later> {
 
 #[test]
 fn places_before_an_open_breaker() {
-    // Race: two calls take a place, are refused by the open breaker, and give it back. No place is lost, and none is given back
-    // twice; a call that finds the only place taken is refused there.
-    // Fails when `enter_then` does not tell the first gate of the refusal.
+    // Race: two calls take a place, are refused by the open breaker, and give it back. No place is
+    // lost, and none is given back twice; a call that finds the only place taken is refused
+    // there. Fails when `enter_then` does not tell the first gate of the refusal.
     model(|| {
         let breaker = CircuitBreaker::new(config(), Still);
         breaker.force_open();
@@ -58,9 +59,10 @@ fn places_before_an_open_breaker() {
 
 #[test]
 fn a_probe_before_a_full_gate() {
-    // Race: one call becomes the probe and is refused by the full gate behind it; another asks at the same moment, while the place there
-    // becomes free. The probe that could not run is there again for the next call.
-    // Fails when `exit` of the breaker leaves a refused probe in flight, and when the roll-back is left out.
+    // Race: one call becomes the probe and is refused by the full gate behind it; another asks at
+    // the same moment, while the place there becomes free. The probe that could not run is
+    // there again for the next call. Fails when `exit` of the breaker leaves a refused probe in
+    // flight, and when the roll-back is left out.
     model(|| {
         let gates = Arc::new((half_open(), Places::new(1)));
         gates.1.enter().unwrap();
@@ -85,9 +87,9 @@ fn a_probe_before_a_full_gate() {
 
 #[test]
 fn a_roll_back_against_an_admission() {
-    // Race: a call holds the place while the breaker refuses it, and another call, past the breaker, is let in or finds it taken;
-    // in the end everything is free but what the admitted one holds.
-    // Fails when `enter_then` does not tell the first gate of the refusal.
+    // Race: a call holds the place while the breaker refuses it, and another call, past the
+    // breaker, is let in or finds it taken; in the end everything is free but what the admitted
+    // one holds. Fails when `enter_then` does not tell the first gate of the refusal.
     model(|| {
         let gates = Arc::new((Places::new(2), half_open()));
         let (one, two) = race(&gates, |gates| gates.enter().ok(), |gates| gates.enter().ok());

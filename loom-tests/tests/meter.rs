@@ -40,8 +40,8 @@ fn no_more_than_may_run_at_once() {
 
 #[test]
 fn the_last_place_is_handed_over() {
-    // Race: a call leaves the only place while another wants it. Whoever gets it comes after the one who left.
-    // Fails when `begin` is Relaxed, and when `end` is.
+    // Race: a call leaves the only place while another wants it. Whoever gets it comes after the
+    // one who left. Fails when `begin` is Relaxed, and when `end` is.
     model(|| {
         let breaker = metered(Meter::new().max_concurrent(1));
         let inside = Arc::new(UnsafeCell::new(0));
@@ -67,9 +67,10 @@ fn the_last_place_is_handed_over() {
 
 #[test]
 fn a_refused_probe_is_given_back() {
-    // Race: the open time is over, and two calls come for one place, which a call from before still holds or has just left. A call
-    // that may probe but finds no place gives its probe back: the breaker is never left half-open with a probe that nobody runs.
-    // Fails when `admit` does not give back what it took.
+    // Race: the open time is over, and two calls come for one place, which a call from before still
+    // holds or has just left. A call that may probe but finds no place gives its probe back:
+    // the breaker is never left half-open with a probe that nobody runs. Fails when `admit`
+    // does not give back what it took.
     model(|| {
         let breaker = metered(Meter::new().max_concurrent(1));
         let old = breaker.enter_at(Ticks(0)).unwrap();
@@ -94,9 +95,9 @@ fn a_refused_probe_is_given_back() {
 
 #[test]
 fn two_failures_end_a_run_of_successes() {
-    // Race: a failure lost the processor between reading the successes and noting them; meanwhile a success and a failure were counted. The
-    // older note must not replace the newer one: nothing is in a row after the last failure.
-    // Fails when `end` stores what it read.
+    // Race: a failure lost the processor between reading the successes and noting them; meanwhile a
+    // success and a failure were counted. The older note must not replace the newer one:
+    // nothing is in a row after the last failure. Fails when `end` stores what it read.
     model(|| {
         let breaker = metered(Meter::new());
         let [one, two, three] = [(); 3].map(|()| breaker.enter_at(Ticks(0)).unwrap());

@@ -43,9 +43,10 @@ fn two_at(percent: u32) -> Rates {
 
 #[test]
 fn two_judges_of_a_window_of_time() {
-    // Race: two failures, the last ones needed, end in different buckets, and each is judged by a sum that may miss the other
-    // (a store-load race). One of them must trip.
-    // Fails when the fence of windows of time is left out, and when the sum starts from the head that `record` read.
+    // Race: two failures, the last ones needed, end in different buckets, and each is judged by a
+    // sum that may miss the other (a store-load race). One of them must trip.
+    // Fails when the fence of windows of time is left out, and when the sum starts from the head
+    // that `record` read.
     model(|| {
         let breaker = tens::<2>(two_at(100));
         let [one, two] = calls(&breaker);
@@ -60,9 +61,9 @@ fn two_judges_of_a_window_of_time() {
 
 #[test]
 fn two_judges_of_a_window_of_calls() {
-    // Race: two failures, the last ones needed, end in different buckets of one call each. One of them must trip, and without a
-    // fence: who records in the second has seen the first one full.
-    // Fails when a failed swap in `record` counts as recorded.
+    // Race: two failures, the last ones needed, end in different buckets of one call each. One of
+    // them must trip, and without a fence: who records in the second has seen the first one
+    // full. Fails when a failed swap in `record` counts as recorded.
     model(|| {
         let breaker = windowed(LastCalls::<Still, 2>::new(2, two_at(100)));
         let [one, two] = calls(&breaker);
@@ -77,8 +78,8 @@ fn two_judges_of_a_window_of_calls() {
 
 #[test]
 fn two_judges_of_one_bucket() {
-    // Race: two failures, the last ones needed, end in the same bucket. The second sees the first, and trips.
-    // Fails when a failed swap in `record` counts as recorded.
+    // Race: two failures, the last ones needed, end in the same bucket. The second sees the first,
+    // and trips. Fails when a failed swap in `record` counts as recorded.
     model(|| {
         let breaker = windowed(LastCalls::<Still, 1>::new(2, two_at(100)));
         let [one, two] = calls(&breaker);
@@ -93,11 +94,11 @@ fn two_judges_of_one_bucket() {
 
 #[test]
 fn a_sum_that_is_overtaken() {
-    // Race: the fourth of the last four calls (good, good, bad | bad) is judged while the fifth, a good one, moves on and takes over
-    // the oldest bucket. The rate is one half, then two thirds; a sum that has seen the bad ones, and neither the good ones of
-    // the old bucket nor that of the new, would make it one.
-    // Fails when `judged` does not compare the head after the sum, when it does not mind an empty
-    // bucket, and when it loads buckets Relaxed.
+    // Race: the fourth of the last four calls (good, good, bad | bad) is judged while the fifth, a
+    // good one, moves on and takes over the oldest bucket. The rate is one half, then two
+    // thirds; a sum that has seen the bad ones, and neither the good ones of the old bucket nor
+    // that of the new, would make it one. Fails when `judged` does not compare the head after
+    // the sum, when it does not mind an empty bucket, and when it loads buckets Relaxed.
     model(|| {
         let breaker = windowed(LastCalls::<Still, 2>::new(4, two_at(70)));
         let [a, b, c, fourth, fifth] = calls(&breaker);
@@ -116,8 +117,9 @@ fn a_sum_that_is_overtaken() {
 
 #[test]
 fn two_calls_move_the_head() {
-    // Race: two calls find that the bucket is over. The head moves once: a second step would forget the call before them.
-    // Fails when `advance` moves on from the head it finds instead of from the one that was found to be over.
+    // Race: two calls find that the bucket is over. The head moves once: a second step would forget
+    // the call before them. Fails when `advance` moves on from the head it finds instead of
+    // from the one that was found to be over.
     model(|| {
         let breaker = tens::<2>(Rates::none());
         let [before, one, two] = calls(&breaker);
@@ -134,9 +136,9 @@ fn two_calls_move_the_head() {
 
 #[test]
 fn a_bucket_is_taken_over() {
-    // Race: two calls end when the only bucket is over, and one of them counts in it before the other has retagged it. Nothing of the
-    // turn before is counted under the new tag, and both calls are.
-    // Fails when `record` goes on from the counts of a bucket with another tag.
+    // Race: two calls end when the only bucket is over, and one of them counts in it before the
+    // other has retagged it. Nothing of the turn before is counted under the new tag, and both
+    // calls are. Fails when `record` goes on from the counts of a bucket with another tag.
     model(|| {
         let breaker = tens::<1>(Rates::none());
         let [before, one, two] = calls(&breaker);
@@ -153,8 +155,8 @@ fn a_bucket_is_taken_over() {
 
 #[test]
 fn a_late_call_against_the_next_turn() {
-    // Race: a call that read the clock and the head before the bucket was taken over meets the bucket of the next turn. It must look
-    // again, not take the bucket back.
+    // Race: a call that read the clock and the head before the bucket was taken over meets the
+    // bucket of the next turn. It must look again, not take the bucket back.
     // Fails when `record` does not compare the head again, and when it loads the bucket Relaxed.
     model(|| {
         let breaker = tens::<1>(Rates::none());
@@ -170,9 +172,10 @@ fn a_late_call_against_the_next_turn() {
 
 #[test]
 fn a_slow_mover_against_the_next_turn() {
-    // Race: a call moved the head and lost the processor before it retagged the bucket; a whole turn later another one has counted
-    // there. The slow one must not retag what is newer.
-    // Fails when `retag` goes by the position it was given instead of the head's, and when the swap in `record` is Relaxed.
+    // Race: a call moved the head and lost the processor before it retagged the bucket; a whole
+    // turn later another one has counted there. The slow one must not retag what is newer.
+    // Fails when `retag` goes by the position it was given instead of the head's, and when the swap
+    // in `record` is Relaxed.
     model(|| {
         let breaker = tens::<1>(Rates::none());
         let [slow, next] = calls(&breaker);
@@ -187,9 +190,10 @@ fn a_slow_mover_against_the_next_turn() {
 
 #[test]
 fn a_call_of_before_against_the_first_of_a_generation() {
-    // Race: a call from before a reset ends while the first call after it does. The old one is not counted, the new one is.
-    // Fails when `record` does not ask whether its generation is over, and when it loads the head Relaxed: the old call then
-    // takes the ring back to its own generation, and what the new one counted is forgotten.
+    // Race: a call from before a reset ends while the first call after it does. The old one is not
+    // counted, the new one is. Fails when `record` does not ask whether its generation is over,
+    // and when it loads the head Relaxed: the old call then takes the ring back to its own
+    // generation, and what the new one counted is forgotten.
     model(|| {
         let breaker = windowed(LastCalls::<Still, 2>::new(4, Rates::none().minimum_calls(1)));
         let [first, old] = calls(&breaker);
@@ -210,8 +214,8 @@ fn a_call_of_before_against_the_first_of_a_generation() {
 
 #[test]
 fn a_record_against_a_reset() {
-    // Race: a failure is counted while the breaker is reset. After the reset nothing old is counted, before and after a call makes
-    // the ring follow.
+    // Race: a failure is counted while the breaker is reset. After the reset nothing old is
+    // counted, before and after a call makes the ring follow.
     // Fails when `sums` and `record` do not compare generations.
     model(|| {
         let breaker = windowed(LastCalls::<Still, 2>::new(4, two_at(50)));
@@ -231,8 +235,9 @@ fn a_record_against_a_reset() {
 
 #[test]
 fn two_calls_are_the_first_of_a_generation() {
-    // Race: two calls find the ring behind the breaker. It starts afresh once, and both are counted.
-    // Fails when `advance` moves on from the head it finds instead of from the one that was found to be over.
+    // Race: two calls find the ring behind the breaker. It starts afresh once, and both are
+    // counted. Fails when `advance` moves on from the head it finds instead of from the one
+    // that was found to be over.
     model(|| {
         let breaker = tens::<2>(Rates::none());
         let [old] = calls(&breaker);

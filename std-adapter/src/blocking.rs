@@ -1,8 +1,8 @@
 //! Resilience for plain threads.
 //!
-//! Gates need nothing of this: [`Gate::call`](crate::Gate::call) is synchronous. Here are the things that wait: [`retry`] puts the
-//! thread to sleep between attempts, [`enter`] waits at a gate, and [`block_on`] runs any future of this crate with
-//! [`ThreadTimer`] as its timer.
+//! Gates need nothing of this: [`Gate::call`](crate::Gate::call) is synchronous. Here are the
+//! things that wait: [`retry`] puts the thread to sleep between attempts, [`enter`] waits at a
+//! gate, and [`block_on`] runs any future of this crate with [`ThreadTimer`] as its timer.
 //!
 //! A blocking operation cannot be cut off, so there are no timeouts here: hand the [`Attempt`]'s
 //! deadline to whatever it calls, such as `TcpStream::set_read_timeout`.
@@ -51,8 +51,8 @@ where
     retry_gated(policy, |attempt| operation(attempt).map_err(Error::Inner))
 }
 
-/// As [`retry`], for an operation that is itself protected, so that `policy` sees refusals for what they
-/// are: it comes back when the gate says so, and leaves an open circuit alone.
+/// As [`retry`], for an operation that is itself protected, so that `policy` sees refusals for what
+/// they are: it comes back when the gate says so, and leaves an open circuit alone.
 ///
 /// # Errors
 ///
@@ -97,7 +97,8 @@ where
     }
 }
 
-/// Waits at `gate`, at most until `until`, an instant of [`StdClock`] (or [`ThreadTimer`], which is the same).
+/// Waits at `gate`, at most until `until`, an instant of [`StdClock`] (or [`ThreadTimer`], which is
+/// the same).
 ///
 /// # Errors
 ///

@@ -1,7 +1,7 @@
 //! The clock of the standard library, and the axis that all clocks of this crate share.
 //!
-//! Every clock here counts nanoseconds from one origin, so that a [`Deadline`](crate::Deadline) made with one may be
-//! used with another, as long as tokio's time is not paused.
+//! Every clock here counts nanoseconds from one origin, so that a [`Deadline`](crate::Deadline)
+//! made with one may be used with another, as long as tokio's time is not paused.
 
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -10,8 +10,8 @@ use fusebox_core::{Clock, Ticks};
 
 pub(crate) const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
-/// What the clocks read at the origin: 13 days. An instant may lie before the origin, where a tokio runtime
-/// paused its time before any clock was read, and must still be told from others.
+/// What the clocks read at the origin: 13 days. An instant may lie before the origin, where a tokio
+/// runtime paused its time before any clock was read, and must still be told from others.
 const AT_ORIGIN: u64 = 1 << 50;
 
 /// The first reading of any clock in this process.

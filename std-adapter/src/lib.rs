@@ -1,8 +1,9 @@
 //! fusebox for std and tokio: clocks, timers, randomness, and retries for plain threads around the
 //! `no_std` core.
 //!
-//! The core is re-exported whole, so that this is the one crate to name. Types that need a clock have
-//! [`StdClock`] as their default here, and take another, such as a [`ManualClock`] in a test, as a parameter.
+//! The core is re-exported whole, so that this is the one crate to name. Types that need a clock
+//! have [`StdClock`] as their default here, and take another, such as a [`ManualClock`] in a test,
+//! as a parameter.
 //!
 //! # Examples
 //!
@@ -61,7 +62,8 @@ pub use rng::StdRng;
 #[cfg(feature = "tokio")]
 pub use tokio_timer::{TokioSleep, TokioTimer, TokioTimer as TokioClock};
 
-/// The core's [`CircuitBreaker`](fusebox_core::CircuitBreaker), on [`StdClock`] unless told otherwise.
+/// The core's [`CircuitBreaker`](fusebox_core::CircuitBreaker), on [`StdClock`] unless told
+/// otherwise.
 ///
 /// # Examples
 ///

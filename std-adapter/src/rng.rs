@@ -10,8 +10,8 @@ thread_local! {
 }
 
 fn seed() -> u64 {
-    // Where the system has no randomness yet (early boot), the keys of a hash map are the next best: jitter is no
-    // reason to fail.
+    // Where the system has no randomness yet (early boot), the keys of a hash map are the next
+    // best: jitter is no reason to fail.
     getrandom::u64().unwrap_or_else(|_| RandomState::new().hash_one(std::thread::current().id()))
 }
 

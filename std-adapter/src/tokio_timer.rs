@@ -17,8 +17,8 @@ const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
 
 /// The clock and timer of the tokio runtime, in nanoseconds. It obeys `tokio::time::pause`.
 ///
-/// It must be used within a runtime whose time is enabled, as all of `tokio::time`. Sleeps end at the next
-/// millisecond, never early.
+/// It must be used within a runtime whose time is enabled, as all of `tokio::time`. Sleeps end at
+/// the next millisecond, never early.
 ///
 /// # Examples
 ///

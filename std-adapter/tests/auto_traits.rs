@@ -1,6 +1,7 @@
 //! Which public types and futures are `Send`, `Sync` and `Unpin`, as a table.
 //!
-//! A missing auto trait breaks users far from where it was lost, and one that was never meant is a promise.
+//! A missing auto trait breaks users far from where it was lost, and one that was never meant is a
+//! promise.
 #![cfg(feature = "tokio")]
 
 use std::cell::Cell;
@@ -13,7 +14,8 @@ use fusebox_std::blocking::{ThreadSleep, ThreadTimer};
 use fusebox_std::prelude::*;
 use fusebox_std::*;
 
-/// Asserts that a type has exactly these auto traits, by an ambiguity that only their absence resolves.
+/// Asserts that a type has exactly these auto traits, by an ambiguity that only their absence
+/// resolves.
 macro_rules! assert_auto {
     ($type:ty: $send:ident, $sync:ident, $unpin:ident) => {
         assert_one!($type: $send, Send);

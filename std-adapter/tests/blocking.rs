@@ -102,8 +102,9 @@ fn a_thread_waits_for_a_wake_from_another_or_for_its_timer() {
     assert!(begun.elapsed() >= ms(20));
 }
 
-/// A combinator that polls a child only when the child's own waker was used, like `FuturesUnordered`: a
-/// timer that only remembered the thread, or only the sleeps of the last poll, would hang here.
+/// A combinator that polls a child only when the child's own waker was used, like
+/// `FuturesUnordered`: a timer that only remembered the thread, or only the sleeps of the last
+/// poll, would hang here.
 #[test]
 fn each_sleep_wakes_the_waker_it_was_polled_with() {
     struct Flag(AtomicBool, Waker);

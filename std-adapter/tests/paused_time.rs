@@ -122,8 +122,8 @@ async fn a_pipeline_takes_its_timeouts_delays_and_deadline() {
     assert_eq!(begun.elapsed(), ms(1_000));
 }
 
-/// An operation that uses up tokio's cooperative budget at each poll must not starve its own timeout: real time, as
-/// paused time stands still while a task is busy.
+/// An operation that uses up tokio's cooperative budget at each poll must not starve its own
+/// timeout: real time, as paused time stands still while a task is busy.
 #[tokio::test]
 async fn a_busy_operation_is_timed_out_all_the_same() {
     let busy = async {

@@ -1,8 +1,9 @@
-//! Every future is spawned on a multi-thread runtime, from within an async block, with borrowed captures.
+//! Every future is spawned on a multi-thread runtime, from within an async block, with borrowed
+//! captures.
 //!
-//! A future may be `Send` and still be refused by `spawn` ("implementation of `Send` is not general enough")
-//! once an async block holds it across an await; only spawning shows that. Waits are real ones, so that each future
-//! is pending once and may move between threads.
+//! A future may be `Send` and still be refused by `spawn` ("implementation of `Send` is not general
+//! enough") once an async block holds it across an await; only spawning shows that. Waits are real
+//! ones, so that each future is pending once and may move between threads.
 #![cfg(feature = "tokio")]
 
 use std::future::Future;

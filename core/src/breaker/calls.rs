@@ -1,4 +1,5 @@
-//! How a breaker lets calls in and takes their results: the loops around the state word's transitions.
+//! How a breaker lets calls in and takes their results: the loops around the state word's
+//! transitions.
 
 use super::state::{Admit, Generation, Settle, Snapshot};
 use super::window::{Ended, Start};
@@ -103,8 +104,9 @@ where
             Outcome::Ignored | Outcome::Abandoned | Outcome::Refused => None,
         };
         let slow = judged.is_some() && self.window.is_slow(token.start.ticks(), end);
-        // Before the judgement: what the meter adds to the counts for a rule or an event has this call in it, as the
-        // window's counts have, and no place is lost should either of them panic.
+        // Before the judgement: what the meter adds to the counts for a rule or an event has this
+        // call in it, as the window's counts have, and no place is lost should either of
+        // them panic.
         self.meter.end(outcome, slow, C::TICKS_PER_SECOND, now);
         match judged {
             Some(failed) => self.judge(token, failed, slow, end, now),
@@ -261,10 +263,11 @@ where
         }
     }
 
-    /// Whether a call would be let in, and if not, for how many ticks it is not worth asking; `Err` where nobody knows.
+    /// Whether a call would be let in, and if not, for how many ticks it is not worth asking; `Err`
+    /// where nobody knows.
     ///
-    /// It reopens a breaker whose probes never reported, as a call would: where all callers wait here before they call,
-    /// nobody else is left to do it, and they would wait for ever.
+    /// It reopens a breaker whose probes never reported, as a call would: where all callers wait
+    /// here before they call, nobody else is left to do it, and they would wait for ever.
     pub(super) fn readiness(&self) -> Result<u64, Rejection> {
         let now = || self.clock.now();
         loop {

@@ -8,9 +8,9 @@ use crate::time::scale::DEFAULT_LATENESS;
 
 /// The configuration of a [`CircuitBreaker`](crate::CircuitBreaker).
 ///
-/// Start from a preset and change what differs. Rates over a window of calls or of time belong to the window:
-/// see [`LastCalls`](crate::LastCalls) and [`LastTime`](crate::LastTime). All rules work together: the first one that is
-/// met trips the breaker.
+/// Start from a preset and change what differs. Rates over a window of calls or of time belong to
+/// the window: see [`LastCalls`](crate::LastCalls) and [`LastTime`](crate::LastTime). All rules
+/// work together: the first one that is met trips the breaker.
 ///
 /// | setting | `standard` | `aggressive` | `conservative` |
 /// |---|---|---|---|
@@ -77,8 +77,8 @@ impl BreakerConfig {
         }
     }
 
-    /// Protects what it calls: opens after 3 failures in a row, for 30 s and twice as long each time it reopens, up to 5
-    /// minutes; closes after 3 good probes, one at a time.
+    /// Protects what it calls: opens after 3 failures in a row, for 30 s and twice as long each
+    /// time it reopens, up to 5 minutes; closes after 3 good probes, one at a time.
     pub const fn aggressive() -> Self {
         Self::standard()
             .consecutive_failures(3)
@@ -86,8 +86,8 @@ impl BreakerConfig {
             .success_threshold(3)
     }
 
-    /// Opens late and tries again soon: after 10 failures in a row, for 10 s; closes after 2 good probes of which 3 may be out
-    /// at once.
+    /// Opens late and tries again soon: after 10 failures in a row, for 10 s; closes after 2 good
+    /// probes of which 3 may be out at once.
     pub const fn conservative() -> Self {
         Self::standard()
             .consecutive_failures(10)
@@ -96,23 +96,24 @@ impl BreakerConfig {
             .success_threshold(2)
     }
 
-    /// Trips after this many failures with no success between them: 1 to 1 048 575 (2^40 - 1 where words are 64 bits, so any `u32`).
+    /// Trips after this many failures with no success between them: 1 to 2^32 - 1, where words are
+    /// 32 bits 1 to 1 048 575.
     pub const fn consecutive_failures(self, failures: u32) -> Self {
         Self { consecutive: failures, ..self }
     }
 
-    /// Does not count failures in a row as a reason to trip; for breakers that judge by a window or a rule of
-    /// their own alone.
+    /// Does not count failures in a row as a reason to trip; for breakers that judge by a window or
+    /// a rule of their own alone.
     pub const fn without_consecutive_failures(self) -> Self {
         self.consecutive_failures(0)
     }
 
     /// Trips when `rule` says so.
     ///
-    /// With a window the rule is asked after each judged call, successes too, and gets the counts of that window; of calls that end at
-    /// the same moment, one is asked about for all. Without one it
-    /// is asked after each failure, and `consecutive_failures` is all it is told, as such a breaker does not write anything
-    /// on a success; a meter adds its own.
+    /// With a window the rule is asked after each judged call, successes too, and gets the counts
+    /// of that window; of calls that end at the same moment, one is asked about for all.
+    /// Without one it is asked after each failure, and `consecutive_failures` is all it is
+    /// told, as such a breaker does not write anything on a success; a meter adds its own.
     ///
     /// # Examples
     ///
@@ -129,8 +130,9 @@ impl BreakerConfig {
         Self { custom: Some(rule), ..self }
     }
 
-    /// How long it stays open: at least one tick. Shorter by less than one part in 2^23 (where words are 32 bits 2^9) of the longest open time and
-    /// [`max_lateness`](Self::max_lateness) together, if that is more than a tick.
+    /// How long it stays open: at least one tick. Shorter by less than one part in 2^23 (where
+    /// words are 32 bits 2^9) of the longest open time and [`max_lateness`](Self::max_lateness)
+    /// together, if that is more than a tick.
     pub const fn open_for(self, open_for: Duration) -> Self {
         let open_at_most = if open_for.as_nanos() > self.open_at_most.as_nanos()
             || self.growth.numerator() == self.growth.denominator()
@@ -142,51 +144,60 @@ impl BreakerConfig {
         Self { open_for, open_at_most, ..self }
     }
 
-    /// Each time a probe fails, the next open time is `growth` times as long, up to `at_most`; once closed, it starts
-    /// from [`open_for`](Self::open_for) again. `growth` is at least 1. It grows at most 31 times, where words are 32 bits 7 times.
+    /// Each time a probe fails, the next open time is `growth` times as long, up to `at_most`; once
+    /// closed, it starts from [`open_for`](Self::open_for) again. `growth` is at least 1. It
+    /// grows at most 31 times, where words are 32 bits 7 times.
     pub const fn open_growth(self, growth: Ratio, at_most: Duration) -> Self {
         Self { growth, open_at_most: at_most, ..self }
     }
 
-    /// Shortens each open time by a random part of at most `percent` (0 to 100), so that a fleet does not come back all at once.
+    /// Shortens each open time by a random part of at most `percent` (0 to 100), so that a fleet
+    /// does not come back all at once.
     ///
-    /// `seed` should differ from one device or process to the next; there is no default, as a constant would make the whole fleet
-    /// draw the same numbers. The clock's reading is mixed in.
+    /// `seed` should differ from one device or process to the next; there is no default, as a
+    /// constant would make the whole fleet draw the same numbers. The clock's reading is mixed
+    /// in.
     pub const fn open_jitter(self, percent: u32, seed: u64) -> Self {
         Self { jitter_percent: percent, seed, ..self }
     }
 
-    /// How many probes may be out at once while half-open: 1 to 63, where words are 32 bits 1 to 15.
+    /// How many probes may be out at once while half-open: 1 to 63, where words are 32 bits 1 to
+    /// 15.
     pub const fn max_probes(self, probes: u32) -> Self {
         Self { max_probes: probes, ..self }
     }
 
-    /// Closes after this many good probes: 1 to 63, where words are 32 bits 1 to 15. One bad probe reopens.
+    /// Closes after this many good probes: 1 to 63, where words are 32 bits 1 to 15. One bad probe
+    /// reopens.
     pub const fn success_threshold(self, successes: u32) -> Self {
         Self { success_threshold: successes, probe_rate: None, ..self }
     }
 
-    /// Judges half-open by rate instead: of `probes` (1 to 63, where words are 32 bits 1 to 15) that reported, a share of failures that
-    /// reaches `rate` reopens, as soon as that is certain, and any less closes.
+    /// Judges half-open by rate instead: of `probes` (1 to 63, where words are 32 bits 1 to 15)
+    /// that reported, a share of failures that reaches `rate` reopens, as soon as that is
+    /// certain, and any less closes.
     pub const fn probe_failure_rate(self, rate: Ratio, probes: u32) -> Self {
         Self { success_threshold: probes, probe_rate: Some(rate), ..self }
     }
 
-    /// How long probes may take: when all are out, and the last one was let in this long ago, they count as failed and the
-    /// breaker reopens. Longer than the longest good call, at least one tick. Never
-    /// early; late by at most two ticks, or two parts in 2^11 (where words are 32 bits 2^4) of it and [`max_lateness`](Self::max_lateness) together. A
-    /// breaker that no call came to for about 2^10 times (where words are 32 bits 2^3 times) as long may wait once more.
+    /// How long probes may take: when all are out, and the last one was let in this long ago, they
+    /// count as failed and the breaker reopens. Longer than the longest good call, at least one
+    /// tick. Never early; late by at most two ticks, or two parts in 2^11 (where words are 32
+    /// bits 2^4) of it and [`max_lateness`](Self::max_lateness) together. A breaker that no
+    /// call came to for about 2^10 times (where words are 32 bits 2^3 times) as long may wait once
+    /// more.
     pub const fn half_open_timeout(self, timeout: Duration) -> Self {
         Self { half_open_timeout: timeout, ..self }
     }
 
-    /// The largest lateness of a clock reading that is supported: how long a thread may be stopped between
-    /// reading the clock and committing what follows from it.
+    /// The largest lateness of a clock reading that is supported: how long a thread may be stopped
+    /// between reading the clock and committing what follows from it.
     pub const fn max_lateness(self, lateness: Duration) -> Self {
         Self { lateness, ..self }
     }
 
-    /// Counts a call that was abandoned (its permit dropped, its future cancelled) as a failure; otherwise it says nothing.
+    /// Counts a call that was abandoned (its permit dropped, its future cancelled) as a failure;
+    /// otherwise it says nothing.
     pub const fn abandoned_is_failure(self, fails: bool) -> Self {
         Self { abandoned_fails: fails, ..self }
     }

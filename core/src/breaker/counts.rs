@@ -7,10 +7,11 @@ use core::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum State {
-    /// Calls are let in and judged. Set by enough good probes and by `reset`; left when a rule trips.
+    /// Calls are let in and judged. Set by enough good probes and by `reset`; left when a rule
+    /// trips.
     Closed = 0,
-    /// Calls are refused until the open time is over. Set when a rule trips or a probe fails; left by the first
-    /// call after the open time.
+    /// Calls are refused until the open time is over. Set when a rule trips or a probe fails; left
+    /// by the first call after the open time.
     Open = 1,
     /// A few probes are let in; their results decide. Set by the first call after the open time.
     HalfOpen = 2,
@@ -37,8 +38,9 @@ impl fmt::Display for State {
 
 /// What a breaker has counted in its present generation.
 ///
-/// It counts no more than its window and its meter need, because whoever counts a success pays a shared write: where
-/// neither counts a thing, it is 0. In half-open, requests, successes and failures are those of the probes.
+/// It counts no more than its window and its meter need, because whoever counts a success pays a
+/// shared write: where neither counts a thing, it is 0. In half-open, requests, successes and
+/// failures are those of the probes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]

@@ -67,11 +67,12 @@ impl sealed::Metering for () {
     }
 }
 
-/// Counts the calls of a breaker: totals, calls running now, the times of the last failure and the last change; and
-/// limits, if asked to, how many may run at once.
+/// Counts the calls of a breaker: totals, calls running now, the times of the last failure and the
+/// last change; and limits, if asked to, how many may run at once.
 ///
-/// It costs three shared read-modify-writes per call, which is why it is not part of every breaker. Counters are words: where those
-/// are 32 bits they wrap at 2^32, and times are kept to about a millisecond, for 24 days.
+/// It costs three shared read-modify-writes per call, which is why it is not part of every breaker.
+/// Counters are words: where those are 32 bits they wrap at 2^32, and times are kept to about a
+/// millisecond, for 24 days.
 ///
 /// # Examples
 ///
@@ -126,7 +127,8 @@ impl Meter {
         }
     }
 
-    /// Lets at most `calls` run at once, at least 1; a call more is refused with [`Reason::BulkheadFull`].
+    /// Lets at most `calls` run at once, at least 1; a call more is refused with
+    /// [`Reason::BulkheadFull`].
     ///
     /// # Panics
     ///
@@ -140,7 +142,8 @@ impl Meter {
         self
     }
 
-    /// How far to shift ticks so that 32-bit words hold 24 days at least: to half a millisecond or more. 64-bit words hold ticks.
+    /// How far to shift ticks so that 32-bit words hold 24 days at least: to half a millisecond or
+    /// more. 64-bit words hold ticks.
     const fn shift(hz: u64) -> u32 {
         let per_milli = hz / 1000;
         if Word::BITS == 64 || per_milli == 0 { 0 } else { per_milli.ilog2() }
@@ -148,8 +151,8 @@ impl Meter {
 
     fn stamp(word: &AtomicWord, hz: u64, now: Ticks) {
         let units = (now.0 >> Self::shift(hz)) as Word;
-        // A plain store: the last writer wins, and all that is lost is an instant about as recent. Relaxed: it is a figure for
-        // people, and publishes nothing.
+        // A plain store: the last writer wins, and all that is lost is an instant about as recent.
+        // Relaxed: it is a figure for people, and publishes nothing.
         word.store(units.wrapping_add(1).max(1), Ordering::Relaxed);
     }
 
@@ -160,7 +163,8 @@ impl Meter {
         }
         let now = (now.0 >> Self::shift(hz)) as Word;
         let age = now.wrapping_sub(stamped.wrapping_sub(1));
-        // A reader that is late sees an instant in the future; by less than this, which is nine hours at least.
+        // A reader that is late sees an instant in the future; by less than this, which is nine
+        // hours at least.
         let age = if age > Word::MAX - Word::MAX / 64 { 0 } else { age };
         #[allow(clippy::useless_conversion, reason = "a conversion where words are 32 bits")]
         let ticks = u64::from(age) << Self::shift(hz);
@@ -212,8 +216,9 @@ impl sealed::Metering for Meter {
             Self::count(&self.running);
             return Ok(());
         }
-        // Acquire: pairs with the Release in `end`: whoever takes the last place comes after the one who left it. Relaxed on
-        // failure: nothing is entered. Lock-free: a failed swap is another call's progress.
+        // Acquire: pairs with the Release in `end`: whoever takes the last place comes after the
+        // one who left it. Relaxed on failure: nothing is entered. Lock-free: a failed swap
+        // is another call's progress.
         let more = |running: Word| if running < limit { Some(running + 1) } else { None };
         match self.running.fetch_update(Ordering::Acquire, Ordering::Relaxed, more) {
             Ok(_) => Ok(()),
@@ -227,7 +232,8 @@ impl sealed::Metering for Meter {
             Outcome::Failure => {
                 Self::count(&self.failures);
                 let successes = self.successes.load(Ordering::Relaxed);
-                // A note that is older than the one that stands comes too late. Relaxed: a figure, as in `count`.
+                // A note that is older than the one that stands comes too late. Relaxed: a figure,
+                // as in `count`.
                 let note = |before: Word| {
                     let more = successes.wrapping_sub(before);
                     if more > Word::MAX / 2 { None } else { Some(successes) }

@@ -1,38 +1,47 @@
 //! The ring of buckets that both kinds of window count in.
 //!
-//! **Background.** A window must forget: calls that slide out of it, and everything when the breaker changes its state.
-//! Neither may cost a loop over shared memory on each call, and a transition, which is one compare-and-swap of another
-//! word, cannot clear the buckets as well.
+//! **Background.** A window must forget: calls that slide out of it, and everything when the
+//! breaker changes its state. Neither may cost a loop over shared memory on each call, and a
+//! transition, which is one compare-and-swap of another word, cannot clear the buckets as well.
 //!
-//! **Solution.** A head word holds the generation the ring counts for, the position of the current bucket and, for windows of
-//! time, when that bucket began. Positions go up and wrap; bucket `position % B` carries the number of the turn
-//! (`position / B`) as its tag, and counts that stand under another tag are not looked at. Whoever records first in a new
-//! generation, or after a bucket is over, moves the head; whoever moved it retags the buckets it skipped.
+//! **Solution.** A head word holds the generation the ring counts for, the position of the current
+//! bucket and, for windows of time, when that bucket began. Positions go up and wrap; bucket
+//! `position % B` carries the number of the turn (`position / B`) as its tag, and counts that stand
+//! under another tag are not looked at. Whoever records first in a new generation, or after a
+//! bucket is over, moves the head; whoever moved it retags the buckets it skipped.
 //!
-//! **Why it works.** A count is one compare-and-swap on a bucket whose tag was right for the head that was read. If the head
-//! moved on in between and the bucket was retagged, the swap fails and the call starts anew; if it was not retagged yet, the call counts
-//! under the old tag, as one that ended before the move. So the call of an old generation, whose tags are a turn behind, is never
-//! seen in a new one. Nothing that is newer is retagged either: a bucket is read first, then the head, so that the head is at least
-//! as new as the bucket, and the tag that is due follows from that head, not from the move that the thread once made.
+//! **Why it works.** A count is one compare-and-swap on a bucket whose tag was right for the head
+//! that was read. If the head moved on in between and the bucket was retagged, the swap fails and
+//! the call starts anew; if it was not retagged yet, the call counts under the old tag, as one that
+//! ended before the move. So the call of an old generation, whose tags are a turn behind, is never
+//! seen in a new one. Nothing that is newer is retagged either: a bucket is read first, then the
+//! head, so that the head is at least as new as the bucket, and the tag that is due follows from
+//! that head, not from the move that the thread once made.
 //!
-//! **What remains.** A bucket that nobody got round to retagging would have to stay so for all the turns that a tag tells apart (at
-//! least four) to be taken for a current one; so would, bit for bit, a bucket under a call that stands still between its load and its swap. A ring
-//! in which nothing was recorded for a whole turn of generations is taken for that of the present one.
+//! **What remains.** A bucket that nobody got round to retagging would have to stay so for all the
+//! turns that a tag tells apart (at least four) to be taken for a current one; so would, bit for
+//! bit, a bucket under a call that stands still between its load and its swap. A ring
+//! in which nothing was recorded for a whole turn of generations is taken for that of the present
+//! one.
 //!
 //! # Synchronization
 //!
-//! * Buckets and head are loaded Acquire, and the swaps that make them are Release at least: whoever sees a bucket sees the head
-//!   that its tag follows from, and whoever sees a head that counts for a generation sees the transition that made the generation.
-//! * A sum is judged only if the head stood still meanwhile and the current bucket is not empty. Otherwise another call has moved on, and what
-//!   was summed is no window at all, but part of one: it could trip for a few failures that stand among many successes. That
-//!   other call came later and judges for both: it sees what this one recorded, as below.
-//! * Windows of calls need no fence for that: a bucket is left when it is full, so whoever records in a later one, or moved the
-//!   head there, has seen all its calls. In the same bucket the second swap sees the first.
-//! * In windows of time, buckets are left by the clock: two calls that end at the same moment may count in different buckets and not
-//!   have seen one another. Were both sums to miss the other call, a trip would be missed. So each puts a `fence(SeqCst)` between its
-//!   record and its sum (a store-load race: release and acquire do not order a store before a later load); the call whose
-//!   fence is the later one sees both. The sum reads the head after the fence, as the other may have recorded in a bucket that is newer
-//!   than the head this call had.
+//! * Buckets and head are loaded Acquire, and the swaps that make them are Release at least:
+//!   whoever sees a bucket sees the head that its tag follows from, and whoever sees a head that
+//!   counts for a generation sees the transition that made the generation.
+//! * A sum is judged only if the head stood still meanwhile and the current bucket is not empty.
+//!   Otherwise another call has moved on, and what was summed is no window at all, but part of one:
+//!   it could trip for a few failures that stand among many successes. That other call came later
+//!   and judges for both: it sees what this one recorded, as below.
+//! * Windows of calls need no fence for that: a bucket is left when it is full, so whoever records
+//!   in a later one, or moved the head there, has seen all its calls. In the same bucket the second
+//!   swap sees the first.
+//! * In windows of time, buckets are left by the clock: two calls that end at the same moment may
+//!   count in different buckets and not have seen one another. Were both sums to miss the other
+//!   call, a trip would be missed. So each puts a `fence(SeqCst)` between its record and its sum (a
+//!   store-load race: release and acquire do not order a store before a later load); the call whose
+//!   fence is the later one sees both. The sum reads the head after the fence, as the other may
+//!   have recorded in a bucket that is newer than the head this call had.
 
 use super::state::{GENERATION_BITS, Generation};
 use crate::sync::{AtomicWord, Ordering, array_of, constructor, fence};
@@ -152,10 +161,11 @@ impl<const B: usize> Ring<B> {
         &self.buckets[(position % B as Word) as usize]
     }
 
-    /// Counts a call for `generation`, after moving on as `age` of the head and the bucket's calls says.
+    /// Counts a call for `generation`, after moving on as `age` of the head and the bucket's calls
+    /// says.
     ///
-    /// `is_over` says whether the breaker has left the generation: then the call is dropped and the answer is `false`. `first_mark` is
-    /// the mark of a ring that starts afresh.
+    /// `is_over` says whether the breaker has left the generation: then the call is dropped and the
+    /// answer is `false`. `first_mark` is the mark of a ring that starts afresh.
     pub(super) fn record(
         &self,
         generation: Generation,
@@ -164,9 +174,11 @@ impl<const B: usize> Ring<B> {
         age: impl Fn(Head, u64) -> Age,
         is_over: impl Fn() -> bool,
     ) -> bool {
-        // Lock-free: each turn of the loop that does not end it is due to another thread's progress.
+        // Lock-free: each turn of the loop that does not end it is due to another thread's
+        // progress.
         loop {
-            // Acquire: a head of a later generation comes with the transition to it, which `is_over` must see.
+            // Acquire: a head of a later generation comes with the transition to it, which
+            // `is_over` must see.
             let head = Head(self.head.load(Ordering::Acquire));
             if head.generation() != generation {
                 // Either the ring is behind the breaker or this call is.
@@ -178,7 +190,8 @@ impl<const B: usize> Ring<B> {
             }
             let position = head.position();
             let bucket = self.bucket(position);
-            // Acquire: a bucket that is ahead of the head that was read comes with the newer head, which the check below must see.
+            // Acquire: a bucket that is ahead of the head that was read comes with the newer head,
+            // which the check below must see.
             let old = Bucket(bucket.load(Ordering::Acquire));
             let current = old.has_tag(Self::tag(position));
             let calls = if current { old.requests() } else { 0 };
@@ -192,8 +205,9 @@ impl<const B: usize> Ring<B> {
             }
             let base = if current { old } else { Bucket::empty(Self::tag(position)) };
             let new = base.counted(failed, slow);
-            // Release: pairs with the Acquire loads of buckets, so that whoever sees the call sees the head that its tag follows from.
-            // Relaxed on failure: the loop starts with fresh loads.
+            // Release: pairs with the Acquire loads of buckets, so that whoever sees the call sees
+            // the head that its tag follows from. Relaxed on failure: the loop starts
+            // with fresh loads.
             let swap = bucket.compare_exchange(old.0, new.0, Ordering::Release, Ordering::Relaxed);
             if swap.is_ok() {
                 return true;
@@ -205,8 +219,9 @@ impl<const B: usize> Ring<B> {
     fn advance(&self, head: Head, generation: Generation, steps: Word, mark: Word) {
         let position = Self::later(head.position(), steps);
         let next = Head::new(generation, position, mark);
-        // AcqRel: publishes the transition that this call came after, and the full buckets it has seen, to whoever loads the head.
-        // Relaxed on failure: another thread moved it, and the caller looks again.
+        // AcqRel: publishes the transition that this call came after, and the full buckets it has
+        // seen, to whoever loads the head. Relaxed on failure: another thread moved it, and
+        // the caller looks again.
         let swap = self.head.compare_exchange(head.0, next.0, Ordering::AcqRel, Ordering::Relaxed);
         if swap.is_err() {
             return;
@@ -221,8 +236,8 @@ impl<const B: usize> Ring<B> {
         let bucket = self.bucket(position);
         // Acquire: the head below is at least as new as the one that this tag follows from.
         let old = Bucket(bucket.load(Ordering::Acquire));
-        // Acquire, so that the swap below cannot go before it. Loaded again, as this thread may have stood still since it moved the head, and
-        // newer calls may count here.
+        // Acquire, so that the swap below cannot go before it. Loaded again, as this thread may
+        // have stood still since it moved the head, and newer calls may count here.
         let head = Head(self.head.load(Ordering::Acquire)).position();
         let behind = (head % B as Word + B as Word - position % B as Word) % B as Word;
         let due = Self::tag(Self::earlier(head, behind));
@@ -238,8 +253,9 @@ impl<const B: usize> Ring<B> {
         }
     }
 
-    /// The counts of the whole window, for judging after a call was recorded; `None` where another call has moved on, which then judges
-    /// for both. `None` as well where the ring has left the generation.
+    /// The counts of the whole window, for judging after a call was recorded; `None` where another
+    /// call has moved on, which then judges for both. `None` as well where the ring has left
+    /// the generation.
     ///
     /// In windows of time only after [`fence`](Self::fence).
     pub(super) fn judged(&self, generation: Generation) -> Option<Sums> {
@@ -255,18 +271,21 @@ impl<const B: usize> Ring<B> {
         for back in 1..B as Word {
             sums.add(self.counted(Self::earlier(head.position(), back)));
         }
-        // Acquire is for the loads above: a bucket that was retagged meanwhile comes with a newer head.
+        // Acquire is for the loads above: a bucket that was retagged meanwhile comes with a newer
+        // head.
         if self.head.load(Ordering::Acquire) == head.0 { Some(sums) } else { None }
     }
 
-    /// Between a record and its sum, where records in different buckets may not have seen one another.
+    /// Between a record and its sum, where records in different buckets may not have seen one
+    /// another.
     pub(super) fn fence() {
-        // SeqCst: the record above is a store, the loads below must not go before it; see the module docs.
+        // SeqCst: the record above is a store, the loads below must not go before it; see the
+        // module docs.
         fence(Ordering::SeqCst);
     }
 
-    /// The counts of the window as far as it is not over, for people: calls that end meanwhile may be missing. `age` says by how many positions it has slid since the head was
-    /// last moved.
+    /// The counts of the window as far as it is not over, for people: calls that end meanwhile may
+    /// be missing. `age` says by how many positions it has slid since the head was last moved.
     pub(super) fn sums(&self, generation: Generation, age: impl Fn(Head) -> u32) -> Sums {
         // Acquire: pairs with the AcqRel of `advance`.
         let head = Head(self.head.load(Ordering::Acquire));

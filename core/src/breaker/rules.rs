@@ -107,8 +107,9 @@ impl Rules {
             growth: config.growth,
             consecutive: config.consecutive,
             open_horizon: open_scale.units_up(open_at_most + lateness) as u32,
-            // The deadline is set one unit late, and the timeout is rounded up by itself: so must the lateness be, or a reader
-            // that is just so late would take a live deadline for a stale one.
+            // The deadline is set one unit late, and the timeout is rounded up by itself: so must
+            // the lateness be, or a reader that is just so late would take a live
+            // deadline for a stale one.
             probe_horizon: (probe_scale.units_up(timeout) + probe_scale.units_up(lateness)) as u32
                 + 1,
             open_scale,
@@ -127,8 +128,9 @@ impl Rules {
 
     /// How many ticks to stay open after having reopened `streak` times.
     ///
-    /// `min(at_most, open_for * growth^streak)`, less a random part of at most the jitter: after the cap, so that the cap holds. The
-    /// only multiplications and divisions of 64-bit numbers are here, where a breaker opens.
+    /// `min(at_most, open_for * growth^streak)`, less a random part of at most the jitter: after
+    /// the cap, so that the cap holds. The only multiplications and divisions of 64-bit numbers
+    /// are here, where a breaker opens.
     pub(super) fn open_time(&self, streak: u32, generation: Generation, now: Ticks) -> u64 {
         let mut wait = self.open_for;
         for _ in 0..streak {

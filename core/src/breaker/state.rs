@@ -28,11 +28,11 @@ use crate::word::{Field, WORD_BITS, Word, by_width};
 ///   forced open, disabled  0
 /// ```
 ///
-/// * The generation grows by one with each transition and wraps. A result whose token carries another
-///   generation is dropped; one that is still out after a whole turn of generations (65 536 or 64
-///   transitions) could be taken for a current one.
-/// * The streak counts how often the breaker has reopened since it was last closed; it saturates, and the growing
-///   open time with it.
+/// * The generation grows by one with each transition and wraps. A result whose token carries
+///   another generation is dropped; one that is still out after a whole turn of generations (65 536
+///   or 64 transitions) could be taken for a current one.
+/// * The streak counts how often the breaker has reopened since it was last closed; it saturates,
+///   and the growing open time with it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Snapshot(pub(super) Word);
 
@@ -54,8 +54,9 @@ pub(super) const MAX_PROBES: u64 = IN_FLIGHT.max() as u64;
 pub(super) const OPEN_BITS: u32 = PAYLOAD.width();
 /// The width of the probes' deadline.
 pub(super) const PROBE_BITS: u32 = PROBE_DEADLINE.width();
-/// The probes' deadline has few bits, so its wrap is nearer than that of other instants. It is looked at only
-/// while all probes are out, and a needless wait there costs at most one more half-open timeout.
+/// The probes' deadline has few bits, so its wrap is nearer than that of other instants. It is
+/// looked at only while all probes are out, and a needless wait there costs at most one more
+/// half-open timeout.
 pub(super) const PROBE_HEADROOM: u32 = by_width(10, 3);
 
 const _: () = assert!(PAYLOAD.end() == WORD_BITS && PROBE_DEADLINE.end() == WORD_BITS);
@@ -134,7 +135,8 @@ impl Snapshot {
         }
     }
 
-    /// Closed, in this generation, and no failure since the last success: a further success changes nothing.
+    /// Closed, in this generation, and no failure since the last success: a further success changes
+    /// nothing.
     #[inline]
     pub(super) const fn clean(generation: Generation) -> Self {
         Self(GENERATION.set(STATE.set(0, State::Closed as Word), generation as Word))
@@ -233,8 +235,8 @@ impl Snapshot {
         let now = rules.probe_scale.units(now);
         let own = rules.probe_scale.units_up(rules.half_open_timeout).wrapping_add(1);
         // Late loses: a late reading must not cut short the time that another probe was given.
-        // Seen from now, as whoever asks whether it has passed sees it: a deadline further ahead than its horizon is stale, and to keep
-        // it would fail the probes at once.
+        // Seen from now, as whoever asks whether it has passed sees it: a deadline further ahead
+        // than its horizon is stale, and to keep it would fail the probes at once.
         let given = PROBE_DEADLINE.get(self.0);
         let left = scale::ahead(given, now, PROBE_BITS, rules.probe_horizon as Word);
         if in_flight > 0 && left > own {

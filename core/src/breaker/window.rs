@@ -57,8 +57,8 @@ impl Start for Ticks {
     }
 }
 
-/// The kinds of window: [`Consecutive`], [`LastCalls`], [`LastTime`], and a pair of windows, which trips when either
-/// does. Sealed.
+/// The kinds of window: [`Consecutive`], [`LastCalls`], [`LastTime`], and a pair of windows, which
+/// trips when either does. Sealed.
 pub trait Window<C>: sealed::Window<C> {}
 
 pub(super) mod sealed {
@@ -80,8 +80,8 @@ pub(super) mod sealed {
         /// Whether a call counts as slow.
         fn is_slow(&self, start: Ticks, now: Ticks) -> bool;
 
-        /// Counts a call and judges: `None` where the call came too late, else whether a rule trips. `base` has the counts that the
-        /// breaker itself keeps.
+        /// Counts a call and judges: `None` where the call came too late, else whether a rule
+        /// trips. `base` has the counts that the breaker itself keeps.
         fn record(
             &self,
             ended: Ended<Self::Start>,
@@ -95,8 +95,8 @@ pub(super) mod sealed {
     }
 }
 
-/// No window: the breaker trips on failures in a row, which its state word counts. A call that succeeds on a
-/// closed, clean breaker writes nothing and reads no clock.
+/// No window: the breaker trips on failures in a row, which its state word counts. A call that
+/// succeeds on a closed, clean breaker writes nothing and reads no clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Consecutive;
 
@@ -170,13 +170,15 @@ impl Rates {
         Self { failures: Some(rate), ..Self::none() }
     }
 
-    /// Trips when the share of the calls in the window that took at least `duration` reaches `rate`, whether they succeeded or
-    /// not; equal trips. While half-open, a slow success counts as a failed probe. Calls then read the clock when they begin and when they end.
+    /// Trips when the share of the calls in the window that took at least `duration` reaches
+    /// `rate`, whether they succeeded or not; equal trips. While half-open, a slow success
+    /// counts as a failed probe. Calls then read the clock when they begin and when they end.
     pub const fn slow_calls(self, rate: Ratio, duration: Duration) -> Self {
         Self { slow: Some((rate, duration)), ..self }
     }
 
-    /// Judges no rate by fewer calls than this: 1 to what the window can hold; 10 unless told otherwise.
+    /// Judges no rate by fewer calls than this: 1 to what the window can hold; 10 unless told
+    /// otherwise.
     pub const fn minimum_calls(self, calls: u32) -> Self {
         Self { minimum: calls, ..self }
     }
@@ -236,9 +238,9 @@ fn add(sums: Sums, counts: Counts) -> Counts {
 
 /// A window over the last N calls, for a clock `C`, in `B` buckets.
 ///
-/// It slides in steps of N / `B` calls: it covers the last N calls when a step is complete, and up to N / `B` - 1 fewer in between;
-/// with as many buckets as calls it is exact. `B` is at most 64, where words are 32 bits 16. Abandoned and ignored calls
-/// are not in it.
+/// It slides in steps of N / `B` calls: it covers the last N calls when a step is complete, and up
+/// to N / `B` - 1 fewer in between; with as many buckets as calls it is exact. `B` is at most 64,
+/// where words are 32 bits 16. Abandoned and ignored calls are not in it.
 ///
 /// Each judged call costs one read-modify-write and `B` + 5 loads; the memory is `B` + 1 words.
 ///
@@ -354,15 +356,18 @@ impl<C: Clock, const B: usize> sealed::Window<C> for LastCalls<C, B> {
 
 /// A window over the last T, for a clock `C`, in `B` buckets.
 ///
-/// It slides in steps of T / `B`: it covers between T - T / `B` and T. A step is rounded down to a unit of the window's time: at most
-/// one part in 2^19 (where words are 32 bits 2^9) of T and the lateness together, or a 2^10th of a tick if that is longer.
+/// It slides in steps of T / `B`: it covers between T - T / `B` and T. A step is rounded down to a
+/// unit of the window's time: at most one part in 2^19 (where words are 32 bits 2^9) of T and the
+/// lateness together, or a 2^10th of a tick if that is longer.
 ///
-/// `B` is at most 64, where words are 32 bits 16. A bucket that is full (2^17 - 1 calls, where words are 32 bits 511) is
-/// halved, so that rates stay what they are and counts become relative. Abandoned and ignored calls are not in it. After an idle
-/// time of about a turn of the word's time (2^16 times T and the lateness, where words are 32 bits 2^10 times, or a
-/// multiple of that), calls from before may be taken for recent ones.
+/// `B` is at most 64, where words are 32 bits 16. A bucket that is full (2^17 - 1 calls, where
+/// words are 32 bits 511) is halved, so that rates stay what they are and counts become relative.
+/// Abandoned and ignored calls are not in it. After an idle time of about a turn of the word's time
+/// (2^16 times T and the lateness, where words are 32 bits 2^10 times, or a multiple of that),
+/// calls from before may be taken for recent ones.
 ///
-/// Each judged call costs a clock reading, one read-modify-write, a full fence and `B` + 5 loads; the memory is `B` + 1 words.
+/// Each judged call costs a clock reading, one read-modify-write, a full fence and `B` + 5 loads;
+/// the memory is `B` + 1 words.
 ///
 /// # Examples
 ///

@@ -93,7 +93,8 @@ where
             this.permit.hold(token);
         }
         if !this.permit.is_held() {
-            // Polled again after it was done: there is no answer left to give, and no panic in a library.
+            // Polled again after it was done: there is no answer left to give, and no panic in a
+            // library.
             return Poll::Pending;
         }
         let future = this.future;

@@ -6,8 +6,8 @@ use core::ops::Deref;
 use super::{Gate, Outcome};
 use crate::error::Rejection;
 
-/// An admission that is given back exactly once: by [`finish`](Permit::finish) with an outcome, or by
-/// being dropped as [`Outcome::Abandoned`].
+/// An admission that is given back exactly once: by [`finish`](Permit::finish) with an outcome, or
+/// by being dropped as [`Outcome::Abandoned`].
 ///
 /// `R` is how the gate is held: `&G`, `&'static G`, `Arc<G>`.
 #[must_use = "dropping a permit abandons the call"]
@@ -72,8 +72,8 @@ where
         &self.gate
     }
 
-    /// A permit that holds nothing yet. A future keeps one from the start, as filling it in place is cheaper than
-    /// moving it there.
+    /// A permit that holds nothing yet. A future keeps one from the start, as filling it in place
+    /// is cheaper than moving it there.
     #[inline]
     pub(crate) const fn idle(gate: R) -> Self {
         Self { gate, token: None }

@@ -14,12 +14,13 @@ use crate::time::Timer;
 
 /// A gate that a task can wait at.
 ///
-/// Semaphores and bulkheads wait in their queue, token buckets for their reservation. A tuple waits at its gates from
-/// left to right, holding what it has; where one refuses or the wait is cancelled, what it holds goes
-/// back as [`Outcome::Refused`] from right to left. [`Immediate`] puts a gate that cannot wait, such as a
-/// breaker, into such a tuple.
+/// Semaphores and bulkheads wait in their queue, token buckets for their reservation. A tuple waits
+/// at its gates from left to right, holding what it has; where one refuses or the wait is
+/// cancelled, what it holds goes back as [`Outcome::Refused`] from right to left. [`Immediate`]
+/// puts a gate that cannot wait, such as a breaker, into such a tuple.
 pub trait WaitGate<T: Timer>: Gate {
-    /// The wait. It does nothing before it is first polled, and gives back what it took when dropped.
+    /// The wait. It does nothing before it is first polled, and gives back what it took when
+    /// dropped.
     type Entering<'a>: Future<Output = Result<Self::Token, Rejection>>
     where
         Self: 'a,

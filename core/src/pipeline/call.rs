@@ -1,8 +1,9 @@
 //! The future of a call through a pipeline: deadline, gates around the call, then the attempts.
 //!
-//! The waits at the gates are type parameters of their own, though `C::Entering<'p>` would say the same: a
-//! field of such a type keeps the whole future from being spawned as soon as a gate is borrowed ("implementation of
-//! `Gate` is not general enough"), because the compiler forgets there that the borrow outlives `'p`.
+//! The waits at the gates are type parameters of their own, though `C::Entering<'p>` would say the
+//! same: a field of such a type keeps the whole future from being spawned as soon as a gate is
+//! borrowed ("implementation of `Gate` is not general enough"), because the compiler forgets there
+//! that the borrow outlives `'p`.
 
 use core::fmt;
 use core::future::Future;
@@ -169,7 +170,8 @@ where
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        // Beside the one in place, which is for the next poll, as the compiler does not see through that.
+        // Beside the one in place, which is for the next poll, as the compiler does not see through
+        // that.
         let mut phase = *this.phase;
         if let Phase::Idle = phase {
             // Whatever ends the call before it is let in ends it for good.

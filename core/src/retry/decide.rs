@@ -10,16 +10,18 @@ use crate::error::{Error, Rejection};
 pub enum Decision {
     /// Try again, after the policy's own delay.
     Retry,
-    /// Try again after this long or the policy's own delay, whichever is longer: what a server asked for. It may be
-    /// longer than the policy's largest delay, but the deadline still holds.
+    /// Try again after this long or the policy's own delay, whichever is longer: what a server
+    /// asked for. It may be longer than the policy's largest delay, but the deadline still
+    /// holds.
     RetryAfter(Duration),
     /// Leave it: another attempt would fail in the same way.
     Stop,
 }
 
 impl Decision {
-    /// The default for a gate's refusal: try again where it passes by itself, after the time it asks
-    /// for where that is known; else stop. See [`Reason::is_transient`](crate::Reason::is_transient).
+    /// The default for a gate's refusal: try again where it passes by itself, after the time it
+    /// asks for where that is known; else stop. See
+    /// [`Reason::is_transient`](crate::Reason::is_transient).
     #[must_use]
     pub const fn about(rejection: &Rejection) -> Self {
         if !rejection.reason().is_transient() {
@@ -34,9 +36,9 @@ impl Decision {
 
 /// Says which errors are worth another attempt.
 ///
-/// Any `Fn(&E) -> Decision` will do: it is asked about the operation's own errors, while a timeout is retried and a
-/// gate's refusal goes by [`Decision::about`]. [`RetryIf`] takes a predicate, [`RetryAll`] is the default. Implement
-/// the trait to decide about timeouts and refusals as well.
+/// Any `Fn(&E) -> Decision` will do: it is asked about the operation's own errors, while a timeout
+/// is retried and a gate's refusal goes by [`Decision::about`]. [`RetryIf`] takes a predicate,
+/// [`RetryAll`] is the default. Implement the trait to decide about timeouts and refusals as well.
 ///
 /// # Examples
 ///

@@ -113,10 +113,11 @@ impl<E, F: Fn(&Retrying<'_, E>)> OnRetry<E> for F {
 
 /// What to try again, how often, and how long to wait in between.
 ///
-/// It is plain data, made in a `const`, copied and shared at will; so what it is given, closures too, should be `Copy`,
-/// with budgets and observers by reference. (Only the part that is given last need not be; a constant
-/// function cannot take a value apart that might need dropping.) Without further settings there are 3 attempts, no
-/// deadline and no budget, and every error of the operation is tried again ([`RetryAll`]).
+/// It is plain data, made in a `const`, copied and shared at will; so what it is given, closures
+/// too, should be `Copy`, with budgets and observers by reference. (Only the part that is given
+/// last need not be; a constant function cannot take a value apart that might need dropping.)
+/// Without further settings there are 3 attempts, no deadline and no budget, and every error of the
+/// operation is tried again ([`RetryAll`]).
 ///
 /// # Examples
 ///
@@ -228,15 +229,15 @@ impl<D, W, B, H, O> Retry<D, W, B, H, O> {
         Ok(Self { max_attempts: attempts, ..self })
     }
 
-    /// Sets no limit of attempts: what ends the call is the deadline, the budget, or an error that is
-    /// not worth another attempt; without these, only success.
+    /// Sets no limit of attempts: what ends the call is the deadline, the budget, or an error that
+    /// is not worth another attempt; without these, only success.
     pub const fn unlimited(mut self) -> Self {
         self.max_attempts = u32::MAX;
         self
     }
 
-    /// Ends the call this long after its first attempt began: attempts and sleeps count. An attempt is
-    /// cut off then, and a sleep that would last until then is not begun.
+    /// Ends the call this long after its first attempt began: attempts and sleeps count. An attempt
+    /// is cut off then, and a sleep that would last until then is not begun.
     ///
     /// Nothing can cut an attempt off where retries block their thread; it gets the deadline in its
     /// [`Attempt`](super::Attempt).

@@ -125,7 +125,8 @@ impl<T: Timer, R: RetryPolicy<E>, A, E> RetryLoop<T, R, A, E> {
     where
         A: Attempts<T, V, E>,
     {
-        // Beside the one in place, which is for the next poll, as the compiler does not see through that.
+        // Beside the one in place, which is for the next poll, as the compiler does not see through
+        // that.
         let mut phase = self.phase;
         if phase == Phase::Idle {
             self.as_mut().start();
@@ -279,17 +280,17 @@ impl<D, W, B, H, O> Retry<D, W, B, H, O> {
     ///
     /// # Errors
     ///
-    /// What the last attempt met: [`Error::Inner`] where it failed, [`Error::TimedOut`] where the deadline cut it
-    /// off.
+    /// What the last attempt met: [`Error::Inner`] where it failed, [`Error::TimedOut`] where the
+    /// deadline cut it off.
     ///
-    /// An operation that is itself protected has an `Error` of its own, which nests; the default decision does not look
-    /// into it and would try an open circuit again. A [`Pipeline`](crate::Pipeline) puts gates inside of retries
-    /// without that.
+    /// An operation that is itself protected has an `Error` of its own, which nests; the default
+    /// decision does not look into it and would try an open circuit again. A
+    /// [`Pipeline`](crate::Pipeline) puts gates inside of retries without that.
     ///
     /// # Cancellation
     ///
-    /// Dropping it drops the running attempt or the wait; a retry that was paid for and did not begin is given back to the
-    /// budget.
+    /// Dropping it drops the running attempt or the wait; a retry that was paid for and did not
+    /// begin is given back to the budget.
     /// **Cancel safety:** that of the operation.
     ///
     /// # Examples

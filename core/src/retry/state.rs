@@ -32,7 +32,8 @@ impl Attempt {
     }
 }
 
-/// How far a call with retries has come: plain data, to be kept between the steps of a [`RetryPolicy`].
+/// How far a call with retries has come: plain data, to be kept between the steps of a
+/// [`RetryPolicy`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct RetryState {
@@ -86,8 +87,9 @@ pub enum Verdict {
     GiveUp(GiveUp),
 }
 
-/// What a [`Pipeline`](crate::Pipeline) asks whether to try again: a [`Retry`](super::Retry), `&Retry`, or `()`
-/// for a single attempt. To drive the steps by hand, use those of [`Retry`](super::Retry::start).
+/// What a [`Pipeline`](crate::Pipeline) asks whether to try again: a [`Retry`](super::Retry),
+/// `&Retry`, or `()` for a single attempt. To drive the steps by hand, use those of
+/// [`Retry`](super::Retry::start).
 pub trait RetryPolicy<E> {
     /// See [`Retry::start`](super::Retry::start).
     fn start<C: Clock>(&self, deadline: Deadline, clock: &C) -> RetryState;

@@ -1,5 +1,5 @@
-//! The three steps of a retry, apart from any way of waiting: what the futures and the blocking form
-//! share.
+//! The three steps of a retry, apart from any way of waiting: what the futures and the blocking
+//! form share.
 
 use core::time::Duration;
 
@@ -51,8 +51,8 @@ impl<D: Delays, W, B: Budget, H, O: Observer> Retry<D, W, B, H, O> {
         RetryState::new(deadline.min(Deadline::after(clock, self.deadline)))
     }
 
-    /// The attempt has failed: what follows? To be asked once for each attempt; a retry has been paid for
-    /// from the budget by the time it answers so.
+    /// The attempt has failed: what follows? To be asked once for each attempt; a retry has been
+    /// paid for from the budget by the time it answers so.
     #[inline]
     pub fn after_failure<C: Clock, E>(
         &self,
@@ -82,8 +82,8 @@ impl<D: Delays, W, B: Budget, H, O: Observer> Retry<D, W, B, H, O> {
     ///
     /// # Errors
     ///
-    /// [`GiveUp::Deadline`] where the wait ended late and the deadline has passed: the caller returns the error
-    /// it has.
+    /// [`GiveUp::Deadline`] where the wait ended late and the deadline has passed: the caller
+    /// returns the error it has.
     #[inline]
     pub fn resume<C: Clock>(&self, state: &mut RetryState, clock: &C) -> Result<(), GiveUp> {
         let resumed = state.advance(clock);
@@ -94,8 +94,8 @@ impl<D: Delays, W, B: Budget, H, O: Observer> Retry<D, W, B, H, O> {
         resumed
     }
 
-    /// In place of [`resume`](Self::resume), where the call was cancelled during the wait: gives back what was paid for
-    /// the retry.
+    /// In place of [`resume`](Self::resume), where the call was cancelled during the wait: gives
+    /// back what was paid for the retry.
     #[inline]
     pub fn cancel(&self) {
         self.budget.refund();

@@ -56,9 +56,9 @@
 //! round is still to come.
 //!
 //! **Nobody overtakes.** The count of waiters in the word is never too low (see `state.rs`), and
-//! the fast path is open only where it is 0. The count can be too high for a moment, between the end
-//! of a wait and the decrement that follows it: a `try_acquire` in that moment is refused as it would
-//! have been a moment earlier, and an `acquire` takes a slot and grants itself.
+//! the fast path is open only where it is 0. The count can be too high for a moment, between the
+//! end of a wait and the decrement that follows it: a `try_acquire` in that moment is refused as it
+//! would have been a moment earlier, and an `acquire` takes a slot and grants itself.
 //!
 //! **A late wake** is harmless. A granter may be stopped between its grant and its wake, and the
 //! slot have a new owner by then, whose waker it takes and calls. The new owner is polled once for

@@ -11,9 +11,9 @@
 //!
 //! **Why it works.** A reader that is late by at most M sees a true instant at most one interval
 //! plus M ahead, so it never takes a live instant for a stale one: it waits, it never wins. The
-//! scale keeps the wrap at least 2^10 (32-bit words) or 2^16 (64-bit words) horizons away, so an idle
-//! word is mistaken for a live one only in that fraction of a wrap, and then costs one needless
-//! wait of at most a horizon.
+//! scale keeps the wrap at least 2^10 (32-bit words) or 2^16 (64-bit words) horizons away, so an
+//! idle word is mistaken for a live one only in that fraction of a wrap, and then costs one
+//! needless wait of at most a horizon.
 
 use super::Ticks;
 use crate::word::{Word, by_width, mask, widen};
@@ -122,8 +122,8 @@ impl Scale {
     }
 }
 
-/// How far ahead of `now` the instant `at` lies, both in a field of `bits` bits: 0 where it has passed or is
-/// stale, at most `horizon`.
+/// How far ahead of `now` the instant `at` lies, both in a field of `bits` bits: 0 where it has
+/// passed or is stale, at most `horizon`.
 #[inline]
 pub(crate) const fn ahead(at: Word, now: Word, bits: u32, horizon: Word) -> Word {
     let distance = at.wrapping_sub(now) & mask(bits);

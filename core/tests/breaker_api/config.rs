@@ -1,4 +1,5 @@
-//! Each configuration error says which value is wrong and what would be right; presets are what their table says.
+//! Each configuration error says which value is wrong and what would be right; presets are what
+//! their table says.
 
 use std::time::Duration;
 

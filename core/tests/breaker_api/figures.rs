@@ -188,8 +188,8 @@ fn an_idle_time_is_mistaken_for_a_live_one_only_in_a_small_fraction() {
     assert!(needless <= samples >> 10, "{needless} of {samples}");
 }
 
-/// A reader as late as is supported must not take the probes' deadline for a stale one: with times that are no multiple of a 32-bit
-/// word's unit, rounding made it one unit too far ahead.
+/// A reader as late as is supported must not take the probes' deadline for a stale one: with times
+/// that are no multiple of a 32-bit word's unit, rounding made it one unit too far ahead.
 #[test]
 fn a_reader_just_as_late_as_is_supported_does_not_time_probes_out() {
     for timeout in 100..140 {
@@ -210,7 +210,8 @@ fn a_reader_just_as_late_as_is_supported_does_not_time_probes_out() {
     }
 }
 
-/// The deadline of an earlier probe that reads as stale is not kept for a later one: both would time out at once.
+/// The deadline of an earlier probe that reads as stale is not kept for a later one: both would
+/// time out at once.
 #[test]
 fn a_step_back_beyond_the_lateness_does_not_time_probes_out() {
     let clock = Millis::new();

@@ -76,7 +76,8 @@ fn it_looks_again_while_the_probes_are_out() {
     assert_eq!(polled(ready.as_mut()), Poll::Ready(Ok(())));
 }
 
-/// Where all callers wait before they call, nobody else is left to find out that the probes never report.
+/// Where all callers wait before they call, nobody else is left to find out that the probes never
+/// report.
 #[test]
 fn it_does_not_wait_for_ever_for_probes_that_never_report() {
     let clock = Millis::new();

@@ -39,9 +39,10 @@ fn ripe(clock: &Millis) -> CircuitBreaker<&Millis> {
     breaker
 }
 
-/// Bug 5. Cause: a clock that steps back made durations negative, or the time that had passed zero for ever
-/// (aws-smithy, retry-policies, quanta#111). Here a step back within the supported lateness delays, and a longer one
-/// makes what is open read as stale: the breaker lets a probe in. Neither wedges, and neither lets two in.
+/// Bug 5. Cause: a clock that steps back made durations negative, or the time that had passed zero
+/// for ever (aws-smithy, retry-policies, quanta#111). Here a step back within the supported
+/// lateness delays, and a longer one makes what is open read as stale: the breaker lets a probe in.
+/// Neither wedges, and neither lets two in.
 #[test]
 pub(crate) fn a_clock_that_steps_back_neither_wedges_nor_lets_two_probes_in() {
     for back in [1, 50, 51, 100, 149, 150, 151, 300, 1_000, 1_000_000, 1_000_000_000] {
@@ -96,8 +97,9 @@ pub(crate) fn a_window_of_time_survives_a_step_back() {
     }
 }
 
-/// Bug 8. Cause: the slot of a probe was not given back after a drop, an early return, a panic or an ignored error, and
-/// the breaker stayed half-open for days (resilience4j #935 #1389 #2324, OmniRoute#13836, cockatiel#112).
+/// Bug 8. Cause: the slot of a probe was not given back after a drop, an early return, a panic or
+/// an ignored error, and the breaker stayed half-open for days (resilience4j #935 #1389 #2324,
+/// OmniRoute#13836, cockatiel#112).
 #[test]
 pub(crate) fn a_probe_comes_back_whatever_happens_to_its_call() {
     type Breaker<'a> = CircuitBreaker<&'a Millis>;
@@ -136,7 +138,8 @@ pub(crate) fn a_probe_comes_back_whatever_happens_to_its_call() {
     }
 }
 
-/// Bug 8, a panic: it is a failure, so the breaker reopens, and lets a probe in again after the open time.
+/// Bug 8, a panic: it is a failure, so the breaker reopens, and lets a probe in again after the
+/// open time.
 #[test]
 pub(crate) fn a_probe_that_panics_reopens() {
     let clock = Millis::new();
@@ -148,7 +151,8 @@ pub(crate) fn a_probe_that_panics_reopens() {
     assert!(breaker.permit().is_ok());
 }
 
-/// Bug 8, a probe that hangs for good: it times out, also where everybody waits until the breaker is ready.
+/// Bug 8, a probe that hangs for good: it times out, also where everybody waits until the breaker
+/// is ready.
 #[test]
 pub(crate) fn a_probe_that_never_reports_times_out() {
     let clock = Millis::new();
@@ -181,8 +185,9 @@ pub(crate) fn callers_that_wait_until_ready_do_not_wait_for_a_hung_probe_for_eve
     panic!("still waiting in {breaker:?}");
 }
 
-/// Bug 9. Cause: the number of probes was checked and counted in two steps, so that many callers passed at the same moment
-/// (tower-resilience#382, tower#855). Here one compare-and-swap does both; `loom-tests` has the proof, this is the real thing.
+/// Bug 9. Cause: the number of probes was checked and counted in two steps, so that many callers
+/// passed at the same moment (tower-resilience#382, tower#855). Here one compare-and-swap does
+/// both; `loom-tests` has the proof, this is the real thing.
 #[test]
 pub(crate) fn never_more_probes_than_allowed() {
     const CALLERS: usize = 4;
@@ -211,8 +216,9 @@ pub(crate) fn never_more_probes_than_allowed() {
     }
 }
 
-/// Bug 10. Cause: a result was applied to whatever state the breaker was in when it came, so that a call of before the
-/// outage closed, opened or decided a half-open (tower-resilience 0.13, seatbelt 0.11; gobreaker has it right).
+/// Bug 10. Cause: a result was applied to whatever state the breaker was in when it came, so that a
+/// call of before the outage closed, opened or decided a half-open (tower-resilience 0.13, seatbelt
+/// 0.11; gobreaker has it right).
 #[test]
 pub(crate) fn a_result_of_an_older_generation_changes_nothing() {
     use Outcome::{Abandoned, Failure, Ignored, Refused, Success};
@@ -262,8 +268,8 @@ pub(crate) fn a_probe_of_an_earlier_half_open_decides_nothing() {
     assert_eq!(breaker.state(), State::HalfOpen);
 }
 
-/// Bug 11. Cause: a count "window" that never forgot, so that after 10 000 successes it took 10 000 failures to open
-/// (tower-resilience 0.13).
+/// Bug 11. Cause: a count "window" that never forgot, so that after 10 000 successes it took 10 000
+/// failures to open (tower-resilience 0.13).
 #[test]
 pub(crate) fn a_window_of_calls_slides() {
     let clock = Millis::new();
@@ -282,8 +288,9 @@ pub(crate) fn a_window_of_calls_slides() {
     assert!(failures >= 9, "{failures}");
 }
 
-/// Bug 12. Cause: the results of probes were kept in the time window, slid out of it when probes were rare, and half-open
-/// waited for ever for enough of them (tower-resilience 0.13). Here they are in the state word.
+/// Bug 12. Cause: the results of probes were kept in the time window, slid out of it when probes
+/// were rare, and half-open waited for ever for enough of them (tower-resilience 0.13). Here they
+/// are in the state word.
 #[test]
 pub(crate) fn probes_do_not_age() {
     let clock = Millis::new();
@@ -298,8 +305,8 @@ pub(crate) fn probes_do_not_age() {
     assert_eq!(breaker.state(), State::Closed);
 }
 
-/// Bug 13. Cause: the rate was judged only when a call failed, or only when the next one came, so that a trip was late or
-/// missed (recloser PR#10).
+/// Bug 13. Cause: the rate was judged only when a call failed, or only when the next one came, so
+/// that a trip was late or missed (recloser PR#10).
 #[test]
 pub(crate) fn a_success_can_be_the_call_that_trips_and_no_further_call_is_needed() {
     let clock = Millis::new();
@@ -317,8 +324,9 @@ pub(crate) fn a_success_can_be_the_call_that_trips_and_no_further_call_is_needed
     assert!(by_calls.is_open() && by_time.is_open());
 }
 
-/// Bug 14. Cause: cloning a breaker, or applying a layer twice, made a second breaker with a state of its own, and neither
-/// saw enough failures (acton-service#44). This one is not `Clone`: it is shared by reference or `Arc`.
+/// Bug 14. Cause: cloning a breaker, or applying a layer twice, made a second breaker with a state
+/// of its own, and neither saw enough failures (acton-service#44). This one is not `Clone`: it is
+/// shared by reference or `Arc`.
 #[test]
 pub(crate) fn a_breaker_is_shared_and_never_copied() {
     /// Implemented twice for what is `Clone`, so that the call below would be ambiguous.
@@ -345,8 +353,9 @@ pub(crate) fn a_breaker_is_shared_and_never_copied() {
     assert_eq!(one.state(), State::Closed);
 }
 
-/// Bug 15. Cause: each open/close cycle leaked 302 bytes (recloser 1.4). Nothing here allocates, which the allocation audit
-/// shows with a counting allocator; what a cycle could still exhaust is the word's generation, and that comes round.
+/// Bug 15. Cause: each open/close cycle leaked 302 bytes (recloser 1.4). Nothing here allocates,
+/// which the allocation audit shows with a counting allocator; what a cycle could still exhaust is
+/// the word's generation, and that comes round.
 #[test]
 pub(crate) fn a_cycle_leaves_nothing_behind() {
     let clock = Millis::new();
@@ -360,8 +369,9 @@ pub(crate) fn a_cycle_leaves_nothing_behind() {
     }
 }
 
-/// Bug 16. Cause: the callback for a state change ran under the lock of the breaker, and deadlocked when it asked the breaker
-/// anything (gobreaker#37). Here it runs after the change, under no lock: it may do whatever a caller may.
+/// Bug 16. Cause: the callback for a state change ran under the lock of the breaker, and deadlocked
+/// when it asked the breaker anything (gobreaker#37). Here it runs after the change, under no lock:
+/// it may do whatever a caller may.
 #[test]
 pub(crate) fn a_callback_may_use_the_breaker() {
     type Observed<'a> = CircuitBreaker<&'a Millis, fusebox_core::Consecutive, Meter, Named<'a>>;
@@ -409,8 +419,9 @@ pub(crate) fn a_callback_may_use_the_breaker() {
     assert_eq!(breaker.snapshot().running, Some(0));
 }
 
-/// Bug 16, second part. Cause: a window under 5 ms was divided into buckets of length 0, and the division by it panicked (failsafe
-/// 1.3). Here each length either works or is refused with one that does.
+/// Bug 16, second part. Cause: a window under 5 ms was divided into buckets of length 0, and the
+/// division by it panicked (failsafe 1.3). Here each length either works or is refused with one
+/// that does.
 #[test]
 pub(crate) fn a_window_of_any_length_works_or_is_a_config_error() {
     any_length::<1, 1_000>();

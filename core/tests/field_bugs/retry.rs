@@ -20,8 +20,9 @@ fn run<F: Future>(clock: &ManualClock<1000>, future: F) -> F::Output {
     panic!("no end within 100 s");
 }
 
-/// Cause: the total deadline was compared with the time of the attempts only, so that the sleeps came
-/// on top of it (temporal sdk-rust#1411). Here attempts are instant, and all the time goes into sleeps.
+/// Cause: the total deadline was compared with the time of the attempts only, so that the sleeps
+/// came on top of it (temporal sdk-rust#1411). Here attempts are instant, and all the time goes
+/// into sleeps.
 #[test]
 pub(crate) fn sleeps_count_into_the_deadline() {
     let clock = ManualClock::<1000>::new();
@@ -37,12 +38,13 @@ pub(crate) fn sleeps_count_into_the_deadline() {
         }),
     );
     assert_eq!(*begun.borrow(), [0, 300, 600, 900]);
-    // The fifth would have begun at 1200: known at 900, and told then, with the error of the fourth.
+    // The fifth would have begun at 1200: known at 900, and told then, with the error of the
+    // fourth.
     assert_eq!((result, clock.now()), (Err(Error::Inner(4)), Ticks(900)));
 }
 
-/// Cause: only sleeps were added up, so that slow attempts did not use up the deadline (the other half
-/// of temporal sdk-rust#1411).
+/// Cause: only sleeps were added up, so that slow attempts did not use up the deadline (the other
+/// half of temporal sdk-rust#1411).
 #[test]
 pub(crate) fn attempts_count_into_the_deadline() {
     let clock = ManualClock::<1000>::new();

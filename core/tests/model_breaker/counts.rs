@@ -4,8 +4,8 @@ use fusebox_core::Counts;
 
 use super::{Call, History, Kind, Model, Phase, by_width, turn};
 
-/// Whether a window whose latest call was at `latest` may take `now` for a time a turn away, or for one so far back that what it
-/// has is stale.
+/// Whether a window whose latest call was at `latest` may take `now` for a time a turn away, or for
+/// one so far back that what it has is stale.
 pub(super) fn is_odd(latest: i128, now: i128, reach: i128) -> bool {
     let unit = (reach >> by_width(19, 9)).max(1);
     now - latest > turn(reach) - 2 * reach || latest - now > reach - 2 * unit
@@ -45,7 +45,8 @@ impl Model {
         match window.kind {
             Kind::Consecutive => vec![sum(&[])],
             Kind::Calls { calls: size, buckets } => {
-                // The last `size` when a step is complete, fewer by what is missing to a step in between.
+                // The last `size` when a step is complete, fewer by what is missing to a step in
+                // between.
                 let (size, step) = (size as usize, (size / buckets) as usize);
                 let missing = (step - calls.len() % step) % step;
                 let covered = (size - missing).min(calls.len());

@@ -1,8 +1,8 @@
 //! The reference model: what the documentation says, the slow and obvious way.
 //!
-//! It keeps whole histories and whole numbers of any size. Where the documentation gives an accuracy instead of an
-//! instant, the model says "either", and takes over what the breaker chose. It knows nothing of words, units,
-//! rings or tags.
+//! It keeps whole histories and whole numbers of any size. Where the documentation gives an
+//! accuracy instead of an instant, the model says "either", and takes over what the breaker chose.
+//! It knows nothing of words, units, rings or tags.
 
 #[path = "counts.rs"]
 mod counts;
@@ -17,7 +17,8 @@ fn by_width(wide: u32, narrow: u32) -> u32 {
     if WORD_BITS == 64 { wide } else { narrow }
 }
 
-/// After how many intervals (each with the lateness) a time may be mistaken for one a turn of the word away.
+/// After how many intervals (each with the lateness) a time may be mistaken for one a turn of the
+/// word away.
 fn turn(interval: i128) -> i128 {
     interval << by_width(16, 10)
 }
@@ -80,7 +81,8 @@ struct Call {
 #[derive(Clone, Debug, Default)]
 struct History {
     calls: Vec<Call>,
-    /// A time was taken for one a turn away, or the clock stepped back by more than is supported: it forgets at will.
+    /// A time was taken for one a turn away, or the clock stepped back by more than is supported:
+    /// it forgets at will.
     wild: bool,
 }
 
@@ -95,7 +97,8 @@ pub(crate) struct Admitted {
 enum Phase {
     /// Closed or metrics only.
     Counting { failures_in_row: u64 },
-    /// The end of the open time lies between these; `lowest` is less by the accuracy of the open time.
+    /// The end of the open time lies between these; `lowest` is less by the accuracy of the open
+    /// time.
     Open { since: i128, lowest: i128, highest: i128 },
     HalfOpen {
         out: u32,
@@ -233,7 +236,8 @@ impl Model {
         if now < lowest && now >= since - i128::from(self.rules.lateness) {
             return Some(false);
         }
-        // The clock went back by more than the lateness: what is ahead by more than can be is stale, and has passed.
+        // The clock went back by more than the lateness: what is ahead by more than can be is
+        // stale, and has passed.
         let stale = lowest - now > reach + unit && highest - now < turn(reach) - unit;
         if stale { Some(true) } else { None }
     }
@@ -336,8 +340,9 @@ impl Model {
         }
     }
 
-    /// When the time to report begins for probes of which one is let in at `now`. A late reading does not cut short the time
-    /// that those before it were given; one that is later than is supported may.
+    /// When the time to report begins for probes of which one is let in at `now`. A late reading
+    /// does not cut short the time that those before it were given; one that is later than is
+    /// supported may.
     fn began_with(&self, now: u64) -> (i128, i128) {
         let now = i128::from(now);
         let Phase::HalfOpen { out, began: (earliest, latest), .. } = self.phase else {
@@ -350,7 +355,8 @@ impl Model {
         if out == 0 {
             (now, now)
         } else if now - earliest >= (reach << by_width(10, 3)) - reach - accuracy {
-            // About a turn later: what was given long ago may look like the time that a late reading must not cut short.
+            // About a turn later: what was given long ago may look like the time that a late
+            // reading must not cut short.
             (now, now + lateness + accuracy)
         } else if late_by <= 0 || earliest - now > lateness + accuracy {
             (now, now)
@@ -423,7 +429,8 @@ impl Model {
         window.slow.is_some_and(|(_, from)| now.saturating_sub(call.start) >= from)
     }
 
-    /// A call ended at `now`. `opened` says whether the breaker opened, for where either would do; the answer is whether it may.
+    /// A call ended at `now`. `opened` says whether the breaker opened, for where either would do;
+    /// the answer is whether it may.
     pub(crate) fn ended(
         &mut self,
         call: Admitted,

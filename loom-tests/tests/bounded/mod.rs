@@ -1,7 +1,7 @@
 //! How the models are run.
 
-/// Checks a model in all schedules with at most three preemptions: a race that needs more is rare, and each one more makes
-/// for many times the schedules.
+/// Checks a model in all schedules with at most three preemptions: a race that needs more is rare,
+/// and each one more makes for many times the schedules.
 #[allow(dead_code, reason = "not every file of models uses both")]
 pub(crate) fn model(run: impl Fn() + Send + Sync + 'static) {
     up_to(3, run);

@@ -1,4 +1,5 @@
-//! What the models of the breaker share: a clock that nobody reads, an observer that keeps the transitions, a race.
+//! What the models of the breaker share: a clock that nobody reads, an observer that keeps the
+//! transitions, a race.
 
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 
@@ -10,8 +11,8 @@ use fusebox_core::{
 };
 use loom::sync::Arc;
 
-/// A clock that stands still: models say the time themselves, through the `*_at` forms. One tick is a second, so that a
-/// model's durations are its ticks.
+/// A clock that stands still: models say the time themselves, through the `*_at` forms. One tick is
+/// a second, so that a model's durations are its ticks.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Still;
 
@@ -23,7 +24,8 @@ impl Clock for Still {
     }
 }
 
-/// Keeps the transitions. Not a loom mutex: it must not add an ordering of its own to what is modelled.
+/// Keeps the transitions. Not a loom mutex: it must not add an ordering of its own to what is
+/// modelled.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Transitions(Shared<Mutex<Vec<(State, State, u64)>>>);
 
@@ -47,7 +49,8 @@ impl Transitions {
     }
 }
 
-/// Ten seconds open, ten seconds for probes, readers up to twenty seconds late: small enough for 32-bit words to hold unscaled.
+/// Ten seconds open, ten seconds for probes, readers up to twenty seconds late: small enough for
+/// 32-bit words to hold unscaled.
 pub(crate) fn config() -> BreakerConfig {
     BreakerConfig::standard()
         .consecutive_failures(1)

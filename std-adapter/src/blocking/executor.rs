@@ -1,8 +1,8 @@
 //! Running a future on a plain thread, with timers and without a timer thread.
 //!
-//! [`block_on`] parks its thread until it is woken or the earliest sleep of that thread is over. The sleeps
-//! are in a list of the thread: each entry has the waker it was polled with, so that combinators which
-//! poll only what was woken work too.
+//! [`block_on`] parks its thread until it is woken or the earliest sleep of that thread is over.
+//! The sleeps are in a list of the thread: each entry has the waker it was polled with, so that
+//! combinators which poll only what was woken work too.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -48,8 +48,8 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
 
 /// Wakes a parked thread.
 struct Alarm {
-    /// Of its own, because whatever the future calls may park this thread as well, and so use up the one
-    /// token that `unpark` leaves.
+    /// Of its own, because whatever the future calls may park this thread as well, and so use up
+    /// the one token that `unpark` leaves.
     rung: AtomicBool,
     thread: Thread,
 }
@@ -69,7 +69,8 @@ impl Wake for Alarm {
 impl Alarm {
     /// Parks until this rings, and rings for the sleeps that end meanwhile.
     fn wait(&self) {
-        // Acquire: pairs with the Release in `wake_by_ref`, so that the next poll sees what it was woken for.
+        // Acquire: pairs with the Release in `wake_by_ref`, so that the next poll sees what it was
+        // woken for.
         while !self.rung.swap(false, Ordering::Acquire) {
             match wake_due() {
                 Due::Now => {}
@@ -119,7 +120,8 @@ fn wake_due() -> Due {
     }
 }
 
-/// A timer for plain threads: the clock is that of [`StdClock`], and its sleeps end within [`block_on`].
+/// A timer for plain threads: the clock is that of [`StdClock`], and its sleeps end within
+/// [`block_on`].
 ///
 /// # Examples
 ///
@@ -184,8 +186,8 @@ impl Future for ThreadSleep {
 impl ThreadSleep {
     fn leave(&mut self) {
         if let Some(id) = self.id.take() {
-            // The entry is dropped outside of the borrow: its waker is foreign code. In a thread that is
-            // being torn down the list is gone already.
+            // The entry is dropped outside of the borrow: its waker is foreign code. In a thread
+            // that is being torn down the list is gone already.
             let _entry = SLEEPS.try_with(|sleeps| {
                 let mut sleeps = sleeps.borrow_mut();
                 let place = sleeps.iter().position(|entry| entry.id == id)?;
