@@ -24,8 +24,8 @@
 //! | type | what it does | its state |
 //! |---|---|---|
 //! | [`CircuitBreaker`] | stops calling what keeps failing | one word; windows and meter by type |
-//! | [`TokenBucket`] | at most so many calls per time (GCRA) | one word, and two for live changes |
-//! | [`Semaphore`] | at most so many at once, with a bounded fair queue | one word, and three per place in the queue |
+//! | [`TokenBucket`] | at most so many calls per time (GCRA) | one word, and five with the limits in force and the next ones |
+//! | [`Semaphore`] | at most so many at once, with a bounded fair queue | one word, the next ticket, and five words per place in the queue |
 //! | [`Bulkhead`] | a semaphore that waits for so long | the same |
 //! | [`RetryBudget`] | retries as a share of calls, with a floor | one word |
 //! | [`Deadline`] | the instant by which a call must be done, as a value | none |
