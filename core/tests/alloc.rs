@@ -163,12 +163,12 @@ fn retry_budget() {
 #[test]
 fn bucket() {
     let clock: ManualClock = ManualClock::new();
-    let config = BucketConfig::per_second(1_000_000).burst(10).max_wait(Duration::from_secs(1));
+    let config = BucketConfig::per_second(100).burst(10).max_wait(Duration::from_secs(1));
     let bucket = TokenBucket::new(config, &clock);
     let timer = &clock;
     let (mut granted, mut denied) = (0, 0);
     audit(|number| {
-        clock.advance_ticks(500);
+        clock.advance(Duration::from_millis(5));
         *if bucket.try_acquire(1).is_ok() { &mut granted } else { &mut denied } += 1;
         let _ = bucket.of(2).call(|| Ok::<_, ()>(1));
         let _ = run(bucket.guard(async { Ok::<_, ()>(1) }));
@@ -216,7 +216,7 @@ fn pipeline() {
     const RETRY: Retry = Retry::new(Backoff::constant(Duration::from_millis(1))).max_attempts(3);
     let clock: ManualClock = ManualClock::new();
     let timer = &clock;
-    let bucket = TokenBucket::new(BucketConfig::per_second(1_000_000).burst(10), &clock);
+    let bucket = TokenBucket::new(BucketConfig::per_second(100).burst(10), &clock);
     let breaker = CircuitBreaker::new(BreakerConfig::standard(), &clock);
     let bulkhead: Bulkhead<Queue<2>> = Bulkhead::new(BulkheadConfig::new(1));
     let pipeline = Pipeline::new(timer)
