@@ -33,5 +33,5 @@ mod steps;
 pub use decide::{Decide, Decision, RetryAll, RetryIf};
 pub use policy::{Budget, OnRetry, Retry, Retrying};
 pub use run::RetryCall;
-pub(crate) use run::{Attempts, Report, RetryLoop};
+pub(crate) use run::{Attempts, Report, RetryLoop, Running};
 pub use state::{Attempt, RetryPolicy, RetryState, Verdict};

@@ -6,7 +6,7 @@ use super::window::{Ended, Start};
 use super::{BreakerToken, CircuitBreaker, Counts, Metering, State, Window};
 use crate::error::{Reason, Rejection};
 use crate::event::{Event, Observer};
-use crate::gate::Outcome;
+use crate::gate::{OnDrop, Outcome};
 use crate::time::{Clock, Ticks};
 use crate::word::Word;
 
@@ -31,7 +31,7 @@ where
         let start = W::Start::at(if self.window.needs_start() { now() } else { Ticks::ZERO });
         let token = BreakerToken { generation, start };
         if let Err(rejection) = self.meter.begin() {
-            self.give_back(token);
+            self.give_back(generation);
             return Err(self.refuse(rejection));
         }
         Ok(token)
@@ -50,7 +50,10 @@ where
                 Admit::Free => return Ok(old.generation()),
                 Admit::Probe(new) => {
                     if self.swap(old, new) {
+                        // Should the observer panic, nobody else knows of the probe.
+                        let lost = OnDrop(|| self.give_back(new.generation()));
                         self.changed(old, new, now);
+                        core::mem::forget(lost);
                         return Ok(new.generation());
                     }
                 }
@@ -110,7 +113,7 @@ where
         self.meter.end(outcome, slow, C::TICKS_PER_SECOND, now);
         match judged {
             Some(failed) => self.judge(token, failed, slow, end, now),
-            None => self.give_back(token),
+            None => self.give_back(token.generation),
         }
     }
 
@@ -133,7 +136,8 @@ where
             let (settled, failed) = match old.state() {
                 State::Closed | State::MetricsOnly => {
                     let trips = match counted {
-                        Some(trips) => trips,
+                        // Other calls ended meanwhile: the rule has not been told yet of the failures in a row that there are by now.
+                        Some(trips) => trips || self.ask_again(old, failed),
                         None => {
                             let ended = Ended { generation, failed, start, now: end };
                             let Some(trips) = self.count(old, ended) else { return };
@@ -159,6 +163,16 @@ where
         }
     }
 
+    /// Asks a rule of the user's own once more, about a call that the window has counted already.
+    #[cold]
+    fn ask_again(&self, old: Snapshot, failed: bool) -> bool {
+        let Some(rule) = self.rules.custom else { return false };
+        let failures = if failed { u64::from(old.failures()) + 1 } else { 0 };
+        let base =
+            self.meter.add_to(Counts { consecutive_failures: failures, ..Counts::default() });
+        self.window.ask(old.generation(), failed, base, rule)
+    }
+
     /// Counts a call in the window; `None` where the breaker has left its generation.
     #[inline]
     fn count(&self, old: Snapshot, ended: Ended<W::Start>) -> Option<bool> {
@@ -175,10 +189,10 @@ where
 
     /// A call ended that says nothing: a probe's place is free again.
     #[inline]
-    fn give_back(&self, token: BreakerToken<W::Start>) {
+    fn give_back(&self, generation: Generation) {
         loop {
             let old = self.load();
-            if old.generation() != token.generation || old.state() != State::HalfOpen {
+            if old.generation() != generation || old.state() != State::HalfOpen {
                 return;
             }
             if self.swap(old, old.return_probe()) {

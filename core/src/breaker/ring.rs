@@ -173,6 +173,7 @@ impl<const B: usize> Ring<B> {
         first_mark: Word,
         age: impl Fn(Head, u64) -> Age,
         is_over: impl Fn() -> bool,
+        mut leave: impl FnMut(Sums),
     ) -> bool {
         // Lock-free: each turn of the loop that does not end it is due to another thread's
         // progress.
@@ -196,6 +197,10 @@ impl<const B: usize> Ring<B> {
             let current = old.has_tag(Self::tag(position));
             let calls = if current { old.requests() } else { 0 };
             if let Age::Over(steps, mark) = age(head, calls) {
+                // The call that filled the bucket may find that this one has moved on, and leave the judging to it.
+                if let Some(sums) = self.judged(generation) {
+                    leave(sums);
+                }
                 self.advance(head, generation, Word::from(steps).min(B as Word), mark);
                 continue;
             }

@@ -139,7 +139,8 @@ impl Rules {
             }
             wait = grown(wait, self.growth).min(self.open_at_most);
         }
-        let span = wait / 100 * u64::from(self.jitter_percent);
+        let percent = u64::from(self.jitter_percent);
+        let span = wait / 100 * percent + wait % 100 * percent / 100;
         if span == 0 {
             return wait;
         }

@@ -90,6 +90,15 @@ pub(super) mod sealed {
             is_over: &dyn Fn() -> bool,
         ) -> Option<bool>;
 
+        /// Asks a rule about a call that was counted already.
+        fn ask(
+            &self,
+            generation: Generation,
+            failed: bool,
+            base: Counts,
+            rule: fn(&Counts) -> bool,
+        ) -> bool;
+
         /// Adds what the window has counted in `generation` to `counts`.
         fn read(&self, generation: Generation, now: Ticks, counts: Counts) -> Counts;
     }
@@ -130,6 +139,16 @@ impl<C> sealed::Window<C> for Consecutive {
         _is_over: &dyn Fn() -> bool,
     ) -> Option<bool> {
         Some(ended.failed && custom.is_some_and(|rule| rule(&base)))
+    }
+
+    fn ask(
+        &self,
+        _generation: Generation,
+        failed: bool,
+        base: Counts,
+        rule: fn(&Counts) -> bool,
+    ) -> bool {
+        failed && rule(&base)
     }
 
     fn read(&self, _generation: Generation, _now: Ticks, counts: Counts) -> Counts {
@@ -341,12 +360,24 @@ impl<C: Clock, const B: usize> sealed::Window<C> for LastCalls<C, B> {
         let slow = self.judge.is_slow(ended.start, ended.now);
         let full = u64::from(self.per_bucket);
         let age = |_: Head, calls: u64| if calls >= full { Age::Over(1, 0) } else { Age::Current };
-        if !self.ring.record(ended.generation, (ended.failed, slow), 0, age, is_over) {
+        let mut before = false;
+        let leave = |sums| before |= self.judge.trips(&add(sums, Counts::default()), None);
+        if !self.ring.record(ended.generation, (ended.failed, slow), 0, age, is_over, leave) {
             return None;
         }
         // No fence: see the ring.
-        let Some(sums) = self.ring.judged(ended.generation) else { return Some(false) };
-        Some(self.judge.trips(&add(sums, base), custom))
+        let Some(sums) = self.ring.judged(ended.generation) else { return Some(before) };
+        Some(before || self.judge.trips(&add(sums, base), custom))
+    }
+
+    fn ask(
+        &self,
+        generation: Generation,
+        _failed: bool,
+        base: Counts,
+        rule: fn(&Counts) -> bool,
+    ) -> bool {
+        self.ring.judged(generation).is_some_and(|sums| rule(&add(sums, base)))
     }
 
     fn read(&self, generation: Generation, _now: Ticks, counts: Counts) -> Counts {
@@ -512,12 +543,22 @@ impl<C: Clock, const B: usize> sealed::Window<C> for LastTime<C, B> {
             (0, _) => Age::Current,
             (steps, mark) => Age::Over(steps, mark),
         };
-        if !self.ring.record(ended.generation, (ended.failed, slow), first, age, is_over) {
+        if !self.ring.record(ended.generation, (ended.failed, slow), first, age, is_over, |_| ()) {
             return None;
         }
         Ring::<B>::fence();
         let Some(sums) = self.ring.judged(ended.generation) else { return Some(false) };
         Some(self.judge.trips(&add(sums, base), custom))
+    }
+
+    fn ask(
+        &self,
+        generation: Generation,
+        _failed: bool,
+        base: Counts,
+        rule: fn(&Counts) -> bool,
+    ) -> bool {
+        self.ring.judged(generation).is_some_and(|sums| rule(&add(sums, base)))
     }
 
     fn read(&self, generation: Generation, now: Ticks, counts: Counts) -> Counts {
@@ -561,6 +602,16 @@ impl<C, V: sealed::Window<C>, W: sealed::Window<C>> sealed::Window<C> for (V, W)
         let first = self.0.record(first, base, custom, is_over)?;
         let second = self.1.record(second, base, custom, is_over)?;
         Some(first || second)
+    }
+
+    fn ask(
+        &self,
+        generation: Generation,
+        failed: bool,
+        base: Counts,
+        rule: fn(&Counts) -> bool,
+    ) -> bool {
+        self.0.ask(generation, failed, base, rule) || self.1.ask(generation, failed, base, rule)
     }
 
     fn read(&self, generation: Generation, now: Ticks, counts: Counts) -> Counts {

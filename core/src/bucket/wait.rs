@@ -107,6 +107,8 @@ impl<C: Clock> TokenBucket<C> {
     ) -> Result<(Reservation<'_, C>, Ticks), Rejection> {
         // In this order: the wait is counted from a reading that is no earlier than the one it was
         // reckoned from, so that it does not end early.
+        // A timer of other ticks may read up to one of them behind the bucket's clock: that one is waited for as well.
+        let behind = u64::from(T::TICKS_PER_SECOND != C::TICKS_PER_SECOND);
         let now = self.clock.now();
         let timer_now = timer.now();
         let reach = if until.is_never() {
@@ -114,7 +116,7 @@ impl<C: Clock> TokenBucket<C> {
         } else if tokens != 0 && until.expired_at(timer_now) {
             return Err(Rejection::new(Reason::DeadlineExceeded));
         } else {
-            let left = until.ticks().saturating_since(timer_now);
+            let left = until.ticks().saturating_since(timer_now).saturating_sub(behind);
             let left = convert(left, T::TICKS_PER_SECOND, C::TICKS_PER_SECOND, false);
             let units = self.scale.units_within(left, now);
             Word::try_from(units).unwrap_or(Word::MAX).min(self.max_wait)
@@ -128,7 +130,7 @@ impl<C: Clock> TokenBucket<C> {
         })?;
         let reservation = Reservation::new(self, tokens, taken, now);
         let wait = convert(reservation.wait, C::TICKS_PER_SECOND, T::TICKS_PER_SECOND, true);
-        Ok((reservation, timer_now.saturating_add(wait)))
+        Ok((reservation, timer_now.saturating_add(wait.saturating_add(behind))))
     }
 
     /// Why tokens that are not there by a deadline are refused: it is too near, unless they could

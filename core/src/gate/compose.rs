@@ -7,7 +7,7 @@ use core::task::{Context, Poll};
 use pin_project_lite::pin_project;
 
 use super::wait::{EnterAll, enter_then};
-use super::{Gate, Outcome, WaitGate};
+use super::{Gate, OnDrop, Outcome, WaitGate};
 use crate::deadline::Deadline;
 use crate::error::Rejection;
 use crate::time::Timer;
@@ -182,8 +182,9 @@ macro_rules! exit_list {
     ($tuple:ident $token:ident $outcome:ident;) => { let () = $token; };
     ($tuple:ident $token:ident $outcome:ident; $first:tt $($rest:tt)*) => {
         let (own, $token) = $token;
+        // Dropped from right to left, should a gate further right panic as well.
+        let _exit = OnDrop(|| $tuple.$first.exit(own, $outcome));
         exit_list!($tuple $token $outcome; $($rest)*);
-        $tuple.$first.exit(own, $outcome);
     };
 }
 

@@ -8,10 +8,10 @@ use pin_project_lite::pin_project;
 
 use super::Pipeline;
 use crate::deadline::Deadline;
-use crate::error::{Error, Rejection};
+use crate::error::{Error, Reason, Rejection};
 use crate::event::{Event, Observer};
 use crate::gate::{Classify, Gate, Outcome, Permit, WaitGate};
-use crate::retry::{Attempt, Attempts, Report, Verdict};
+use crate::retry::{Attempt, Attempts, Report, Running, Verdict};
 use crate::time::Timer;
 use crate::timeout::Limited;
 
@@ -30,6 +30,8 @@ pin_project! {
         #[pin]
         entering: Option<W>,
         make: F,
+        // The number of the last attempt whose operation was made.
+        begun: u32,
         // When the attempt that runs is cut off.
         until: Deadline,
         pipeline: &'p Pipeline<T, C, R, A, K, O>,
@@ -48,6 +50,7 @@ where
             permit: Permit::idle(&pipeline.per_attempt),
             entering: None,
             make,
+            begun: 0,
             until: Deadline::NEVER,
             pipeline,
         }
@@ -87,14 +90,28 @@ where
         cx: &mut Context<'_>,
         attempt: Attempt,
     ) -> Poll<Option<Fut::Output>> {
-        let Self { permit, operation, make, until, pipeline, .. } = self;
+        let Self { permit, operation, make, begun, until, pipeline, .. } = self;
         permit.watch(|| {
             if !operation.is_running() {
                 **until = pipeline.cut_off(attempt.deadline);
-                operation.as_mut().start(make(Attempt { deadline: **until, ..attempt }));
+                let made = make(Attempt { deadline: **until, ..attempt });
+                **begun = attempt.number;
+                operation.as_mut().start(made);
             }
             operation.as_mut().poll_until(cx, &pipeline.timer, **until)
         })
+    }
+}
+
+impl<T: Timer, C, R, A: Gate, K, O, F, Fut, W> Running for Gated<'_, T, C, R, A, K, O, F, Fut, W> {
+    #[inline]
+    fn is_running(&self) -> bool {
+        self.operation.is_running()
+    }
+
+    #[inline]
+    fn has_begun(&self, attempt: u32) -> bool {
+        self.begun == attempt
     }
 }
 
@@ -119,8 +136,14 @@ where
         let mut this = self.project();
         let pipeline = *this.pipeline;
         if !this.permit.is_held() {
+            let waited = this.entering.is_some();
             if let Err(rejection) = ready!(this.poll_enter(cx, attempt.deadline)) {
                 return Poll::Ready(refused(rejection));
+            }
+            // Timers wake late, and a grant in the last moment wins over a timeout.
+            if waited && attempt.deadline.expired(&pipeline.timer) {
+                this.permit.end(Outcome::Refused);
+                return Poll::Ready(refused(Rejection::new(Reason::DeadlineExceeded)));
             }
         }
         let output = ready!(this.poll_watched(cx, attempt));
@@ -137,11 +160,6 @@ where
             }
         };
         Poll::Ready(Report { result, outcome })
-    }
-
-    #[inline]
-    fn is_running(&self) -> bool {
-        self.operation.is_running()
     }
 
     #[inline]

@@ -173,16 +173,23 @@ where
         // Beside the one in place, which is for the next poll, as the compiler does not see through
         // that.
         let mut phase = *this.phase;
-        if let Phase::Idle = phase {
+        let started = matches!(phase, Phase::Idle);
+        if started {
             // Whatever ends the call before it is let in ends it for good.
             *this.phase = Phase::Done;
             this.start()?;
             phase = Phase::Entering;
         }
         if let Phase::Entering = phase {
+            let waited = !started;
             if let Err(rejection) = ready!(this.poll_enter(cx)) {
                 *this.phase = Phase::Done;
                 return Poll::Ready(Err(rejection.into()));
+            }
+            if waited && this.deadline.expired(&this.pipeline.timer) {
+                *this.phase = Phase::Done;
+                this.held.permit.end(Outcome::Refused);
+                return Poll::Ready(Err(Rejection::new(Reason::DeadlineExceeded).into()));
             }
             phase = Phase::Running;
         }

@@ -22,8 +22,17 @@ pub(crate) struct Report<V, E> {
     pub(crate) outcome: Outcome,
 }
 
+/// How far an attempt has come.
+pub(crate) trait Running {
+    /// Whether an operation is running now.
+    fn is_running(&self) -> bool;
+
+    /// Whether the operation of the attempt with this number was ever made.
+    fn has_begun(&self, attempt: u32) -> bool;
+}
+
 /// What a [`RetryLoop`] repeats.
-pub(crate) trait Attempts<T: Timer, V, E> {
+pub(crate) trait Attempts<T: Timer, V, E>: Running {
     /// Polls the attempt, and begins it where none is running.
     fn poll_attempt(
         self: Pin<&mut Self>,
@@ -31,9 +40,6 @@ pub(crate) trait Attempts<T: Timer, V, E> {
         timer: &T,
         attempt: Attempt,
     ) -> Poll<Report<V, E>>;
-
-    /// Whether an operation is running now.
-    fn is_running(&self) -> bool;
 
     /// Takes note of what follows a failed attempt.
     fn decided(&self, attempt: u32, verdict: &Verdict);
@@ -44,6 +50,7 @@ pin_project! {
     pub(crate) struct RetryLoop<T: Timer, R, A, E>
     where
         R: RetryPolicy<E>,
+        A: Running,
     {
         #[pin]
         attempts: A,
@@ -59,13 +66,18 @@ pin_project! {
         outcome: Outcome,
     }
 
-    /// Cancelled while it waits for a retry: that one is paid for, and will not take place.
+    /// Cancelled while it waits for a retry, or at the gates around it: that one is paid for, and will not take place.
     impl<T: Timer, R, A, E> PinnedDrop for RetryLoop<T, R, A, E>
     where
         R: RetryPolicy<E>,
+        A: Running,
     {
         fn drop(this: Pin<&mut Self>) {
-            if this.phase == Phase::Waiting {
+            let attempt = this.state.attempt();
+            let entering = this.phase == Phase::Attempting
+                && attempt.is_retry()
+                && !this.attempts.has_begun(attempt.number);
+            if this.phase == Phase::Waiting || entering {
                 this.policy.cancel();
             }
         }
@@ -81,7 +93,7 @@ enum Phase {
     Done,
 }
 
-impl<T: Timer, R: RetryPolicy<E>, A, E> RetryLoop<T, R, A, E> {
+impl<T: Timer, R: RetryPolicy<E>, A: Running, E> RetryLoop<T, R, A, E> {
     #[inline]
     pub(crate) const fn new(timer: T, policy: R, attempts: A) -> Self {
         Self {
@@ -175,10 +187,10 @@ impl<T: Timer, R: RetryPolicy<E>, A, E> RetryLoop<T, R, A, E> {
         let mut this = self.project();
         let attempt = this.state.attempt();
         let report = ready!(this.attempts.as_mut().poll_attempt(cx, this.timer, attempt));
+        *this.phase = Phase::Done;
         if report.outcome != Outcome::Refused {
             *this.outcome = report.outcome;
         }
-        *this.phase = Phase::Done;
         let error = match report.result {
             Ok(value) => return Poll::Ready(Some(Ok(value))),
             Err(error) => error,
@@ -188,11 +200,12 @@ impl<T: Timer, R: RetryPolicy<E>, A, E> RetryLoop<T, R, A, E> {
         let Verdict::Retry { delay, at } = verdict else {
             return Poll::Ready(Some(Err(error)));
         };
+        *this.error = Some(error);
+        // Before anything else may panic: it is paid for.
+        *this.phase = Phase::Waiting;
         if !delay.is_zero() {
             this.sleep.set(Some(this.timer.sleep_until(at)));
         }
-        *this.error = Some(error);
-        *this.phase = Phase::Waiting;
         Poll::Ready(None)
     }
 
@@ -207,13 +220,14 @@ impl<T: Timer, R: RetryPolicy<E>, A, E> RetryLoop<T, R, A, E> {
             this.sleep.set(None);
         }
         let error = this.error.take();
+        // Before an observer may panic: `resume` gives back what was paid.
+        *this.phase = Phase::Done;
         match this.policy.resume(this.state, this.timer) {
             Ok(()) => {
                 *this.phase = Phase::Attempting;
                 Poll::Ready(None)
             }
             Err(cause) => {
-                *this.phase = Phase::Done;
                 let attempts = this.state.attempt().number;
                 this.attempts.decided(attempts, &Verdict::GiveUp(cause));
                 Poll::Ready(error)
@@ -228,6 +242,18 @@ pin_project! {
         #[pin]
         operation: Limited<Fut, T::Sleep>,
         make: F,
+        // The number of the last attempt whose operation was made.
+        begun: u32,
+    }
+}
+
+impl<T: Timer, F, Fut> Running for Bare<T, F, Fut> {
+    fn is_running(&self) -> bool {
+        self.operation.is_running()
+    }
+
+    fn has_begun(&self, attempt: u32) -> bool {
+        self.begun == attempt
     }
 }
 
@@ -246,7 +272,9 @@ where
     ) -> Poll<Report<V, E>> {
         let mut this = self.project();
         if !this.operation.is_running() {
-            this.operation.as_mut().start((this.make)(attempt));
+            let operation = (this.make)(attempt);
+            *this.begun = attempt.number;
+            this.operation.as_mut().start(operation);
         }
         let result = match ready!(this.operation.poll_until(cx, timer, attempt.deadline)) {
             Some(result) => result.map_err(Error::Inner),
@@ -254,10 +282,6 @@ where
         };
         // No gates are around it, so nobody asks what the outcome was.
         Poll::Ready(Report { result, outcome: Outcome::Ignored })
-    }
-
-    fn is_running(&self) -> bool {
-        self.operation.is_running()
     }
 
     fn decided(&self, _attempt: u32, _verdict: &Verdict) {}
@@ -322,7 +346,7 @@ impl<D, W, B, H, O> Retry<D, W, B, H, O> {
         F: FnMut(Attempt) -> Fut,
         Fut: Future<Output = Result<V, E>>,
     {
-        let attempts = Bare { operation: Limited::idle(), make: operation };
+        let attempts = Bare { operation: Limited::idle(), make: operation, begun: 0 };
         RetryCall { attempts: RetryLoop::new(timer, self, attempts) }
     }
 }

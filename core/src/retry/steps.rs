@@ -10,6 +10,7 @@ use crate::backoff::Delays;
 use crate::deadline::Deadline;
 use crate::error::Error;
 use crate::event::{Event, GiveUp, Observer};
+use crate::gate::OnDrop;
 use crate::time::{Clock, after};
 
 /// The three steps of a retry, for code that waits in its own way.
@@ -68,10 +69,13 @@ impl<D: Delays, W, B: Budget, H, O: Observer> Retry<D, W, B, H, O> {
         let verdict = self.judge(self.when.decide(error), state, clock);
         match verdict {
             Verdict::Retry { delay, .. } => {
+                // Should a listener panic, the retry does not take place.
+                let unpaid = OnDrop(|| self.budget.refund());
                 self.on_retry.on_retry(&Retrying { attempt, error, delay });
                 if self.observer.is_active() {
                     self.observer.on_event(&Event::Retrying { name: self.name, attempt, delay });
                 }
+                core::mem::forget(unpaid);
             }
             Verdict::GiveUp(cause) => self.gave_up(attempt, cause),
         }

@@ -74,6 +74,7 @@ use core::task::Waker;
 use super::queue::{Slot, Ticket};
 use super::state::{Counts, Snapshot};
 use crate::error::{Reason, Rejection};
+use crate::gate::OnDrop;
 use crate::sync::{AtomicWord, Ordering, constructor, fence};
 
 /// The words of a semaphore but for its slots.
@@ -152,7 +153,10 @@ impl<'a> Pool<'a> {
             let full = if self.slots.is_empty() { Reason::BulkheadFull } else { Reason::QueueFull };
             return Err(Rejection::new(full));
         };
+        // Should the clone of the waker panic, the place is nobody's.
+        let claimed = OnDrop(|| slot.vacate());
         slot.prepare(n, waker);
+        core::mem::forget(claimed);
         // Release: who reads a later count with Acquire in `oldest` sees the slots that were
         // published before this draw. Acquire: hands on what earlier draws published.
         let ticket = Ticket::new(self.ledger.tickets.fetch_add(1, Ordering::AcqRel));
@@ -184,9 +188,9 @@ impl<'a> Pool<'a> {
             return true;
         }
         self.ledger.counts.waiter_gone();
+        // This one may have stood in the way of one that needs less. Also where the drop of its waker panics.
+        let _others = OnDrop(|| self.grant());
         slot.vacate();
-        // This one may have stood in the way of one that needs less.
-        self.grant();
         false
     }
 
@@ -206,7 +210,10 @@ impl<'a> Pool<'a> {
             if slot.grant(ticket) {
                 // Before the wake, so that the woken task finds itself off the count.
                 self.ledger.counts.waiter_gone();
+                // Should the waker panic, whoever else can go must not sleep on.
+                let others = OnDrop(|| self.grant());
                 slot.wake();
+                core::mem::forget(others);
             } else {
                 self.ledger.counts.unreserve(need, self.ledger.total);
             }

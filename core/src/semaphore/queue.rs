@@ -193,10 +193,12 @@ impl Slot {
     /// The owner moves out of a slot that is `CLAIMED` or `GRANTED`.
     pub(super) fn vacate(&self) {
         // An idle slot must not keep a task's memory alive.
-        drop(self.waker.take());
+        let waker = self.waker.take();
         // A store is safe: nobody but the owner changes a CLAIMED or GRANTED slot.
         // Release: pairs with the Acquire in `claim`.
         self.phase.store(Phase::FREE.0, Ordering::Release);
+        // Last, as it is foreign code: should it panic, the place is free all the same.
+        drop(waker);
     }
 }
 
