@@ -75,6 +75,18 @@ fn run<F: Future>(future: F) -> F::Output {
     }
 }
 
+/// The same for what waits: time moves on while it does.
+fn waited<F: Future>(clock: &ManualClock, future: F) -> F::Output {
+    let mut future = pin!(future);
+    let mut context = Context::from_waker(Waker::noop());
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+            return output;
+        }
+        clock.advance(Duration::from_millis(1));
+    }
+}
+
 /// The proof that the audits can fail.
 #[test]
 fn an_allocation_is_counted() {
@@ -122,6 +134,34 @@ fn breaker() {
     assert!(opened > CALLS / 4 && opened < CALLS, "open after {opened} of {CALLS} calls");
 }
 
+/// A meter, an observer, and the wait for an open breaker.
+#[test]
+fn breaker_with_a_meter() {
+    struct Events(Cell<u32>);
+    impl Observer for Events {
+        fn on_event(&self, _event: &Event<'_>) {
+            self.0.set(self.0.get() + 1);
+        }
+    }
+    let (clock, events): (ManualClock, _) = (ManualClock::new(), Events(Cell::new(0)));
+    let timer = &clock;
+    let breaker = CircuitBreaker::new(BreakerConfig::standard().consecutive_failures(1), &clock)
+        .metered(Meter::new().max_concurrent(1))
+        .observed_by("audited", &events);
+    audit(|_| {
+        let _ = run(breaker.guard(async { Err::<(), _>(()) }));
+        assert!(breaker.permit().is_err());
+        let mut ready = pin!(breaker.until_ready(timer));
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(ready.as_mut().poll(&mut context).is_pending());
+        clock.advance(Duration::from_secs(31));
+        assert_eq!(ready.as_mut().poll(&mut context), Poll::Ready(Ok(())));
+        breaker.permit().expect("a probe").success();
+        assert_eq!(breaker.snapshot().running, Some(0));
+    });
+    assert_eq!(events.0.get(), 4 * CALLS, "opened, refused, half-open, closed");
+}
+
 #[test]
 fn breaker_with_windows() {
     let clock: ManualClock = ManualClock::new();
@@ -145,6 +185,67 @@ fn backoff() {
     let backoff = Backoff::exponential(Duration::from_millis(1));
     let mut delays = backoff.jitter(Jitter::Decorrelated, &random).delays();
     audit(|_| assert!(delays.next().is_some()));
+}
+
+#[test]
+fn random_numbers() {
+    let random = Rng::from_seed(7);
+    let (mut least, mut most) = (u64::MAX, 0);
+    audit(|_| {
+        let number = random.next_u64();
+        (least, most) = (least.min(number), most.max(number));
+    });
+    assert!(least < most);
+}
+
+#[test]
+fn timeout() {
+    let clock: ManualClock = ManualClock::new();
+    let timer = &clock;
+    let limit = Timeout::new(Duration::from_millis(1));
+    let (mut in_time, mut too_late) = (0, 0);
+    audit(|number| {
+        let deadline = Deadline::after(timer, Duration::from_millis(1));
+        let end = clock.now().wrapping_add(u64::from(number % 2) * 2_000_000);
+        let operation = std::future::poll_fn(|_| {
+            if clock.now() >= end { Poll::Ready(Ok::<_, ()>(())) } else { Poll::Pending }
+        });
+        let mut both = pin!(limit.run(timer, deadline.run(timer, operation)));
+        let mut context = Context::from_waker(Waker::noop());
+        match both.as_mut().poll(&mut context) {
+            Poll::Ready(_) => in_time += 1,
+            Poll::Pending => {
+                clock.advance(Duration::from_millis(1));
+                assert!(both.as_mut().poll(&mut context).is_ready());
+                too_late += 1;
+            }
+        }
+    });
+    assert_eq!((in_time, too_late), (CALLS / 2, CALLS / 2));
+}
+
+#[test]
+fn retry() {
+    let clock: ManualClock = ManualClock::new();
+    let timer = &clock;
+    let random = Rng::from_seed(7);
+    let budget = RetryBudget::new(BudgetConfig::new(Ratio::percent(50)), &clock);
+    let delays = Backoff::exponential(Duration::from_millis(1)).jitter(Jitter::Equal, &random);
+    let again = Cell::new(0);
+    let retry = Retry::new(delays)
+        .max_attempts(3)
+        .deadline(Duration::from_secs(1))
+        .when(RetryIf(|_: &()| true))
+        .budget(&budget)
+        .on_retry(|_: &Retrying<'_, ()>| again.set(again.get() + 1));
+    let mut worked = 0;
+    audit(|number| {
+        let operation = |attempt: Attempt| {
+            std::future::ready(if attempt.number > number % 4 { Ok(()) } else { Err(()) })
+        };
+        worked += u32::from(waited(&clock, retry.call(timer, operation)).is_ok());
+    });
+    assert!(worked > 0 && worked < CALLS && again.get() > 0);
 }
 
 #[test]
@@ -209,6 +310,42 @@ fn semaphore_and_bulkhead() {
         assert!(matches!(late.as_mut().poll(&mut context), Poll::Ready(Err(_))));
         drop(only);
     });
+}
+
+/// All gates at once, let in and refused by the last one, at once and after a wait.
+#[test]
+fn tuples_of_gates() {
+    let clock: ManualClock = ManualClock::new();
+    let timer = &clock;
+    let bucket = TokenBucket::new(BucketConfig::per_second(100).burst(10), &clock);
+    let breaker = CircuitBreaker::new(BreakerConfig::standard(), &clock);
+    let budget = RetryBudget::new(BudgetConfig::new(Ratio::percent(100)), &clock);
+    let semaphore: Semaphore<Queue<2>> = Semaphore::new(2);
+    let bulkhead: Bulkhead<Queue<2>> = Bulkhead::new(BulkheadConfig::new(1));
+    let until = Deadline::NEVER.on(&clock);
+    let gates =
+        (&bulkhead, semaphore.of(2), Some(bucket.of(2)), Immediate(until), Immediate(&breaker));
+    let (mut let_in, mut refused) = (0, 0);
+    audit(|number| {
+        clock.advance(Duration::from_millis(50));
+        budget.deposit();
+        match number % 1000 {
+            0 => breaker.reset(),
+            500 => breaker.force_open(),
+            _ => {}
+        }
+        for answer in [
+            gates.call(|| Ok::<_, ()>(())),
+            run(gates.guard(async { Ok::<_, ()>(()) })),
+            waited(&clock, gates.wait_enter(&timer, Deadline::NEVER))
+                .map(|tokens| gates.exit(tokens, Outcome::Refused))
+                .map_err(Error::Rejected),
+        ] {
+            *if answer.is_ok() { &mut let_in } else { &mut refused } += 1;
+        }
+    });
+    assert!(let_in > 0 && refused > 0, "{let_in} let in, {refused} refused");
+    assert_eq!((semaphore.available(), bulkhead.snapshot().available()), (2, 1));
 }
 
 #[test]

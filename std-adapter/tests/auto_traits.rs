@@ -45,6 +45,11 @@ macro_rules! assert_one {
     };
 }
 
+type Waiters = Queue<4>;
+type Limits = (&'static Bulkhead<Waiters>, Option<&'static TokenBucket>);
+type Checks<C> = (Tokens<'static, C>, Immediate<Arc<CircuitBreaker<C, LastCalls<C>, Meter>>>);
+type EnteringOf<G> = <G as WaitGate<TokioTimer>>::Entering<'static>;
+
 /// Is `Send` and not `Sync`.
 type Alone = Cell<u8>;
 /// Is neither.
@@ -79,6 +84,14 @@ assert_auto!(RetryState: yes, yes, yes);
 assert_auto!(Verdict: yes, yes, yes);
 assert_auto!(Decision: yes, yes, yes);
 assert_auto!(Outcome: yes, yes, yes);
+assert_auto!(State: yes, yes, yes);
+assert_auto!(Counts: yes, yes, yes);
+assert_auto!(BreakerSnapshot: yes, yes, yes);
+assert_auto!(BudgetSnapshot: yes, yes, yes);
+assert_auto!(Usage: yes, yes, yes);
+assert_auto!(RateError: yes, yes, yes);
+assert_auto!(GiveUp: yes, yes, yes);
+assert_auto!(Reason: yes, yes, yes);
 assert_auto!(Rejection: yes, yes, yes);
 assert_auto!(ConfigError: yes, yes, yes);
 assert_auto!(Event<'static>: yes, yes, yes);
@@ -86,6 +99,22 @@ assert_auto!(Error<u8>: yes, yes, yes);
 assert_auto!(Error<Alone>: yes, no, yes);
 assert_auto!(Error<Local>: no, no, yes);
 assert_auto!(Retrying<'static, Alone>: no, no, yes);
+
+// Settings.
+assert_auto!(BreakerConfig: yes, yes, yes);
+assert_auto!(BucketConfig: yes, yes, yes);
+assert_auto!(BudgetConfig: yes, yes, yes);
+assert_auto!(BulkheadConfig: yes, yes, yes);
+assert_auto!(Ratio: yes, yes, yes);
+assert_auto!(Rate: yes, yes, yes);
+assert_auto!(Rates: yes, yes, yes);
+assert_auto!(Jitter: yes, yes, yes);
+assert_auto!(ResultClassify: yes, yes, yes);
+assert_auto!(FailureIf<fn(&Local) -> bool>: yes, yes, yes);
+assert_auto!(FailureIf<Alone>: yes, no, yes);
+assert_auto!(RetryAll: yes, yes, yes);
+assert_auto!(RetryIf<fn(&Local) -> bool>: yes, yes, yes);
+assert_auto!(RetryIf<Alone>: yes, no, yes);
 
 // Clocks, timers, randomness.
 assert_auto!(StdClock: yes, yes, yes);
@@ -98,8 +127,46 @@ assert_auto!(TokioSleep: yes, yes, no);
 assert_auto!(ThreadTimer: yes, yes, yes);
 assert_auto!(ThreadSleep: no, no, yes);
 
-// Policies and primitives.
+// Primitives. What they share between threads is in atomics, so only a clock or an observer can take
+// something away.
+assert_auto!(CircuitBreaker: yes, yes, yes);
+assert_auto!(CircuitBreaker<StdClock, LastCalls>: yes, yes, yes);
+assert_auto!(CircuitBreaker<StdClock, (Consecutive, LastTime), Meter>: yes, yes, yes);
+assert_auto!(CircuitBreaker<StdClock, Consecutive, Meter, Named<Alone>>: yes, no, yes);
+assert_auto!(CircuitBreaker<Rc<StdClock>>: no, no, yes);
+assert_auto!(LastCalls<Rc<StdClock>>: yes, yes, yes);
+assert_auto!(LastTime<Rc<StdClock>>: yes, yes, yes);
+assert_auto!(Meter: yes, yes, yes);
+assert_auto!(Named<Local>: no, no, yes);
+assert_auto!(TokenBucket: yes, yes, yes);
+assert_auto!(TokenBucket<Rc<StdClock>>: no, no, yes);
+assert_auto!(Tokens<'static, StdClock>: yes, yes, yes);
+assert_auto!(Tokens<'static, Rc<StdClock>>: no, no, yes);
+assert_auto!(Semaphore: yes, yes, yes);
+assert_auto!(Semaphore<Waiters>: yes, yes, yes);
+assert_auto!(Semaphore<HeapQueue>: yes, yes, yes);
+assert_auto!(Several<'static, Waiters>: yes, yes, yes);
+assert_auto!(Bulkhead: yes, yes, yes);
+assert_auto!(Bulkhead<HeapQueue>: yes, yes, yes);
+assert_auto!(DeadlineGate<StdClock>: yes, yes, yes);
+assert_auto!(Immediate<&'static CircuitBreaker>: yes, yes, yes);
+assert_auto!(Immediate<Rc<CircuitBreaker>>: no, no, yes);
+assert_auto!(Observed<&'static CircuitBreaker, Alone>: yes, no, yes);
+
+// What calls hold of them.
+assert_auto!(BreakerToken: yes, yes, yes);
+assert_auto!(BreakerToken<Ticks>: yes, yes, yes);
+assert_auto!(Taken: yes, yes, yes);
+assert_auto!(TakenTokens: yes, yes, yes);
+assert_auto!(Reservation<'static, StdClock>: yes, yes, yes);
+assert_auto!(Reservation<'static, Rc<StdClock>>: no, no, yes);
+assert_auto!(Permit<&'static CircuitBreaker>: yes, yes, yes);
+assert_auto!(Permit<Arc<Bulkhead>>: yes, yes, yes);
+assert_auto!(Permit<Rc<Semaphore>>: no, no, yes);
+
+// Policies.
 assert_auto!(Delay: yes, yes, yes);
+assert_auto!(DelayIter<Delay>: yes, yes, yes);
 assert_auto!(RetryBudget<StdClock>: yes, yes, yes);
 assert_auto!(Retry<Delay>: yes, yes, yes);
 assert_auto!(Retry<Delay, RetryAll, &'static RetryBudget<StdClock>>: yes, yes, yes);
@@ -116,6 +183,36 @@ assert_auto!(Guard<&'static DeadlineGate<StdClock>, Fut<u8>>: yes, yes, yes);
 assert_auto!(Guard<&'static DeadlineGate<StdClock>, Fut<Local>>: no, no, yes);
 assert_auto!(Guard<&'static DeadlineGate<StdClock>, Pinned>: yes, yes, no);
 assert_auto!(EnterNow<'static, DeadlineGate<StdClock>>: yes, yes, yes);
+assert_auto!(EnterNow<'static, CircuitBreaker<Rc<StdClock>>>: no, no, yes);
+assert_auto!(Guard<&'static CircuitBreaker, Fut<u8>>: yes, yes, yes);
+assert_auto!(Guard<Arc<Bulkhead>, Fut<u8>>: yes, yes, yes);
+assert_auto!(Guard<Rc<TokenBucket>, Fut<u8>>: no, no, yes);
+
+// Waits. A place in a queue stays where it is, so what waits there without a timer may be moved.
+assert_auto!(UntilReady<'static, StdClock, Consecutive, (), (), TokioTimer>: yes, yes, no);
+assert_auto!(UntilReady<'static, StdClock, LastTime, Meter, Named<Alone>, TokioTimer>: no, no, no);
+assert_auto!(UntilReady<'static, StdClock, LastCalls, (), (), &'static ManualClock>: yes, yes, yes);
+assert_auto!(UntilReady<'static, Rc<StdClock>, Consecutive, (), (), TokioTimer>: no, no, no);
+assert_auto!(AcquireTokens<'static, StdClock, TokioTimer>: yes, yes, no);
+assert_auto!(AcquireTokens<'static, StdClock, &'static ManualClock>: yes, yes, yes);
+assert_auto!(AcquireTokens<'static, Rc<StdClock>, TokioTimer>: no, no, no);
+assert_auto!(EnteringBucket<'static, StdClock, TokioTimer>: yes, yes, no);
+assert_auto!(EnteringBucket<'static, StdClock, &'static ManualClock>: yes, yes, yes);
+assert_auto!(EnteringBucket<'static, StdClock, ThreadTimer>: no, no, yes);
+assert_auto!(Acquire<&'static Semaphore<Waiters>>: yes, yes, yes);
+assert_auto!(Acquire<Arc<Semaphore<HeapQueue>>>: yes, yes, yes);
+assert_auto!(Acquire<Rc<Semaphore<Waiters>>>: no, no, yes);
+assert_auto!(AcquireBefore<&'static Bulkhead<Waiters>, TokioTimer>: yes, yes, no);
+assert_auto!(AcquireBefore<Arc<Semaphore<Waiters>>, &'static ManualClock>: yes, yes, yes);
+assert_auto!(AcquireBefore<Rc<Semaphore<Waiters>>, TokioTimer>: no, no, no);
+assert_auto!(EnterQueued<&'static Bulkhead<Waiters>, &'static TokioTimer>: yes, yes, no);
+assert_auto!(EnterQueued<&'static Semaphore<Waiters>, ThreadTimer>: no, no, yes);
+assert_auto!(EnteringOf<(&'static Bulkhead<Waiters>, TokenBucket)>: yes, yes, no);
+assert_auto!(EnteringOf<(Immediate<CircuitBreaker>, Option<Immediate<()>>)>: yes, yes, yes);
+assert_auto!(EnteringOf<(Rc<Bulkhead<Waiters>>, Immediate<()>)>: no, no, no);
+assert_auto!(EnteringOf<Observed<Bulkhead<Waiters>, &'static dyn Observer>>: no, no, no);
+assert_auto!(ObservedEntering<'static, (), (), Pending<()>>: yes, yes, yes);
+assert_auto!(EnterAll<'static, Semaphore, Pending<()>, Pinned>: yes, yes, no);
 
 // Timeouts, retries, pipelines. A sleep of tokio cannot be moved once it runs, so neither can they.
 assert_auto!(WithTimeout<TokioTimer, Fut<u8>>: yes, yes, no);
@@ -129,6 +226,46 @@ assert_auto!(CallOf<(), (), Make<u8>, Fut<u8>, ()>: yes, yes, no);
 assert_auto!(CallOf<(), (), Make<Local>, Fut<Local>, ()>: no, no, no);
 assert_auto!(CallOf<Arc<()>, &'static (), Make<u8>, Fut<u8>, ()>: yes, yes, no);
 assert_auto!(CallOf<Rc<()>, (), Make<u8>, Fut<u8>, ()>: no, no, no);
+assert_auto!(CallOf<Limits, Checks<StdClock>, Make<u8>, Fut<u8>, ()>: yes, yes, no);
+assert_auto!(CallOf<Limits, Checks<Rc<StdClock>>, Make<u8>, Fut<u8>, ()>: no, no, no);
 
+/// What the core exports beside types.
+const TRAITS: &[&str] = &[
+    "Budget",
+    "Classify",
+    "Clock",
+    "Decide",
+    "Delays",
+    "Gate",
+    "Metering",
+    "Observer",
+    "OnRetry",
+    "PermitSource",
+    "Random",
+    "RetryPolicy",
+    "Slots",
+    "Timer",
+    "WaitGate",
+    "Window",
+];
+
+/// A type that is added later and forgotten here would not be looked at by anybody.
 #[test]
-fn the_table_compiles() {}
+fn the_table_has_every_type_of_the_core() {
+    let exports = include_str!("../../core/src/lib.rs").split("pub use ").skip(1);
+    let names = exports.flat_map(|list| {
+        let (list, _) = list.split_once(';').expect("a whole statement");
+        list.split(|c: char| !c.is_alphanumeric() && c != '_')
+    });
+    // Modules and functions are in lower case, constants in upper case.
+    let types = names.filter(|name| {
+        name.starts_with(char::is_uppercase)
+            && name.contains(char::is_lowercase)
+            && !TRAITS.contains(name)
+    });
+    let table = include_str!("auto_traits.rs").lines();
+    let rows = table.filter(|line| line.starts_with("assert_auto!(") || line.starts_with("type "));
+    let words: Vec<&str> = rows.flat_map(|row| row.split(|c: char| !c.is_alphanumeric())).collect();
+    let missing: Vec<&str> = types.filter(|name| !words.contains(name)).collect();
+    assert!(missing.is_empty(), "not in the table: {missing:?}");
+}

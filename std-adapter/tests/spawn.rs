@@ -11,7 +11,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fusebox_std::prelude::*;
-use fusebox_std::{BudgetConfig, Event, Ratio, Retrying};
+use fusebox_std::{
+    Acquire, AcquireBefore, BudgetConfig, Event, Guard, HeapQueue, Meter, Ratio, Rejection,
+    Retrying,
+};
 
 const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
@@ -34,6 +37,37 @@ struct Failure;
 /// For every task of these tests.
 static BUDGET: RetryBudget = RetryBudget::new(BudgetConfig::new(Ratio::percent(20)), StdClock);
 
+/// A breaker of every part, on a window of each kind.
+type Metered = CircuitBreaker<StdClock, (LastCalls, LastTime), Meter>;
+
+fn metered() -> Metered {
+    let rates = Rates::failures(Ratio::percent(50));
+    let windows = (LastCalls::new(10, rates), LastTime::new(SECOND, rates));
+    CircuitBreaker::with_window(breaker_config(), windows, StdClock).metered(Meter::new())
+}
+
+fn breaker_config() -> BreakerConfig {
+    BreakerConfig::standard().open_for(MS)
+}
+
+/// A token each millisecond, of which the first is there.
+fn bucket() -> TokenBucket {
+    TokenBucket::new(BucketConfig::per_second(1000).max_wait(SECOND), StdClock)
+}
+
+fn soon() -> Deadline {
+    Deadline::after(&TokioTimer, SECOND)
+}
+
+/// Waits while `held` is held by somebody else for a millisecond.
+async fn behind<T, P>(held: P, wait: impl Future<Output = T>) -> T {
+    let holder = async {
+        tokio::time::sleep(MS).await;
+        drop(held);
+    };
+    tokio::join!(wait, holder).0
+}
+
 /// Runs `work` on another task.
 fn spawned<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -55,6 +89,117 @@ fn guard() {
         (&gate, &gate).guard(async { client.get(&path).await }).await
     });
     assert_eq!(answer, Ok("db/x".to_owned()));
+}
+
+#[test]
+fn guards_of_each_primitive() {
+    let answers = spawned(async {
+        let (client, path) = (client(), String::from("x"));
+        let (breaker, bucket) = (metered(), bucket());
+        let (semaphore, bulkhead) =
+            (Semaphore::<Queue<1>>::new(3), Bulkhead::<Queue<0>>::new(BulkheadConfig::new(1)));
+        let gates = (&bulkhead, semaphore.of(2), bucket.of(1), &breaker);
+        let borrowed = gates.guard(async { client.get(&path).await }).await;
+        let one = semaphore.guard(client.get(&path)).await;
+        let other = breaker.guard(client.get(&path)).classify(FailureIf(|_: &Failure| true)).await;
+        let owned = Guard::new(Arc::new(metered()), client.get(&path)).await;
+        [borrowed, one, other, owned]
+    });
+    assert_eq!(answers, [(); 4].map(|()| Ok("db/x".to_owned())));
+}
+
+#[test]
+fn until_a_breaker_is_ready() {
+    let answers = spawned(async {
+        let (plain, all) = (CircuitBreaker::new(breaker_config(), StdClock), metered());
+        plain.trip();
+        all.trip();
+        let timer = TokioTimer;
+        [plain.until_ready(TokioTimer).await, all.until_ready(&timer).await]
+    });
+    assert_eq!(answers, [Ok(()), Ok(())]);
+}
+
+#[test]
+fn waits_for_tokens() {
+    let answers: Result<_, Rejection> = spawned(async {
+        let (bucket, timer) = (bucket(), TokioTimer);
+        bucket.acquire(1, &timer).await?;
+        bucket.acquire(1, &timer).await?;
+        bucket.acquire_before(1, &timer, soon()).await?;
+        bucket.wait_enter(&timer, soon()).await?;
+        bucket.of(1).wait_enter(&timer, Deadline::NEVER).await?;
+        // A reservation is held across an await of something else.
+        let turn = bucket.reserve(1)?;
+        tokio::time::sleep(turn.wait()).await;
+        turn.commit();
+        Ok(())
+    });
+    assert_eq!(answers, Ok(()));
+}
+
+#[test]
+fn waits_for_permits() {
+    let answers: Result<_, Rejection> = spawned(async {
+        let semaphore = Semaphore::<Queue<4>>::new(2);
+        let all = || semaphore.try_acquire_many(2);
+        drop(behind(all()?, semaphore.acquire()).await?);
+        drop(behind(all()?, semaphore.acquire_many(2)).await?);
+        drop(behind(all()?, semaphore.acquire_timeout(TokioTimer, SECOND)).await?);
+        drop(behind(all()?, semaphore.acquire_before(&TokioTimer, soon())).await?);
+        let several = semaphore.of(2);
+        let taken = behind(all()?, several.wait_enter(&TokioTimer, soon())).await?;
+        several.exit(taken, Outcome::Success);
+        semaphore.acquire().await.map(drop)
+    });
+    assert_eq!(answers, Ok(()));
+}
+
+#[test]
+fn waits_for_permits_that_are_shared() {
+    let answers: Result<_, Rejection> = spawned(async {
+        let semaphore =
+            Arc::new(Semaphore::<HeapQueue>::with_queue(2, 4).expect("a good configuration"));
+        let shared = || Arc::clone(&semaphore);
+        let held = (Permit::enter(shared())?, Permit::enter(shared())?);
+        // Each wait is a task of its own, and may outlive who started it.
+        let first = tokio::spawn(Acquire::new(shared(), 1));
+        let second = tokio::spawn(AcquireBefore::new(shared(), 1, TokioTimer, soon()));
+        tokio::time::sleep(MS).await;
+        drop(held);
+        let first = first.await.expect("no panic")?;
+        let second = second.await.expect("no panic")?;
+        drop((first, second));
+        Ok(())
+    });
+    assert_eq!(answers, Ok(()));
+}
+
+#[test]
+fn waits_at_a_bulkhead() {
+    let answers: Result<_, Rejection> = spawned(async {
+        let bulkhead = Bulkhead::<Queue<4>>::new(BulkheadConfig::new(1).max_wait(SECOND));
+        drop(behind(bulkhead.permit()?, bulkhead.enter_waiting(TokioTimer)).await?);
+        drop(behind(bulkhead.permit()?, bulkhead.enter_waiting(&TokioTimer)).await?);
+        let taken = behind(bulkhead.permit()?, bulkhead.wait_enter(&TokioTimer, soon())).await?;
+        bulkhead.exit(taken, Outcome::Success);
+        bulkhead.permit().map(drop)
+    });
+    assert_eq!(answers, Ok(()));
+}
+
+#[test]
+fn waits_at_gates_of_all_kinds() {
+    let answer: Result<_, Rejection> = spawned(async {
+        let bulkhead = Arc::new(Bulkhead::<Queue<4>>::new(BulkheadConfig::new(1)));
+        let (bucket, breaker, semaphore) = (bucket(), metered(), Semaphore::<Queue<0>>::new(1));
+        bucket.try_acquire(1)?;
+        let gates = (Arc::clone(&bulkhead), Some(&bucket), semaphore.of(1), Immediate(&breaker));
+        let tokens = behind(bulkhead.permit()?, gates.wait_enter(&TokioTimer, soon())).await?;
+        gates.exit(tokens, Outcome::Success);
+        Ok(breaker.snapshot().counts.successes)
+    });
+    assert_eq!(answer, Ok(1));
 }
 
 #[test]
@@ -117,6 +262,38 @@ fn pipeline_inline() {
                 async move { client.get(path).await }
             })
             .await
+    });
+    assert_eq!(answer, Ok("db/x".to_owned()));
+}
+
+#[test]
+fn pipeline_with_each_primitive() {
+    let answer = spawned(async {
+        let (client, path) = (client(), String::from("x"));
+        let bulkhead = Bulkhead::<Queue<4>>::new(BulkheadConfig::new(1).max_wait(SECOND));
+        let (bucket, breaker) = (bucket(), Arc::new(metered()));
+        let pipeline = Pipeline::new(TokioTimer)
+            .deadline(SECOND)
+            .per_call_waiting((&bulkhead, &bucket))
+            .retry(Retry::new(Backoff::constant(MS)).budget(&BUDGET))
+            .per_attempt_waiting((Some(bucket.of(1)), Immediate(Arc::clone(&breaker))))
+            .attempt_timeout(SECOND);
+        let held = bulkhead.permit();
+        let call = pipeline.call(|attempt| client.get(if attempt.is_retry() { &path } else { "" }));
+        drop(held);
+        call.await
+    });
+    assert_eq!(answer, Ok("db/x".to_owned()));
+}
+
+#[test]
+fn pipeline_on_statics() {
+    static BULKHEAD: Bulkhead = Bulkhead::new(BulkheadConfig::new(8));
+    static BREAKER: CircuitBreaker = CircuitBreaker::new(BreakerConfig::standard(), StdClock);
+    let answer = spawned(async {
+        let client = client();
+        let pipeline = Pipeline::new(TokioTimer).per_call(&BULKHEAD).per_attempt(&BREAKER);
+        pipeline.call(|_| client.get("x")).await
     });
     assert_eq!(answer, Ok("db/x".to_owned()));
 }
