@@ -6,7 +6,7 @@ use core::time::Duration;
 use super::decide::RetryAll;
 use crate::backoff::Backoff;
 use crate::budget::RetryBudget;
-use crate::error::{ConfigError, Error, Rejection};
+use crate::error::{ConfigError, Error, Rejection, setting};
 use crate::event::Observer;
 use crate::time::Clock;
 
@@ -362,7 +362,8 @@ impl<D: Copy, W: Copy, B: Copy, H: Copy, O: Copy> Retry<D, W, B, H, O> {
 
 const fn check_attempts(attempts: u32) -> Result<(), ConfigError> {
     if attempts == 0 {
-        return Err(ConfigError::range("attempts of a retry", 0, 1, u32::MAX as u64));
+        let setting = setting!("the retry's `max_attempts`" must "be at least 1");
+        return Err(setting.number(0, 1, u64::MAX));
     }
     Ok(())
 }
