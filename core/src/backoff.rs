@@ -30,6 +30,7 @@
 //! Why not multiply by the factor n times: at 101 % that is 4459 steps before it saturates, and
 //! rounding to the nanosecond at each of them never gets away from small bases.
 
+use core::fmt;
 use core::time::Duration;
 
 use crate::error::{ConfigError, Setting, setting};
@@ -133,7 +134,7 @@ impl<D: Delays + ?Sized> Delays for &D {
 /// # use fusebox_core::{Backoff, Jitter};
 /// let backoff = Backoff::constant(Duration::from_secs(1)).jitter(Jitter::Full, ());
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 #[must_use = "a backoff does nothing by itself"]
 pub struct Backoff<R = ()> {
     /// In nanoseconds, as all times here.
@@ -296,6 +297,19 @@ impl<R: Random> Delays for Backoff<R> {
         };
         // After the jitter: this is what promises the maximum, whatever came before.
         Duration::from_nanos(jittered.min(self.max))
+    }
+}
+
+impl<R> fmt::Debug for Backoff<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = f.debug_struct("Backoff");
+        out.field("base", &Duration::from_nanos(self.base));
+        match self.growth {
+            Growth::Add(step) => out.field("step", &Duration::from_nanos(step)),
+            Growth::Multiply { percent, .. } => out.field("factor", &format_args!("{percent} %")),
+        };
+        let max = (self.max != u64::MAX).then_some(Duration::from_nanos(self.max));
+        out.field("max_delay", &max).field("jitter", &self.jitter).finish_non_exhaustive()
     }
 }
 

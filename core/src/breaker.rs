@@ -166,6 +166,7 @@ impl<C: Clock> CircuitBreaker<C> {
         ///
         /// Where [`try_new`](Self::try_new) errs; in a `static` that is a compile error.
         #[must_use]
+        #[track_caller]
         pub const fn new(config: BreakerConfig, clock: C) -> Self {
             if !config.has_rule() {
                 ConfigError::NoTripRule.fail();
@@ -190,9 +191,11 @@ impl<C: Clock, W> CircuitBreaker<C, W> {
         ///
         /// # Panics
         ///
-        /// Where [`try_with_window`](Self::try_with_window) errs; in a `static` that is a compile error. Only that no rule at all could trip it goes
-        /// unnoticed here: a constant function cannot ask a window of any type for its rates.
+        /// Where [`try_with_window`](Self::try_with_window) errs; in a `static` that is a compile
+        /// error. Only that no rule at all could trip it goes unnoticed here: a constant function
+        /// cannot ask a window of any type for its rates.
         #[must_use]
+        #[track_caller]
         pub const fn with_window(config: BreakerConfig, window: W, clock: C) -> Self {
             CircuitBreaker::with_parts(config, window, (), (), clock)
         }
@@ -246,6 +249,7 @@ impl<C: Clock, W, M, O> CircuitBreaker<C, W, M, O> {
         /// # assert!(!SENSOR.is_open());
         /// ```
         #[must_use]
+        #[track_caller]
         pub const fn with_parts(
             config: BreakerConfig,
             window: W,
@@ -523,7 +527,9 @@ where
 
 impl<C, W, M, O> fmt::Debug for CircuitBreaker<C, W, M, O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CircuitBreaker").field("word", &self.load()).finish_non_exhaustive()
+        let mut out = f.debug_struct("CircuitBreaker");
+        self.load().show(&mut out);
+        out.finish_non_exhaustive()
     }
 }
 

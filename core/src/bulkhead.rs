@@ -98,6 +98,7 @@ impl<const N: usize> Bulkhead<Queue<N>> {
         ///
         /// Where [`try_new`](Self::try_new) has an error; in a `static`, that is a compile error.
         #[must_use]
+        #[track_caller]
         pub const fn new(config: BulkheadConfig) -> Self {
             match config.check(N) {
                 Ok(()) => {

@@ -91,8 +91,7 @@ impl fmt::Display for Reason {
 ///
 /// The time to come back is kept in ticks and becomes a [`Duration`] when it is asked for, so that
 /// refusing costs no division.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 #[must_use]
 pub struct Rejection {
     reason: Reason,
@@ -136,6 +135,23 @@ impl fmt::Display for Rejection {
             Some(wait) => write!(f, "{}; retry after {wait:?}", self.reason),
             None => self.reason.fmt(f),
         }
+    }
+}
+
+impl fmt::Debug for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rejection")
+            .field("reason", &self.reason)
+            .field("retry_after", &self.retry_after())
+            .finish()
+    }
+}
+
+#[cfg(feature = "defmt")]
+impl defmt::Format for Rejection {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        let wait = self.retry_after();
+        defmt::write!(f, "Rejection {{ reason: {}, retry_after: {} }}", self.reason, wait);
     }
 }
 

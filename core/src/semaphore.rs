@@ -142,6 +142,7 @@ impl<const N: usize> Semaphore<Queue<N>> {
         ///
         /// Where [`try_new`](Self::try_new) has an error; in a `static`, that is a compile error.
         #[must_use]
+        #[track_caller]
         pub const fn new(permits: u32) -> Self {
             match check(PERMITS, permits, N) {
                 Ok(()) => Self { ledger: Ledger::new(permits), queue: Queue::new() },

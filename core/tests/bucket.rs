@@ -128,8 +128,8 @@ fn bad_configurations_say_what_would_be_right() {
     let initially = BucketConfig::per_second(1).burst(5).initially(6);
     assert_eq!(said(initially), "the bucket's `initially` must be at most 5, but is 6");
     let endless = BucketConfig::per_second(1).burst(5).max_wait(Duration::MAX);
-    let start = "the bucket's `burst` of 5, `max_wait` and `max_lateness` need at its rate together \
-                 more bits than a word has: lower ";
+    let start = "a word cannot hold the bucket's `burst` of 5, `max_wait` and `max_lateness` \
+                 together at its rate: lower ";
     let text = said(endless);
     assert!(text.starts_with(&format!("{start}`max_wait` to ")), "{text}");
     assert!(!text.contains(", or"), "{text}");

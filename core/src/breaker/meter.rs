@@ -134,6 +134,7 @@ impl Meter {
     ///
     /// Where `calls` is 0; in a `static` that is a compile error.
     #[must_use]
+    #[track_caller]
     pub const fn max_concurrent(mut self, calls: u32) -> Self {
         if calls == 0 {
             setting!("the meter's `max_concurrent`" must "be at least 1")

@@ -308,6 +308,7 @@ impl<C: Clock, const B: usize> LastCalls<C, B> {
         ///
         /// Where [`try_new`](Self::try_new) errs; in a `static` that is a compile error.
         #[must_use]
+        #[track_caller]
         pub const fn new(calls: u32, rates: Rates) -> Self {
             match Self::try_new(calls, rates) {
                 Ok(window) => window,
@@ -443,6 +444,7 @@ impl<C: Clock, const B: usize> LastTime<C, B> {
         ///
         /// Where [`try_new`](Self::try_new) errs; in a `static` that is a compile error.
         #[must_use]
+        #[track_caller]
         pub const fn new(span: Duration, rates: Rates) -> Self {
             match Self::try_new(span, rates, DEFAULT_LATENESS) {
                 Ok(window) => window,

@@ -495,6 +495,19 @@ pub(super) const fn interval_on(
     Err(NEW_INTERVAL.duration(rate.interval(), min, max))
 }
 
+/// How long so many units are, rounded down to the nanosecond.
+pub(super) const fn duration(scale: Scale, units: Word, per_second: u64) -> Duration {
+    // Cannot overflow: at most 63 bits of units, 30 for the nanoseconds, and 33 for the shift.
+    let nanos = units as u128 * NANOS_PER_SECOND as u128;
+    let exponent = scale.exponent();
+    let nanos = if exponent < 0 {
+        (nanos << -exponent) / per_second as u128
+    } else {
+        nanos / ((per_second as u128) << exponent)
+    };
+    Duration::from_nanos(at_most(nanos, u64::MAX))
+}
+
 /// Whether a burst at an interval fits a scale, on which the longest wait and the lateness are so
 /// many units.
 pub(super) const fn check_fit(

@@ -194,12 +194,12 @@ impl ConfigError {
                  window, or `trip_when`"
             }
             Self::RateNeedsMoreBits { .. } => {
-                "the bucket's `burst`, `max_wait` and `max_lateness` must at its rate together fit \
-                 a word"
+                "a word cannot hold the bucket's `burst`, `max_wait` and `max_lateness` together at \
+                 its rate"
             }
             Self::BudgetNeedsMoreBits { .. } => {
-                "the budget's `reserve`, `floor_per_second` and `max_lateness` must with its ratio \
-                 together fit a word"
+                "a word cannot hold the budget's `reserve`, `floor_per_second` and `max_lateness` \
+                 together at its ratio"
             }
             Self::ChangeUnderWay => "another change of the same limits is under way",
         }
@@ -235,8 +235,8 @@ impl fmt::Display for ConfigError {
             Self::RateNeedsMoreBits { burst, fitting_burst, fitting_lateness, fitting_wait } => {
                 write!(
                     f,
-                    "the bucket's `burst` of {burst}, `max_wait` and `max_lateness` need at its \
-                     rate together more bits than a word has: "
+                    "a word cannot hold the bucket's `burst` of {burst}, `max_wait` and \
+                     `max_lateness` together at its rate: "
                 )?;
                 let mut remedies = Remedies { f, any: false };
                 remedies.add("burst", fitting_burst)?;
@@ -253,8 +253,8 @@ impl fmt::Display for ConfigError {
             } => {
                 write!(
                     f,
-                    "the budget's `reserve` of {reserve}, `floor_per_second` of {floor} and \
-                     `max_lateness` need with its ratio together more bits than a word has: "
+                    "a word cannot hold the budget's `reserve` of {reserve}, `floor_per_second` of \
+                     {floor} and `max_lateness` together at its ratio: "
                 )?;
                 let mut remedies = Remedies { f, any: false };
                 remedies.add("reserve", fitting_reserve)?;

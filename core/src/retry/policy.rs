@@ -163,6 +163,7 @@ impl<R: Copy> Retry<Backoff<R>> {
     /// # Panics
     ///
     /// Where `backoff` does not [`validate`](Backoff::validate): a compile error in a `const`.
+    #[track_caller]
     pub const fn new(backoff: Backoff<R>) -> Self {
         match Self::try_new(backoff) {
             Ok(retry) => retry,
@@ -211,6 +212,7 @@ impl<D, W, B, H, O> Retry<D, W, B, H, O> {
     /// const RETRY: Retry = Retry::new(Backoff::none()).max_attempts(0);
     /// # let _ = RETRY;
     /// ```
+    #[track_caller]
     pub const fn max_attempts(mut self, attempts: u32) -> Self {
         if let Err(error) = check_attempts(attempts) {
             error.fail();
@@ -370,10 +372,12 @@ const fn check_attempts(attempts: u32) -> Result<(), ConfigError> {
 
 impl<D: fmt::Debug, W, B, H, O> fmt::Debug for Retry<D, W, B, H, O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let limit = (self.max_attempts != u32::MAX).then_some(self.max_attempts);
+        let deadline = (self.deadline != Duration::MAX).then_some(self.deadline);
         f.debug_struct("Retry")
             .field("delays", &self.delays)
-            .field("max_attempts", &self.max_attempts)
-            .field("deadline", &self.deadline)
+            .field("max_attempts", &limit)
+            .field("deadline", &deadline)
             .field("name", &self.name)
             .finish_non_exhaustive()
     }
