@@ -30,14 +30,20 @@
 //! Why not multiply by the factor n times: at 101 % that is 4459 steps before it saturates, and
 //! rounding to the nanosecond at each of them never gets away from small bases.
 
+use core::fmt;
 use core::time::Duration;
 
-use crate::error::ConfigError;
+use crate::error::{ConfigError, Setting, setting};
+use crate::ratio::Ratio;
 use crate::rng::Random;
 
 mod factor;
 
 use factor::Factor;
+
+const FACTOR: Setting = setting!("the backoff's `factor`" must "be at least 100 %");
+const BASE: Setting = setting!("the base of an exponential backoff" must "be more than zero");
+const MAX_DELAY: Setting = setting!("the backoff's `max_delay`" must "be at least its base");
 
 /// How a delay is spread out, so that callers that failed together do not come back together.
 ///
@@ -128,7 +134,7 @@ impl<D: Delays + ?Sized> Delays for &D {
 /// # use fusebox_core::{Backoff, Jitter};
 /// let backoff = Backoff::constant(Duration::from_secs(1)).jitter(Jitter::Full, ());
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 #[must_use = "a backoff does nothing by itself"]
 pub struct Backoff<R = ()> {
     /// In nanoseconds, as all times here.
@@ -220,29 +226,15 @@ impl<R> Backoff<R> {
     pub const fn validate(&self) -> Result<(), ConfigError> {
         if let Growth::Multiply { percent, .. } = self.growth {
             if percent < 100 {
-                return Err(ConfigError::range(
-                    "factor of the backoff, in percent",
-                    percent as u64,
-                    100,
-                    u32::MAX as u64,
-                ));
+                return Err(FACTOR.ratio(Ratio::percent(percent)));
             }
             if self.base == 0 && percent > 100 {
-                return Err(ConfigError::range(
-                    "base of the exponential backoff, in nanoseconds",
-                    0,
-                    1,
-                    u64::MAX,
-                ));
+                return Err(BASE.duration(Duration::ZERO, Duration::from_nanos(1), Duration::MAX));
             }
         }
         if self.max < self.base {
-            return Err(ConfigError::range(
-                "max_delay of the backoff, in nanoseconds, against its base",
-                self.max,
-                self.base,
-                u64::MAX,
-            ));
+            let (max, base) = (Duration::from_nanos(self.max), Duration::from_nanos(self.base));
+            return Err(MAX_DELAY.duration(max, base, Duration::MAX));
         }
         Ok(())
     }
@@ -308,6 +300,19 @@ impl<R: Random> Delays for Backoff<R> {
     }
 }
 
+impl<R> fmt::Debug for Backoff<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = f.debug_struct("Backoff");
+        out.field("base", &Duration::from_nanos(self.base));
+        match self.growth {
+            Growth::Add(step) => out.field("step", &Duration::from_nanos(step)),
+            Growth::Multiply { percent, .. } => out.field("factor", &format_args!("{percent} %")),
+        };
+        let max = (self.max != u64::MAX).then_some(Duration::from_nanos(self.max));
+        out.field("max_delay", &max).field("jitter", &self.jitter).finish_non_exhaustive()
+    }
+}
+
 /// Uniform over `0 ..= max`.
 #[inline]
 fn up_to<R: Random>(random: &R, max: u64) -> u64 {
@@ -357,14 +362,17 @@ mod tests {
         let base = Duration::from_millis(10);
         assert_eq!(Backoff::none().validate(), Ok(()));
         assert_eq!(Backoff::exponential(base).max_delay(base).validate(), Ok(()));
-        assert!(Backoff::exponential(Duration::ZERO).validate().is_err());
-        let shrinking = Backoff::exponential(base).factor(99).validate().unwrap_err();
-        assert!(matches!(shrinking, ConfigError::OutOfRange { value: 99, min: 100, .. }));
-        let capped = Backoff::constant(base).max_delay(base / 2).validate().unwrap_err();
-        assert!(matches!(
-            capped,
-            ConfigError::OutOfRange { value: 5_000_000, min: 10_000_000, max: u64::MAX, .. }
-        ));
+        let said = |backoff: Backoff| backoff.validate().map_err(|error| error.summary());
+        assert_eq!(
+            said(Backoff::exponential(Duration::ZERO)),
+            Err("the base of an exponential backoff must be more than zero")
+        );
+        assert_eq!(
+            said(Backoff::exponential(base).factor(99)),
+            Err("the backoff's `factor` must be at least 100 %")
+        );
+        let capped = Backoff::constant(base).max_delay(base / 2).validate();
+        assert_eq!(capped, Err(MAX_DELAY.duration(base / 2, base, Duration::MAX)));
     }
 
     #[test]

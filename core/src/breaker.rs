@@ -166,9 +166,10 @@ impl<C: Clock> CircuitBreaker<C> {
         ///
         /// Where [`try_new`](Self::try_new) errs; in a `static` that is a compile error.
         #[must_use]
+        #[track_caller]
         pub const fn new(config: BreakerConfig, clock: C) -> Self {
-            if let Err(error) = Self::has_rule(&config) {
-                error.fail();
+            if !config.has_rule() {
+                ConfigError::NoTripRule.fail();
             }
             Self::with_window(config, Consecutive, clock)
         }
@@ -178,18 +179,9 @@ impl<C: Clock> CircuitBreaker<C> {
     ///
     /// # Errors
     ///
-    /// As [`try_with_window`](CircuitBreaker::try_with_window), and where there is no rule at all.
+    /// As [`try_with_window`](CircuitBreaker::try_with_window).
     pub fn try_new(config: BreakerConfig, clock: C) -> Result<Self, ConfigError> {
-        Self::has_rule(&config)?;
         Self::try_with_window(config, Consecutive, clock)
-    }
-
-    const fn has_rule(config: &BreakerConfig) -> Result<(), ConfigError> {
-        if config.consecutive == 0 && config.custom.is_none() {
-            Err(ConfigError::NoTripRule)
-        } else {
-            Ok(())
-        }
     }
 }
 
@@ -199,8 +191,11 @@ impl<C: Clock, W> CircuitBreaker<C, W> {
         ///
         /// # Panics
         ///
-        /// Where [`try_with_window`](Self::try_with_window) errs; in a `static` that is a compile error.
+        /// Where [`try_with_window`](Self::try_with_window) errs; in a `static` that is a compile
+        /// error. Only that no rule at all could trip it goes unnoticed here: a constant function
+        /// cannot ask a window of any type for its rates.
         #[must_use]
+        #[track_caller]
         pub const fn with_window(config: BreakerConfig, window: W, clock: C) -> Self {
             CircuitBreaker::with_parts(config, window, (), (), clock)
         }
@@ -210,13 +205,16 @@ impl<C: Clock, W> CircuitBreaker<C, W> {
     ///
     /// # Errors
     ///
-    /// A setting out of the range that its documentation gives.
-    pub fn try_with_window(
-        config: BreakerConfig,
-        window: W,
-        clock: C,
-    ) -> Result<Self, ConfigError> {
+    /// A setting out of the range that its documentation gives; or no rule at all: no failures in a
+    /// row, no rate in the window, no [`trip_when`](BreakerConfig::trip_when).
+    pub fn try_with_window(config: BreakerConfig, window: W, clock: C) -> Result<Self, ConfigError>
+    where
+        W: Window<C>,
+    {
         Rules::new(&config, C::TICKS_PER_SECOND)?;
+        if !config.has_rule() && !window.has_rate() {
+            return Err(ConfigError::NoTripRule);
+        }
         Ok(Self::with_window(config, window, clock))
     }
 }
@@ -228,7 +226,7 @@ impl<C: Clock, W, M, O> CircuitBreaker<C, W, M, O> {
         ///
         /// # Panics
         ///
-        /// Where [`try_with_window`](CircuitBreaker::try_with_window) errs; in a `static` that is a compile error.
+        /// As [`with_window`](CircuitBreaker::with_window).
         ///
         /// # Examples
         ///
@@ -251,6 +249,7 @@ impl<C: Clock, W, M, O> CircuitBreaker<C, W, M, O> {
         /// # assert!(!SENSOR.is_open());
         /// ```
         #[must_use]
+        #[track_caller]
         pub const fn with_parts(
             config: BreakerConfig,
             window: W,
@@ -528,7 +527,9 @@ where
 
 impl<C, W, M, O> fmt::Debug for CircuitBreaker<C, W, M, O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CircuitBreaker").field("word", &self.load()).finish_non_exhaustive()
+        let mut out = f.debug_struct("CircuitBreaker");
+        self.load().show(&mut out);
+        out.finish_non_exhaustive()
     }
 }
 

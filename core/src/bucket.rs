@@ -529,9 +529,13 @@ impl<C: Clock> TokenBucket<C> {
 impl<C: Clock> fmt::Debug for TokenBucket<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seen = self.load();
+        let limits = self.limits(seen);
         f.debug_struct("TokenBucket")
+            .field("burst", &limits.burst)
+            .field("every", &config::duration(self.scale, limits.interval, C::TICKS_PER_SECOND))
+            // In units of the scale, for the tests that know what these are.
             .field("tat", &seen)
-            .field("limits", &self.limits(seen))
+            .field("limits", &limits)
             .field("scale", &self.scale)
             .finish_non_exhaustive()
     }

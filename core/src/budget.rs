@@ -144,7 +144,8 @@ impl<C: Clock> RetryBudget<C> {
     /// # Errors
     ///
     /// A ratio with denominator 0, a reserve below what one call deposits, neither deposits nor a
-    /// floor, or more reserve or floor than the word has bits for; see [`BudgetConfig`].
+    /// floor, a lateness above an hour, or more than the word has bits for
+    /// ([`ConfigError::BudgetNeedsMoreBits`]); see [`BudgetConfig`].
     pub fn try_new(config: BudgetConfig, clock: C) -> Result<Self, ConfigError> {
         let plan = config.resolve(C::TICKS_PER_SECOND)?;
         Ok(Self { word: AtomicWord::new(plan.initial().word()), plan, clock })
@@ -228,6 +229,7 @@ impl<C: Clock> RetryBudget<C> {
     }
 
     /// The clock this budget goes by.
+    #[must_use]
     pub const fn clock(&self) -> &C {
         &self.clock
     }
@@ -306,7 +308,13 @@ impl<C> fmt::Debug for RetryBudget<C> {
         // Relaxed: as in `snapshot_at`; the floor's unpaid part is left out, so that no clock is
         // read.
         let state = State::new(self.word.load(Ordering::Relaxed));
-        self.plan.stored(state).fmt(f)
+        let stored = self.plan.stored(state);
+        f.debug_struct("RetryBudget")
+            .field("retries", &stored.retries())
+            .field("reserve", &stored.reserve())
+            .field("units", &stored.units())
+            .field("units_per_retry", &stored.units_per_retry())
+            .finish_non_exhaustive()
     }
 }
 

@@ -6,13 +6,19 @@ use core::fmt;
 use core::time::Duration;
 
 use crate::deadline::Deadline;
-use crate::error::{ConfigError, Rejection};
+use crate::error::{ConfigError, Rejection, Setting, setting};
 use crate::gate::{Gate, Outcome, WaitGate};
 #[cfg(feature = "alloc")]
 use crate::semaphore::HeapQueue;
 use crate::semaphore::{self, AcquireBefore, EnterQueued, Queue, Semaphore, Slots, Taken, Usage};
 use crate::sync::constructor;
 use crate::time::Timer;
+
+const MAX_CONCURRENT: Setting = setting!(
+    "the bulkhead's `max_concurrent`" must "be from 1 to 2^32 - 1" or "be from 1 to 2^20 - 1"
+);
+const PLACES: Setting =
+    setting!("the places in the queue of a bulkhead with a `max_wait`" must "be at least 1");
 
 /// What a [`Bulkhead`] allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,10 +46,9 @@ impl BulkheadConfig {
     const fn check(self, places: usize) -> Result<(), ConfigError> {
         let waits = matches!(self.max_wait, Some(limit) if !limit.is_zero());
         if waits && places == 0 {
-            let what = "places in the queue of a bulkhead with a max_wait";
-            return Err(ConfigError::range(what, 0, 1, u64::MAX));
+            return Err(PLACES.number(0, 1, u64::MAX));
         }
-        semaphore::check(self.max_concurrent, places)
+        semaphore::check(MAX_CONCURRENT, self.max_concurrent, places)
     }
 }
 
@@ -93,6 +98,7 @@ impl<const N: usize> Bulkhead<Queue<N>> {
         ///
         /// Where [`try_new`](Self::try_new) has an error; in a `static`, that is a compile error.
         #[must_use]
+        #[track_caller]
         pub const fn new(config: BulkheadConfig) -> Self {
             match config.check(N) {
                 Ok(()) => {

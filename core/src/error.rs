@@ -5,6 +5,11 @@ use core::time::Duration;
 
 use crate::time::duration_from_ticks;
 
+mod config;
+
+pub use config::ConfigError;
+pub(crate) use config::{Setting, setting};
+
 /// Why a gate refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -86,8 +91,7 @@ impl fmt::Display for Reason {
 ///
 /// The time to come back is kept in ticks and becomes a [`Duration`] when it is asked for, so that
 /// refusing costs no division.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 #[must_use]
 pub struct Rejection {
     reason: Reason,
@@ -134,6 +138,23 @@ impl fmt::Display for Rejection {
     }
 }
 
+impl fmt::Debug for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rejection")
+            .field("reason", &self.reason)
+            .field("retry_after", &self.retry_after())
+            .finish()
+    }
+}
+
+#[cfg(feature = "defmt")]
+impl defmt::Format for Rejection {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        let wait = self.retry_after();
+        defmt::write!(f, "Rejection {{ reason: {}, retry_after: {} }}", self.reason, wait);
+    }
+}
+
 impl core::error::Error for Rejection {}
 
 /// How a protected call failed. One type for all patterns, so that they nest without nesting types.
@@ -150,6 +171,7 @@ pub enum Error<E> {
 
 impl<E> Error<E> {
     /// The operation's own error, where it ran and failed.
+    #[must_use]
     pub fn into_inner(self) -> Option<E> {
         match self {
             Self::Inner(error) => Some(error),
@@ -166,6 +188,7 @@ impl<E> Error<E> {
     }
 
     /// The same error with the operation's own error mapped by `f`.
+    #[must_use]
     pub fn map_inner<F>(self, f: impl FnOnce(E) -> F) -> Error<F> {
         match self {
             Self::Rejected(rejection) => Error::Rejected(rejection),
@@ -177,6 +200,7 @@ impl<E> Error<E> {
 
 impl<E> Error<Error<E>> {
     /// One level of nesting less, for a protected call inside a protected call.
+    #[must_use]
     pub fn flatten(self) -> Error<E> {
         match self {
             Self::Rejected(rejection) => Error::Rejected(rejection),
@@ -210,131 +234,3 @@ impl<E: core::error::Error + 'static> core::error::Error for Error<E> {
         }
     }
 }
-
-/// What is wrong with a configuration: which value, and what would be right.
-///
-/// `try_new` returns it at run time; `new` panics with its [`summary`](Self::summary), which in a
-/// `static` is a compile error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[non_exhaustive]
-pub enum ConfigError {
-    /// A number is outside of what it may be.
-    OutOfRange {
-        /// Which setting.
-        what: &'static str,
-        /// Its value.
-        value: u64,
-        /// The smallest value that would do.
-        min: u64,
-        /// The largest value that would do.
-        max: u64,
-    },
-    /// A window would never hold as many calls as a rate is judged from.
-    MinimumAboveWindow {
-        /// The calls that a rate needs.
-        minimum: u32,
-        /// The calls that the window can hold.
-        window: u32,
-    },
-    /// A window cannot share its calls out evenly among its buckets.
-    UnevenWindow {
-        /// The calls of the window.
-        calls: u32,
-        /// Its buckets.
-        buckets: u32,
-        /// The nearest number of calls that would do.
-        nearest: u32,
-    },
-    /// No rule could ever trip this breaker.
-    NoTripRule,
-    /// The rate, the burst, the longest wait and the lateness together need more bits than a word
-    /// has on this target.
-    RateNeedsMoreBits {
-        /// The burst asked for.
-        burst: u64,
-        /// The largest burst that would fit, all else equal; 0 where none would.
-        max_burst: u64,
-        /// The lateness, in microseconds, that would fit all else equal; 0 where none would.
-        max_lateness_micros: u64,
-        /// The longest wait, in microseconds, that would fit all else equal; 0 where none would.
-        max_wait_micros: u64,
-    },
-    /// Another live change of the same limits is under way. They do not wait for each other: one of
-    /// them may have interrupted the other.
-    ChangeUnderWay,
-}
-
-impl ConfigError {
-    pub(crate) const fn range(what: &'static str, value: u64, min: u64, max: u64) -> Self {
-        Self::OutOfRange { what, value, min, max }
-    }
-
-    /// What is wrong, without the values: the text of the compile error for a bad `static`.
-    #[must_use]
-    pub const fn summary(&self) -> &'static str {
-        match self {
-            Self::OutOfRange { what, .. } => what,
-            Self::MinimumAboveWindow { .. } => {
-                "a rate is judged from more calls than its window can hold"
-            }
-            Self::UnevenWindow { .. } => "a window's calls are no multiple of its buckets",
-            Self::NoTripRule => "no rule could ever trip this breaker",
-            Self::RateNeedsMoreBits { .. } => {
-                "rate, burst, longest wait and lateness need more bits than a word has"
-            }
-            Self::ChangeUnderWay => "another change of the same limits is under way",
-        }
-    }
-
-    /// Ends a constant constructor.
-    #[track_caller]
-    pub(crate) const fn fail(&self) -> ! {
-        panic!("{}", self.summary())
-    }
-}
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::OutOfRange { what, value, min, max: u64::MAX } => {
-                write!(f, "{what}: is {value}, must be at least {min}")
-            }
-            Self::OutOfRange { what, value, min, max } => {
-                write!(f, "{what}: is {value}, must be from {min} to {max}")
-            }
-            Self::MinimumAboveWindow { minimum, window } => write!(
-                f,
-                "a rate is judged from at least {minimum} calls, but its window holds {window}: \
-                 lower the minimum to {window} or widen the window"
-            ),
-            Self::UnevenWindow { calls, buckets, nearest } => write!(
-                f,
-                "a window of {calls} calls in {buckets} buckets: must be a multiple of {buckets}, \
-                 such as {nearest}"
-            ),
-            Self::NoTripRule => f.write_str(
-                "no rule could ever trip this breaker: set consecutive failures, a rate over a \
-                 window, or a rule of your own",
-            ),
-            Self::RateNeedsMoreBits { burst, max_burst, max_lateness_micros, max_wait_micros } => {
-                write!(f, "a burst of {burst} at this rate needs more bits than a word has")?;
-                let mut before = ": what would fit is ";
-                for (what, most, unit) in [
-                    ("burst", max_burst, ""),
-                    ("max_lateness", max_lateness_micros, " us"),
-                    ("max_wait", max_wait_micros, " us"),
-                ] {
-                    if *most > 0 {
-                        write!(f, "{before}a {what} of at most {most}{unit}")?;
-                        before = ", or ";
-                    }
-                }
-                Ok(())
-            }
-            Self::ChangeUnderWay => f.write_str(self.summary()),
-        }
-    }
-}
-
-impl core::error::Error for ConfigError {}

@@ -1,11 +1,12 @@
 //! What primitives tell an observer.
 
+use core::fmt;
 use core::time::Duration;
 
 use crate::breaker::{Counts, State};
 use crate::error::Rejection;
 
-/// Something that happened.
+/// Something that happened. Its `Display` is a line for a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
@@ -55,6 +56,23 @@ pub enum Event<'a> {
     },
 }
 
+impl fmt::Display for Event<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::StateChanged { name, from, to, .. } => write!(f, "{name}: {from} -> {to}"),
+            Self::Rejected { name, rejection } => write!(f, "{name}: rejected: {rejection}"),
+            Self::Retrying { name, attempt, delay } => {
+                write!(f, "{name}: attempt {attempt} failed, the next one follows in {delay:?}")
+            }
+            Self::GaveUp { name, attempts, cause } => {
+                let plural = if *attempts == 1 { "" } else { "s" };
+                write!(f, "{name}: gave up after {attempts} attempt{plural}: {cause}")
+            }
+            Self::TimedOut { name, attempt } => write!(f, "{name}: timed out in attempt {attempt}"),
+        }
+    }
+}
+
 /// Why no further attempt was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -68,6 +86,17 @@ pub enum GiveUp {
     Deadline,
     /// The retry budget is spent.
     Budget,
+}
+
+impl fmt::Display for GiveUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotRetryable => "the error is not one to retry",
+            Self::Attempts => "all attempts were made",
+            Self::Deadline => "the next attempt would have come after the deadline",
+            Self::Budget => "the retry budget is spent",
+        })
+    }
 }
 
 /// Whoever wants to know what happened.
@@ -86,8 +115,8 @@ pub enum GiveUp {
 ///
 /// impl Observer for Log {
 ///     fn on_event(&self, event: &Event<'_>) {
-///         if let Event::StateChanged { name, from, to, .. } = event {
-///             println!("{name}: {from} -> {to}");
+///         println!("{event}");
+///         if let Event::StateChanged { from, to, .. } = event {
 ///             assert_eq!((*from, *to), (State::Closed, State::ForcedOpen));
 ///         }
 ///     }

@@ -336,9 +336,10 @@ where
 
 impl<T, C, R: fmt::Debug, A, K, O> fmt::Debug for Pipeline<T, C, R, A, K, O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let deadline = (self.deadline != Duration::MAX).then_some(self.deadline);
         f.debug_struct("Pipeline")
             .field("name", &self.name)
-            .field("deadline", &self.deadline)
+            .field("deadline", &deadline)
             .field("retry", &self.retry)
             .field("attempt_timeout", &self.attempt_timeout)
             .finish_non_exhaustive()

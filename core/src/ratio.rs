@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use crate::error::ConfigError;
+use crate::error::{ConfigError, setting};
 
 /// An exact fraction: 20 %, 1/3, 7/1000. Kept in lowest terms.
 ///
@@ -31,8 +31,8 @@ impl Ratio {
         Self::new(percent, 100)
     }
 
-    /// `numerator / denominator`. A denominator of 0 is refused by [`validate`](Self::validate),
-    /// which everything that takes a ratio calls.
+    /// `numerator / denominator`. A denominator of 0 is refused by whatever takes a ratio, and by
+    /// [`validate`](Self::validate).
     #[must_use]
     pub const fn new(numerator: u32, denominator: u32) -> Self {
         // Euclid. The divisor is 0 for 0/0 only.
@@ -81,9 +81,16 @@ impl Ratio {
     /// A denominator of 0.
     pub const fn validate(self) -> Result<(), ConfigError> {
         if self.denominator == 0 {
-            return Err(ConfigError::range("denominator of the ratio", 0, 1, u32::MAX as u64));
+            return Err(setting!("a ratio" must "have a denominator of at least 1").ratio(self));
         }
         Ok(())
+    }
+}
+
+impl Ratio {
+    /// Whether this is a number above 0 and at most 1.
+    pub(crate) const fn is_share(self) -> bool {
+        self.numerator > 0 && self.numerator <= self.denominator
     }
 }
 

@@ -23,7 +23,7 @@ pub(crate) use pool::Pool;
 use self::pool::Ledger;
 use self::state::{MAX_PERMITS, MAX_PLACES};
 use crate::deadline::Deadline;
-use crate::error::{ConfigError, Rejection};
+use crate::error::{ConfigError, Rejection, Setting, setting};
 use crate::gate::{Gate, Outcome, Permit, WaitGate};
 use crate::sync::constructor;
 use crate::time::Timer;
@@ -112,16 +112,26 @@ impl Taken {
     }
 }
 
-pub(crate) const fn check(permits: u32, places: usize) -> Result<(), ConfigError> {
-    let permits = permits as u64;
-    if permits == 0 || permits > MAX_PERMITS {
-        return Err(ConfigError::range("permits of a semaphore", permits, 1, MAX_PERMITS));
+const PERMITS: Setting =
+    setting!("the semaphore's `permits`" must "be from 1 to 2^32 - 1" or "be from 1 to 2^20 - 1");
+const PLACES: Setting =
+    setting!("the places of a wait queue" must "be at most 2^31 - 1" or "be at most 2047");
+
+/// Checks a number of permits that was given as `setting`, and of places to wait for them.
+pub(crate) const fn check(
+    setting: Setting,
+    permits: u32,
+    places: usize,
+) -> Result<(), ConfigError> {
+    // A maximum that only the type sets is none that anyone could miss.
+    let most = if MAX_PERMITS == u32::MAX as u64 { u64::MAX } else { MAX_PERMITS };
+    if let Err(error) = setting.check(permits as u64, 1, most) {
+        return Err(error);
     }
-    if places > MAX_PLACES {
-        let (places, max) = (places as u64, MAX_PLACES as u64);
-        return Err(ConfigError::range("places in a wait queue", places, 0, max));
+    match PLACES.check(places as u64, 0, MAX_PLACES as u64) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(error),
     }
-    Ok(())
 }
 
 impl<const N: usize> Semaphore<Queue<N>> {
@@ -132,8 +142,9 @@ impl<const N: usize> Semaphore<Queue<N>> {
         ///
         /// Where [`try_new`](Self::try_new) has an error; in a `static`, that is a compile error.
         #[must_use]
+        #[track_caller]
         pub const fn new(permits: u32) -> Self {
-            match check(permits, N) {
+            match check(PERMITS, permits, N) {
                 Ok(()) => Self { ledger: Ledger::new(permits), queue: Queue::new() },
                 Err(error) => error.fail(),
             }
@@ -148,7 +159,7 @@ impl<const N: usize> Semaphore<Queue<N>> {
         /// `permits` must be from 1 to 2^32 - 1, with 32-bit words 2^20 - 1; `N` at most 2^31 - 1,
         /// with 32-bit words 2047.
         pub const fn try_new(permits: u32) -> Result<Self, ConfigError> {
-            match check(permits, N) {
+            match check(PERMITS, permits, N) {
                 Ok(()) => Ok(Self { ledger: Ledger::new(permits), queue: Queue::new() }),
                 Err(error) => Err(error),
             }
@@ -175,7 +186,7 @@ impl Semaphore<HeapQueue> {
     /// # Ok::<(), fusebox_core::ConfigError>(())
     /// ```
     pub fn with_queue(permits: u32, places: usize) -> Result<Self, ConfigError> {
-        check(permits, places)?;
+        check(PERMITS, permits, places)?;
         Ok(Self { ledger: Ledger::new(permits), queue: HeapQueue::new(places) })
     }
 }

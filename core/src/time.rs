@@ -11,6 +11,8 @@ pub(crate) mod scale;
 use core::future::Future;
 use core::time::Duration;
 
+use crate::error::{ConfigError, setting};
+
 pub use manual::{ManualClock, ManualSleep};
 
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
@@ -77,6 +79,15 @@ pub trait Clock {
 
     /// The time now.
     fn now(&self) -> Ticks;
+}
+
+/// Checks [`Clock::TICKS_PER_SECOND`].
+pub(crate) const fn check_rate(per_second: u64) -> Result<u64, ConfigError> {
+    setting!("the clock's `TICKS_PER_SECOND`" must "be from 1 to 10^10").check(
+        per_second,
+        1,
+        10_000_000_000,
+    )
 }
 
 /// A clock that can also wake a task.

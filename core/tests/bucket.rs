@@ -48,30 +48,29 @@ fn what_would_fit_fits<const HZ: u64>() {
             fit += 1;
         }
         Err(ConfigError::RateNeedsMoreBits {
-            max_burst,
-            max_lateness_micros,
-            max_wait_micros,
+            fitting_burst: burst,
+            fitting_lateness: lateness,
+            fitting_wait: wait,
             ..
         }) => {
-            let micros = Duration::from_micros;
-            for (value, other) in [
-                (max_burst, config.burst(max_burst as u32)),
-                (max_lateness_micros, config.max_lateness(micros(max_lateness_micros))),
-                (max_wait_micros, config.max_wait(micros(max_wait_micros))),
-            ] {
-                if value > 0 {
-                    assert!(made(other).is_ok(), "{config:?}: {other:?} should fit");
-                    told += 1;
-                }
+            let others = [
+                burst.map(|burst| config.burst(burst)),
+                lateness.map(|lateness| config.max_lateness(lateness)),
+                wait.map(|wait| config.max_wait(wait)),
+            ];
+            for other in others.into_iter().flatten() {
+                assert!(made(other).is_ok(), "{config:?}: {other:?} should fit");
+                told += 1;
             }
-            // And they are the most that fits, but for the rounding of a unit.
-            if max_burst > 0 {
-                assert!(made(config.burst(max_burst as u32 + 1)).is_err());
-            }
-            if max_lateness_micros > 0 {
-                let more = micros(max_lateness_micros * 101 / 100 + 10 * 1_000_000 / HZ + 10);
-                assert!(made(config.max_lateness(more)).is_err(), "{config:?}");
-            }
+            // And they are the most that fits, but for the rounding of a unit; where none is told,
+            // not even zero does.
+            let more = |most: Option<Duration>| match most {
+                Some(most) => most * 101 / 100 + Duration::from_micros(10 * 1_000_000 / HZ + 10),
+                None => Duration::ZERO,
+            };
+            assert!(made(config.burst(burst.map_or(1, |burst| burst + 1))).is_err());
+            assert!(made(config.max_lateness(more(lateness))).is_err(), "{config:?}");
+            assert!(made(config.max_wait(more(wait))).is_err(), "{config:?}");
         }
         Err(error) => panic!("{config:?}: {error}"),
     });
@@ -105,28 +104,36 @@ fn bad_configurations_say_what_would_be_right() {
     let said = |config| {
         TokenBucket::try_new(config, ManualClock::<1_000>::new()).map(drop).unwrap_err().to_string()
     };
-    assert_eq!(
-        said(BucketConfig::per_second(0)),
-        "tokens per period: is 0, must be from 1 to 1000000000"
-    );
-    assert_eq!(
-        said(BucketConfig::per_second(2_000_000_000)),
-        "tokens per period: is 2000000000, must be from 1 to 1000000000"
-    );
-    assert_eq!(
-        said(BucketConfig::every(Duration::from_secs(86_401))),
-        "nanoseconds between tokens: is 86401000000000, must be from 1 to 86400000000000"
-    );
-    assert_eq!(
-        said(BucketConfig::every(Duration::ZERO)),
-        "nanoseconds between tokens: is 0, must be from 1 to 86400000000000"
-    );
+    for tokens in [0, 2_000_000_000] {
+        assert_eq!(
+            said(BucketConfig::per_second(tokens)),
+            format!("the rate's `per_second` must be from 1 to 1000000000, but is {tokens}")
+        );
+    }
+    for (config, name) in [
+        (BucketConfig::per_minute(0), "per_minute"),
+        (BucketConfig::per_hour(0), "per_hour"),
+        (BucketConfig::per_day(0), "per_day"),
+    ] {
+        assert_eq!(said(config), format!("the rate's `{name}` must be at least 1, but is 0"));
+    }
+    for interval in [Duration::ZERO, Duration::from_secs(86_401)] {
+        assert_eq!(
+            said(BucketConfig::every(interval)),
+            format!("the rate's `every` must be from 1ns to 86400s, but is {interval:?}")
+        );
+    }
     let burst = BucketConfig::per_second(1).burst(0);
-    assert_eq!(said(burst), "burst: is 0, must be from 1 to 4294967295");
+    assert_eq!(said(burst), "the bucket's `burst` must be at least 1, but is 0");
     let initially = BucketConfig::per_second(1).burst(5).initially(6);
-    assert_eq!(said(initially), "initially: is 6, must be from 0 to 5");
-    let endless = BucketConfig::per_second(1).max_wait(Duration::MAX);
-    assert!(said(endless).contains("a max_wait of at most"), "{}", said(endless));
+    assert_eq!(said(initially), "the bucket's `initially` must be at most 5, but is 6");
+    let endless = BucketConfig::per_second(1).burst(5).max_wait(Duration::MAX);
+    let start = "a word cannot hold the bucket's `burst` of 5, `max_wait` and `max_lateness` \
+                 together at its rate: lower ";
+    let text = said(endless);
+    assert!(text.starts_with(&format!("{start}`max_wait` to ")), "{text}");
+    assert!(!text.contains(", or"), "{text}");
+    assert_eq!(said(endless.max_lateness(Duration::MAX)), format!("{start}more than one of them"));
 }
 
 /// An instance with its configuration and a clock of no size. The state is one word of it.

@@ -248,31 +248,43 @@ fn check_advice<const PER_SECOND: u64>(
     settings: Settings,
     error: ConfigError,
 ) -> Result<(), TestCaseError> {
-    let ConfigError::OutOfRange { what, value, min, max } = error else {
-        return Err(TestCaseError::fail(format!("{error}")));
-    };
-    let with = |value: u64| {
-        let value = u32::try_from(value).unwrap();
-        let settings = if what.starts_with("reserve") {
-            Settings { reserve: value, ..settings }
-        } else if what.ends_with("smallest reserve") {
+    let made = |settings: Settings| RetryBudget::try_new(settings.config(), Hz::<PER_SECOND>);
+    match error {
+        ConfigError::BudgetNeedsMoreBits {
+            reserve,
+            floor,
+            fitting_reserve,
+            fitting_floor,
+            fitting_lateness,
+        } => {
+            prop_assert_eq!((reserve, floor), (settings.reserve, settings.floor));
+            let with = |reserve| Settings { reserve, ..settings };
             let least = settings.ratio.0.div_ceil(settings.ratio.1).max(1);
-            Settings { floor: value, reserve: least, ..settings }
-        } else if what.starts_with("floor") {
-            Settings { floor: value, ..settings }
-        } else {
-            return None;
-        };
-        Some(RetryBudget::try_new(settings.config(), Hz::<PER_SECOND>).is_ok())
-    };
-    prop_assert!(value < min || value > max, "{}", error);
-    prop_assert_eq!(with(max).unwrap_or(true), true, "{}", error);
-    if max < u64::from(u32::MAX) {
-        prop_assert_eq!(with(max + 1).unwrap_or(false), false, "{}", error);
-    }
-    if min > 0 && max >= min {
-        prop_assert_eq!(with(min).unwrap_or(true), true, "{}", error);
-        prop_assert_eq!(with(min - 1).unwrap_or(false), false, "{}", error);
+            let more = fitting_reserve.map_or(least, |most| most + 1);
+            prop_assert!(fitting_reserve.is_none_or(|most| made(with(most)).is_ok()), "{}", error);
+            prop_assert!(made(with(more)).is_err(), "{}", error);
+
+            let with = |floor| Settings { floor, ..settings };
+            let more = fitting_floor.map_or(0, |most| most + 1);
+            prop_assert!(fitting_floor.is_none_or(|most| made(with(most)).is_ok()), "{}", error);
+            prop_assert!(made(with(more)).is_err(), "{}", error);
+
+            let with = |lateness| Settings { lateness, ..settings };
+            let more =
+                fitting_lateness.map_or(Duration::ZERO, |most| most + Duration::from_micros(1));
+            prop_assert!(fitting_lateness.is_none_or(|most| made(with(most)).is_ok()), "{}", error);
+            prop_assert!(made(with(more)).is_err(), "{}", error);
+        }
+        ConfigError::OutOfRange { what: "the budget's `reserve`", value, min, .. } => {
+            prop_assert!(value < min);
+            let reserve = u32::try_from(min).unwrap();
+            let enough = made(Settings { reserve, ..settings });
+            let still = matches!(enough, Err(ConfigError::OutOfRange { .. }));
+            prop_assert!(!still, "{}", error);
+            let reserve = reserve - 1;
+            prop_assert!(made(Settings { reserve, ..settings }).is_err(), "{}", error);
+        }
+        other => return Err(TestCaseError::fail(format!("{other}"))),
     }
     Ok(())
 }

@@ -6,8 +6,8 @@ use core::task::{Context, Poll, Waker};
 use core::time::Duration;
 
 use fusebox_core::{
-    Bulkhead, BulkheadConfig, ConfigError, Deadline, Gate, ManualClock, Permit, Queue, Reason,
-    Rejection, Semaphore, Ticks, WORD_BITS, WaitGate,
+    Bulkhead, BulkheadConfig, Deadline, Gate, ManualClock, Permit, Queue, Reason, Rejection,
+    Semaphore, Ticks, WORD_BITS, WaitGate,
 };
 
 const MS: Duration = Duration::from_millis(1);
@@ -30,16 +30,24 @@ fn reason<T>(answer: Poll<Result<T, Rejection>>) -> Option<Reason> {
 fn a_configuration_that_cannot_work_is_refused_with_what_would() {
     let none = Semaphore::<Queue<1>>::try_new(0).unwrap_err();
     let most = if WORD_BITS == 64 { u32::MAX } else { (1 << 20) - 1 };
-    assert_eq!(none.to_string(), format!("permits of a semaphore: is 0, must be from 1 to {most}"));
+    let range = if WORD_BITS == 64 { "at least 1" } else { "from 1 to 1048575" };
+    assert_eq!(none.to_string(), format!("the semaphore's `permits` must be {range}, but is 0"));
     assert_eq!(Semaphore::<Queue<1>>::try_new(most).unwrap().available(), most);
     assert_eq!(Semaphore::<Queue<1>>::try_new(u32::MAX).is_ok(), WORD_BITS == 64);
     assert_eq!(Semaphore::<Queue<2048>>::try_new(1).is_ok(), WORD_BITS == 64);
 
     let waits_nowhere = BulkheadConfig::new(1).max_wait(MS);
     let error = Bulkhead::<Queue<0>>::try_new(waits_nowhere).unwrap_err();
-    assert!(matches!(error, ConfigError::OutOfRange { value: 0, min: 1, .. }));
+    assert_eq!(
+        error.to_string(),
+        "the places in the queue of a bulkhead with a `max_wait` must be at least 1, but is 0"
+    );
     assert!(Bulkhead::<Queue<0>>::try_new(BulkheadConfig::new(1).max_wait(Duration::ZERO)).is_ok());
-    assert!(Bulkhead::<Queue<1>>::try_new(BulkheadConfig::new(0)).is_err());
+    let none = Bulkhead::<Queue<1>>::try_new(BulkheadConfig::new(0)).unwrap_err();
+    assert_eq!(
+        none.to_string(),
+        format!("the bulkhead's `max_concurrent` must be {range}, but is 0")
+    );
 }
 
 #[test]

@@ -174,8 +174,8 @@ impl BreakerConfig {
     }
 
     /// Judges half-open by rate instead: of `probes` (1 to 63, where words are 32 bits 1 to 15)
-    /// that reported, a share of failures that reaches `rate` reopens, as soon as that is
-    /// certain, and any less closes.
+    /// that reported, a share of failures that reaches `rate`, above 0 and at most 1, reopens, as
+    /// soon as that is certain, and any less closes.
     pub const fn probe_failure_rate(self, rate: Ratio, probes: u32) -> Self {
         Self { success_threshold: probes, probe_rate: Some(rate), ..self }
     }
@@ -194,6 +194,11 @@ impl BreakerConfig {
     /// between reading the clock and committing what follows from it.
     pub const fn max_lateness(self, lateness: Duration) -> Self {
         Self { lateness, ..self }
+    }
+
+    /// Whether it can trip without a window.
+    pub(super) const fn has_rule(&self) -> bool {
+        self.consecutive != 0 || self.custom.is_some()
     }
 
     /// Counts a call that was abandoned (its permit dropped, its future cancelled) as a failure;

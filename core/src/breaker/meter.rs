@@ -4,7 +4,7 @@ use core::fmt::Debug;
 use core::time::Duration;
 
 use super::counts::Counts;
-use crate::error::{ConfigError, Reason, Rejection};
+use crate::error::{Reason, Rejection, setting};
 use crate::gate::Outcome;
 use crate::sync::{AtomicWord, Ordering, constructor};
 use crate::time::{Ticks, duration_from_ticks};
@@ -134,9 +134,12 @@ impl Meter {
     ///
     /// Where `calls` is 0; in a `static` that is a compile error.
     #[must_use]
+    #[track_caller]
     pub const fn max_concurrent(mut self, calls: u32) -> Self {
         if calls == 0 {
-            ConfigError::range("the calls that may run at once", 0, 1, u32::MAX as u64).fail();
+            setting!("the meter's `max_concurrent`" must "be at least 1")
+                .number(0, 1, u64::MAX)
+                .fail();
         }
         self.max_concurrent = calls;
         self

@@ -5,11 +5,43 @@ use core::time::Duration;
 use super::config::BreakerConfig;
 use super::counts::Counts;
 use super::state::{Generation, MAX_FAILURES, MAX_PROBES, OPEN_BITS, PROBE_BITS, PROBE_HEADROOM};
-use crate::error::ConfigError;
+use crate::error::{ConfigError, Setting, setting};
 use crate::ratio::Ratio;
 use crate::rng::mix;
 use crate::time::scale::{HEADROOM, Scale};
-use crate::time::{Ticks, ticks_from_duration};
+use crate::time::{Ticks, check_rate, duration_from_ticks, ticks_from_duration};
+
+const CONSECUTIVE_FAILURES: Setting = setting!(
+    "the breaker's `consecutive_failures`" must "be from 1 to 2^32 - 1" or "be from 1 to 1048575"
+);
+const OPEN_JITTER: Setting = setting!("the breaker's `open_jitter`" must "be at most 100 %");
+const MOST_PROBES: Setting =
+    setting!("the breaker's `max_probes`" must "be from 1 to 63" or "be from 1 to 15");
+const SUCCESS_THRESHOLD: Setting =
+    setting!("the breaker's `success_threshold`" must "be from 1 to 63" or "be from 1 to 15");
+const PROBE_FAILURE_RATE: Setting = setting!(
+    "the breaker's `probe_failure_rate`" must "be more than 0 % and at most 100 %"
+);
+const PROBES_TO_JUDGE: Setting = setting!(
+    "the number of probes of the breaker's `probe_failure_rate`"
+        must "be from 1 to 63" or "be from 1 to 15"
+);
+const OPEN_GROWTH: Setting = setting!("the breaker's `open_growth`" must "be at least 100 %");
+const OPEN_FOR: Setting = setting!(
+    "the breaker's `open_for`" must "be from one tick of the clock to a quarter of its range"
+);
+const OPEN_AT_MOST: Setting = setting!(
+    "the longest time of the breaker's `open_growth`"
+        must "be from `open_for` to a quarter of the clock's range"
+);
+const HALF_OPEN_TIMEOUT: Setting = setting!(
+    "the breaker's `half_open_timeout`"
+        must "be from one tick of the clock to a quarter of its range"
+);
+const MAX_LATENESS: Setting = setting!(
+    "the breaker's `max_lateness`" must "be at most a quarter of the clock's range"
+);
+
 const _: () = assert!(OPEN_BITS - HEADROOM < u32::BITS && PROBE_BITS - PROBE_HEADROOM < u32::BITS);
 
 /// What the state machine goes by.
@@ -39,22 +71,19 @@ pub(super) struct Rules {
 /// The longest time that is taken: the horizon must stay clear of the 64-bit end.
 pub(super) const LONGEST: u64 = u64::MAX >> 2;
 
-pub(super) const fn in_range(
-    what: &'static str,
-    value: u64,
-    min: u64,
-    max: u64,
+/// A duration in ticks, from `least` to [`LONGEST`].
+pub(super) const fn in_ticks(
+    setting: Setting,
+    duration: Duration,
+    hz: u64,
+    least: u64,
 ) -> Result<u64, ConfigError> {
-    if value < min || value > max {
-        Err(ConfigError::range(what, value, min, max))
-    } else {
-        Ok(value)
+    let ticks = ticks_from_duration(duration, hz);
+    if ticks < least || ticks > LONGEST {
+        let (min, max) = (duration_from_ticks(least, hz), Duration::from_secs(LONGEST / hz));
+        return Err(setting.duration(duration, min, max));
     }
-}
-
-/// A duration in ticks, from 1 to [`LONGEST`].
-const fn in_ticks(what: &'static str, duration: Duration, hz: u64) -> Result<u64, ConfigError> {
-    in_range(what, ticks_from_duration(duration, hz), 1, LONGEST)
+    Ok(ticks)
 }
 
 /// `?` in a `const fn`.
@@ -71,29 +100,35 @@ pub(super) use check;
 impl Rules {
     /// Checks `config` for a clock of `hz` ticks per second.
     pub(super) const fn new(config: &BreakerConfig, hz: u64) -> Result<Self, ConfigError> {
-        check!(in_range("the clock's ticks per second", hz, 1, 10_000_000_000));
+        check!(check_rate(hz));
         let consecutive = config.consecutive as u64;
-        check!(in_range("consecutive failures to trip", consecutive, 0, MAX_FAILURES));
-        let jitter = config.jitter_percent as u64;
-        check!(in_range("the open time's jitter in percent", jitter, 0, 100));
-        let max_probes = config.max_probes as u64;
-        check!(in_range("probes at once", max_probes, 1, MAX_PROBES));
-        let to_judge = config.success_threshold as u64;
-        check!(in_range("probes that decide", to_judge, 1, MAX_PROBES));
-        if let Some(rate) = config.probe_rate {
-            check!(rate.validate());
+        if consecutive > MAX_FAILURES {
+            return Err(CONSECUTIVE_FAILURES.number(consecutive, 1, MAX_FAILURES));
         }
-        check!(config.growth.validate());
-        let open_for = check!(in_ticks("the open time in ticks", config.open_for, hz));
-        let open_at_most = ticks_from_duration(config.open_at_most, hz);
-        check!(in_range("the longest open time in ticks", open_at_most, open_for, LONGEST));
-        let timeout =
-            check!(in_ticks("the half-open timeout in ticks", config.half_open_timeout, hz));
-        let lateness = ticks_from_duration(config.lateness, hz);
-        check!(in_range("the lateness in ticks", lateness, 0, LONGEST));
-        let growth = config.growth.numerator() as u64;
-        let one = config.growth.denominator() as u64;
-        check!(in_range("the numerator of the open time's growth", growth, one, u64::MAX));
+        if config.jitter_percent > 100 {
+            return Err(OPEN_JITTER.ratio(Ratio::percent(config.jitter_percent)));
+        }
+        check!(MOST_PROBES.check(config.max_probes as u64, 1, MAX_PROBES));
+        let to_judge = config.success_threshold as u64;
+        match config.probe_rate {
+            Some(rate) => {
+                if !rate.is_share() {
+                    return Err(PROBE_FAILURE_RATE.ratio(rate));
+                }
+                check!(PROBES_TO_JUDGE.check(to_judge, 1, MAX_PROBES));
+            }
+            None => {
+                check!(SUCCESS_THRESHOLD.check(to_judge, 1, MAX_PROBES));
+            }
+        }
+        let growth = config.growth;
+        if growth.denominator() == 0 || growth.numerator() < growth.denominator() {
+            return Err(OPEN_GROWTH.ratio(growth));
+        }
+        let open_for = check!(in_ticks(OPEN_FOR, config.open_for, hz, 1));
+        let open_at_most = check!(in_ticks(OPEN_AT_MOST, config.open_at_most, hz, open_for));
+        let timeout = check!(in_ticks(HALF_OPEN_TIMEOUT, config.half_open_timeout, hz, 1));
+        let lateness = check!(in_ticks(MAX_LATENESS, config.lateness, hz, 0));
 
         let open_scale = Scale::fit(open_at_most + lateness, OPEN_BITS, HEADROOM, 0);
         let probe_scale = Scale::fit(timeout + lateness, PROBE_BITS, PROBE_HEADROOM, 0);

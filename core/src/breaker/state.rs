@@ -304,20 +304,30 @@ impl Snapshot {
     }
 }
 
-impl fmt::Debug for Snapshot {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut out = f.debug_struct("Snapshot");
+impl Snapshot {
+    /// Shows all but the end of the open time, which only a scale makes sense of.
+    pub(super) fn show(self, out: &mut fmt::DebugStruct<'_, '_>) {
         out.field("state", &self.state()).field("generation", &self.generation());
         match self.state() {
             State::Closed | State::MetricsOnly => out.field("failures", &self.failures()),
-            State::Open => out.field("streak", &self.streak()).field("end", &PAYLOAD.get(self.0)),
+            State::Open => out.field("streak", &self.streak()),
             State::HalfOpen => out
                 .field("streak", &self.streak())
                 .field("in_flight", &IN_FLIGHT.get(self.0))
                 .field("done", &DONE.get(self.0))
                 .field("failed", &FAILED.get(self.0)),
-            State::ForcedOpen | State::Disabled => &mut out,
+            State::ForcedOpen | State::Disabled => out,
         };
+    }
+}
+
+impl fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = f.debug_struct("Snapshot");
+        self.show(&mut out);
+        if self.state() == State::Open {
+            out.field("end", &PAYLOAD.get(self.0));
+        }
         out.finish()
     }
 }

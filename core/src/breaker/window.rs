@@ -6,14 +6,34 @@ use core::time::Duration;
 
 use super::counts::Counts;
 use super::ring::{Age, Head, MARK_BITS, MAX_REQUESTS, Ring, Sums};
-use super::rules::{LONGEST, check, in_range};
+use super::rules::{LONGEST, check, in_ticks};
 use super::state::Generation;
-use crate::error::ConfigError;
+use crate::error::{ConfigError, Setting, setting};
 use crate::ratio::Ratio;
 use crate::sync::constructor;
 use crate::time::scale::{DEFAULT_LATENESS, HEADROOM, Scale, ahead};
-use crate::time::{Clock, Ticks, ticks_from_duration};
+use crate::time::{Clock, Ticks, check_rate, duration_from_ticks, ticks_from_duration};
 use crate::word::{Word, mask};
+
+const CALLS: Setting = setting!(
+    "the window's `calls`" must "be from 1 to what its buckets can count, 2^17 - 1 each"
+        or "be from 1 to what its buckets can count, 511 each"
+);
+const SPAN: Setting = setting!(
+    "the window's `span`"
+        must "be from a unit of its time for each bucket to a quarter of the clock's range"
+);
+const LATENESS: Setting =
+    setting!("the window's `lateness`" must "be at most a quarter of the clock's range");
+const FAILURES: Setting =
+    setting!("the rate of `Rates::failures`" must "be more than 0 % and at most 100 %");
+const SLOW_CALLS: Setting =
+    setting!("the rate of `Rates::slow_calls`" must "be more than 0 % and at most 100 %");
+const MINIMUM_OF_LAST_CALLS: Setting =
+    setting!("the window's `minimum_calls`" must "be from 1 to its `calls`");
+const MINIMUM_OF_LAST_TIME: Setting = setting!(
+    "the `minimum_calls` of a window of time" must "be from 1 to 65536" or "be from 1 to 256"
+);
 
 /// A rule of the user's own.
 pub(super) type Custom = Option<fn(&Counts) -> bool>;
@@ -68,6 +88,9 @@ pub(super) mod sealed {
         /// What a call carries for this window.
         type Start: Start;
 
+        /// Whether a rate of its own can trip the breaker.
+        fn has_rate(&self) -> bool;
+
         /// Whether a success is counted, too.
         const COUNTS_SUCCESSES: bool;
 
@@ -114,6 +137,10 @@ impl<C> Window<C> for Consecutive {}
 impl<C> sealed::Window<C> for Consecutive {
     type Start = ();
     const COUNTS_SUCCESSES: bool = false;
+
+    fn has_rate(&self) -> bool {
+        false
+    }
 
     #[inline]
     fn needs_start(&self) -> bool {
@@ -184,20 +211,22 @@ impl Rates {
         Self { failures: None, slow: None, minimum: 10 }
     }
 
-    /// Trips when the failed share of the calls in the window reaches `rate`; equal trips.
+    /// Trips when the failed share of the calls in the window reaches `rate`, above 0 and at most
+    /// 1; equal trips.
     pub const fn failures(rate: Ratio) -> Self {
         Self { failures: Some(rate), ..Self::none() }
     }
 
     /// Trips when the share of the calls in the window that took at least `duration` reaches
-    /// `rate`, whether they succeeded or not; equal trips. While half-open, a slow success
-    /// counts as a failed probe. Calls then read the clock when they begin and when they end.
+    /// `rate`, above 0 and at most 1, whether they succeeded or not; equal trips. While half-open,
+    /// a slow success counts as a failed probe. Calls then read the clock when they begin and when
+    /// they end.
     pub const fn slow_calls(self, rate: Ratio, duration: Duration) -> Self {
         Self { slow: Some((rate, duration)), ..self }
     }
 
-    /// Judges no rate by fewer calls than this: 1 to what the window can hold; 10 unless told
-    /// otherwise.
+    /// Judges no rate by fewer calls than this: 1 to what the window can hold (of a window of time
+    /// 65 536, where words are 32 bits 256); 10 unless told otherwise.
     pub const fn minimum_calls(self, calls: u32) -> Self {
         Self { minimum: calls, ..self }
     }
@@ -215,20 +244,25 @@ struct Judge {
 
 impl Judge {
     const fn new(rates: Rates, hz: u64) -> Result<Self, ConfigError> {
-        if rates.minimum == 0 {
-            return Err(ConfigError::range("the minimum of calls", 0, 1, u32::MAX as u64));
-        }
         if let Some(rate) = rates.failures {
-            check!(rate.validate());
+            if !rate.is_share() {
+                return Err(FAILURES.ratio(rate));
+            }
         }
         let (slow, slow_after) = match rates.slow {
             Some((rate, duration)) => {
-                check!(rate.validate());
+                if !rate.is_share() {
+                    return Err(SLOW_CALLS.ratio(rate));
+                }
                 (Some(rate), ticks_from_duration(duration, hz))
             }
             None => (None, 0),
         };
         Ok(Self { failures: rates.failures, slow, slow_after, minimum: rates.minimum })
+    }
+
+    const fn has_rate(&self) -> bool {
+        self.failures.is_some() || self.slow.is_some()
     }
 
     #[inline]
@@ -293,6 +327,7 @@ impl<C: Clock, const B: usize> LastCalls<C, B> {
         ///
         /// Where [`try_new`](Self::try_new) errs; in a `static` that is a compile error.
         #[must_use]
+        #[track_caller]
         pub const fn new(calls: u32, rates: Rates) -> Self {
             match Self::try_new(calls, rates) {
                 Ok(window) => window,
@@ -307,20 +342,21 @@ impl<C: Clock, const B: usize> LastCalls<C, B> {
         /// # Errors
         ///
         /// `calls` is 0, no multiple of `B`, or more than `B` buckets can count (2^17 - 1 each, where words are 32 bits 511); the
-        /// minimum of calls is 0 or above `calls`; a ratio has a denominator of 0.
+        /// minimum of calls is 0 or above `calls`; a rate is 0 or above 1.
         pub const fn try_new(calls: u32, rates: Rates) -> Result<Self, ConfigError> {
             let buckets = B as u32;
             let per_bucket = calls / buckets;
             let most = MAX_REQUESTS * buckets as u64;
-            if calls == 0 || calls as u64 > most {
-                return Err(ConfigError::range("the calls of a window", calls as u64, 1, most));
-            }
+            check!(CALLS.check(calls as u64, 1, most));
             if per_bucket * buckets != calls {
                 let down = per_bucket > 0 && calls - per_bucket * buckets <= buckets / 2;
                 let nearest = if down { per_bucket } else { per_bucket + 1 } * buckets;
                 return Err(ConfigError::UnevenWindow { calls, buckets, nearest });
             }
             let judge = check!(Judge::new(rates, C::TICKS_PER_SECOND));
+            if judge.minimum == 0 {
+                return Err(MINIMUM_OF_LAST_CALLS.number(0, 1, calls as u64));
+            }
             if judge.minimum > calls {
                 return Err(ConfigError::MinimumAboveWindow { minimum: judge.minimum, window: calls });
             }
@@ -334,6 +370,10 @@ impl<C: Clock, const B: usize> Window<C> for LastCalls<C, B> {}
 impl<C: Clock, const B: usize> sealed::Window<C> for LastCalls<C, B> {
     type Start = Ticks;
     const COUNTS_SUCCESSES: bool = true;
+
+    fn has_rate(&self) -> bool {
+        self.judge.has_rate()
+    }
 
     #[inline]
     fn needs_start(&self) -> bool {
@@ -435,6 +475,7 @@ impl<C: Clock, const B: usize> LastTime<C, B> {
         ///
         /// Where [`try_new`](Self::try_new) errs; in a `static` that is a compile error.
         #[must_use]
+        #[track_caller]
         pub const fn new(span: Duration, rates: Rates) -> Self {
             match Self::try_new(span, rates, DEFAULT_LATENESS) {
                 Ok(window) => window,
@@ -450,32 +491,28 @@ impl<C: Clock, const B: usize> LastTime<C, B> {
         ///
         /// `span` is 0, or so much shorter than `lateness` that a bucket would be shorter than a unit of the window's time (see
         /// [`LastTime`]); one of them is longer than a quarter of the clock's range; the minimum of calls is 0 or above what can be counted for
-        /// certain (65 536, where words are 32 bits 256); a ratio has a denominator of 0.
+        /// certain (65 536, where words are 32 bits 256); a rate is 0 or above 1.
         pub const fn try_new(
             span: Duration,
             rates: Rates,
             lateness: Duration,
         ) -> Result<Self, ConfigError> {
             let hz = C::TICKS_PER_SECOND;
-            check!(in_range("the clock's ticks per second", hz, 1, 10_000_000_000));
-            let late = ticks_from_duration(lateness, hz);
-            check!(in_range("the lateness in ticks", late, 0, LONGEST));
-            let ticks = ticks_from_duration(span, hz);
-            check!(in_range("the window in ticks", ticks, 1, LONGEST));
+            check!(check_rate(hz));
+            let late = check!(in_ticks(LATENESS, lateness, hz, 0));
+            let ticks = check!(in_ticks(SPAN, span, hz, 1));
             let scale = Self::scale(ticks, late);
             // Rounded down, both times: it never covers more than was asked for.
             let step = scale.units(Ticks(ticks)) / B as Word;
             if step == 0 {
                 // A longer window may need longer units, but not twice.
                 let least = Self::scale(scale.ticks_up(B as u64), late).ticks_up(B as u64);
-                return Err(ConfigError::range("the window in ticks", ticks, least, LONGEST));
+                let (min, max) = (duration_from_ticks(least, hz), Duration::from_secs(LONGEST / hz));
+                return Err(SPAN.duration(span, min, max));
             }
             let judge = check!(Judge::new(rates, hz));
             // A full bucket is halved; so many calls are counted whatever happens.
-            let certain = (MAX_REQUESTS / 2 + 1) as u32;
-            if judge.minimum > certain {
-                return Err(ConfigError::MinimumAboveWindow { minimum: judge.minimum, window: certain });
-            }
+            check!(MINIMUM_OF_LAST_TIME.check(judge.minimum as u64, 1, MAX_REQUESTS / 2 + 1));
             let horizon = scale.units_up(ticks + late);
             Ok(Self { ring: Ring::new(), scale, step, horizon, judge, clock: PhantomData })
         }
@@ -514,6 +551,10 @@ impl<C: Clock, const B: usize> Window<C> for LastTime<C, B> {}
 impl<C: Clock, const B: usize> sealed::Window<C> for LastTime<C, B> {
     type Start = Ticks;
     const COUNTS_SUCCESSES: bool = true;
+
+    fn has_rate(&self) -> bool {
+        self.judge.has_rate()
+    }
 
     #[inline]
     fn needs_start(&self) -> bool {
@@ -572,6 +613,10 @@ impl<C, V: Window<C>, W: Window<C>> Window<C> for (V, W) {}
 impl<C, V: sealed::Window<C>, W: sealed::Window<C>> sealed::Window<C> for (V, W) {
     type Start = Ticks;
     const COUNTS_SUCCESSES: bool = true;
+
+    fn has_rate(&self) -> bool {
+        self.0.has_rate() || self.1.has_rate()
+    }
 
     #[inline]
     fn needs_start(&self) -> bool {

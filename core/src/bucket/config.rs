@@ -14,9 +14,9 @@
 use core::time::Duration;
 
 use super::state::{FURTHEST, TIME_BITS};
-use crate::error::ConfigError;
+use crate::error::{ConfigError, Setting, setting};
 use crate::time::scale::{DEFAULT_LATENESS, HEADROOM, Scale};
-use crate::time::ticks_from_duration;
+use crate::time::{check_rate, ticks_from_duration};
 use crate::word::{Word, by_width, mask, widen};
 
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
@@ -44,6 +44,14 @@ const FINEST: i32 = 48;
 
 /// The longest wait that a bucket promises unless told otherwise.
 const DEFAULT_MAX_WAIT: Duration = Duration::from_secs(1);
+
+const EVERY: Setting = setting!("the rate's `every`" must "be from a nanosecond to a day");
+const BURST: Setting = setting!("the bucket's `burst`" must "be at least 1");
+const INITIALLY: Setting = setting!("the bucket's `initially`" must "be at most its burst");
+const NEW_INTERVAL: Setting = setting!(
+    "the time between two tokens of `set_rate`, on the time scale that the bucket was made with,"
+        must "be neither too short nor too long"
+);
 
 /// Tokens per time, from one per day to 10^9 per second.
 ///
@@ -112,22 +120,26 @@ impl Rate {
         }
     }
 
-    const fn check(self) -> Result<(), ConfigError> {
-        if self.tokens == 0 || self.tokens as u64 > self.nanos {
-            let most = if self.nanos > u32::MAX as u64 { u32::MAX as u64 } else { self.nanos };
-            if most == 0 {
-                return Err(ConfigError::range("nanoseconds between tokens", 0, 1, NANOS_PER_DAY));
-            }
-            return Err(ConfigError::range("tokens per period", self.tokens as u64, 1, most));
+    /// The setting that gave so many tokens per so long.
+    const fn setting(self) -> Setting {
+        match self.nanos / NANOS_PER_SECOND {
+            1 => setting!("the rate's `per_second`" must "be from 1 to 10^9"),
+            60 => setting!("the rate's `per_minute`" must "be at least 1"),
+            3_600 => setting!("the rate's `per_hour`" must "be at least 1"),
+            _ => setting!("the rate's `per_day`" must "be at least 1"),
         }
-        let interval = self.nanos.div_ceil(self.tokens as u64);
-        if interval > NANOS_PER_DAY {
-            return Err(ConfigError::range(
-                "nanoseconds between tokens",
-                interval,
-                1,
-                NANOS_PER_DAY,
-            ));
+    }
+
+    const fn check(self) -> Result<(), ConfigError> {
+        // One token is as well `every` as `per_second`, and wrong only as the former.
+        if self.tokens == 1 {
+            if self.nanos == 0 || self.nanos > NANOS_PER_DAY {
+                let (value, min) = (Duration::from_nanos(self.nanos), Duration::from_nanos(1));
+                return Err(EVERY.duration(value, min, Duration::from_nanos(NANOS_PER_DAY)));
+            }
+        } else if self.tokens == 0 || self.tokens as u64 > self.nanos {
+            let most = if self.nanos > u32::MAX as u64 { u64::MAX } else { self.nanos };
+            return Err(self.setting().number(self.tokens as u64, 1, most));
         }
         Ok(())
     }
@@ -357,29 +369,44 @@ impl Demand {
 
     /// What would fit, for whoever asked for what does not: each value with all else equal.
     const fn misfit(&self) -> ConfigError {
-        let (mut burst, mut lateness, mut wait) = (0, 0, 0);
+        let (mut burst, mut lateness, mut wait) = (0, None, None);
         let mut exponent = COARSEST;
         while exponent <= FINEST {
             if self.is_precise(exponent) {
                 let scale = Scale::with_exponent(exponent);
                 let room = room(exponent, LEAST_HEADROOM);
                 let (interval, _) = self.rate.rounded(self.per_second, exponent);
-                let (late, waiting) = (self.lateness, self.wait);
+                let (late, waiting) = (scale.units_up(self.lateness), scale.units_up(self.wait));
                 let tokens = room.saturating_sub(self.margin(exponent)) / interval;
                 burst = greater(burst, at_most(tokens, u32::MAX as u64));
-                let rest = room.saturating_sub(self.tolerance(exponent));
-                let rest_late = rest.saturating_sub(margin(scale.units_up(waiting), 0));
-                lateness = greater(lateness, self.micros(scale, rest_late));
-                let rest_wait = rest.saturating_sub(margin(0, scale.units_up(late)));
-                wait = greater(wait, self.micros(scale, rest_wait));
+                let tolerance = self.tolerance(exponent);
+                let rest = room.checked_sub(tolerance.saturating_add(margin(waiting, 0)));
+                lateness = self.longer(lateness, scale, rest);
+                let rest = room.checked_sub(tolerance.saturating_add(margin(0, late)));
+                wait = self.longer(wait, scale, rest);
             }
             exponent += 1;
         }
         ConfigError::RateNeedsMoreBits {
-            burst: self.burst as u64,
-            max_burst: burst,
-            max_lateness_micros: lateness,
-            max_wait_micros: wait,
+            burst: self.burst,
+            fitting_burst: if burst == 0 { None } else { Some(burst as u32) },
+            fitting_lateness: lateness,
+            fitting_wait: wait,
+        }
+    }
+
+    /// The longer of a time and the units that are left, if any time fits.
+    const fn longer(
+        &self,
+        time: Option<Duration>,
+        scale: Scale,
+        left: Option<u128>,
+    ) -> Option<Duration> {
+        let Some(units) = left else { return time };
+        let other = self.micros(scale, units);
+        match time {
+            Some(time) if time.as_micros() >= other as u128 => Some(time),
+            _ => Some(Duration::from_micros(other)),
         }
     }
 
@@ -400,24 +427,21 @@ const fn greater(a: u64, b: u64) -> u64 {
 
 impl Fitted {
     pub(super) const fn new(config: BucketConfig, per_second: u64) -> Result<Self, ConfigError> {
-        if per_second == 0 || per_second > 10 * NANOS_PER_SECOND {
-            let most = 10 * NANOS_PER_SECOND;
-            return Err(ConfigError::range("ticks per second", per_second, 1, most));
+        if let Err(error) = check_rate(per_second) {
+            return Err(error);
         }
         if let Err(error) = config.rate.check() {
             return Err(error);
         }
         let burst = match config.burst {
-            Some(0) => return Err(ConfigError::range("burst", 0, 1, u32::MAX as u64)),
+            Some(0) => return Err(BURST.number(0, 1, u64::MAX)),
             Some(burst) => burst,
             None => config.rate.of_a_second(),
         };
         let missing = match config.initially {
             None => 0,
             Some(tokens) if tokens <= burst => burst - tokens,
-            Some(tokens) => {
-                return Err(ConfigError::range("initially", tokens as u64, 0, burst as u64));
-            }
+            Some(tokens) => return Err(INITIALLY.number(tokens as u64, 0, burst as u64)),
         };
         let demand = Demand {
             rate: config.rate,
@@ -465,12 +489,23 @@ pub(super) const fn interval_on(
     // An interval of so many units is precise, whatever it is exactly.
     let least = scale.ticks_up(1 << PRECISE_BITS) as u128 * NANOS_PER_SECOND as u128;
     let most = scale.ticks_down(widen(FURTHEST)) as u128 * NANOS_PER_SECOND as u128;
-    Err(ConfigError::range(
-        "nanoseconds between tokens, on the time scale of this bucket",
-        rate.interval().as_nanos() as u64,
-        at_most(least.div_ceil(per_second as u128), NANOS_PER_DAY),
-        at_most(most / per_second as u128, NANOS_PER_DAY),
-    ))
+    let least = at_most(least.div_ceil(per_second as u128), NANOS_PER_DAY);
+    let most = at_most(most / per_second as u128, NANOS_PER_DAY);
+    let (min, max) = (Duration::from_nanos(least), Duration::from_nanos(most));
+    Err(NEW_INTERVAL.duration(rate.interval(), min, max))
+}
+
+/// How long so many units are, rounded down to the nanosecond.
+pub(super) const fn duration(scale: Scale, units: Word, per_second: u64) -> Duration {
+    // Cannot overflow: at most 63 bits of units, 30 for the nanoseconds, and 33 for the shift.
+    let nanos = units as u128 * NANOS_PER_SECOND as u128;
+    let exponent = scale.exponent();
+    let nanos = if exponent < 0 {
+        (nanos << -exponent) / per_second as u128
+    } else {
+        nanos / ((per_second as u128) << exponent)
+    };
+    Duration::from_nanos(at_most(nanos, u64::MAX))
 }
 
 /// Whether a burst at an interval fits a scale, on which the longest wait and the lateness are so
@@ -483,16 +518,17 @@ pub(super) const fn check_fit(
     lateness: Word,
 ) -> Result<(), ConfigError> {
     if burst == 0 {
-        return Err(ConfigError::range("burst", 0, 1, u32::MAX as u64));
+        return Err(BURST.number(0, 1, u64::MAX));
     }
     let room = room(scale.exponent(), LEAST_HEADROOM).saturating_sub(margin(max_wait, lateness));
     if interval as u128 * burst as u128 <= room {
         return Ok(());
     }
+    let most = at_most(room / interval as u128, u32::MAX as u64);
     Err(ConfigError::RateNeedsMoreBits {
-        burst: burst as u64,
-        max_burst: at_most(room / interval as u128, u32::MAX as u64),
-        max_lateness_micros: 0,
-        max_wait_micros: 0,
+        burst,
+        fitting_burst: if most == 0 { None } else { Some(most as u32) },
+        fitting_lateness: None,
+        fitting_wait: None,
     })
 }

@@ -3,10 +3,10 @@
 use core::time::Duration;
 
 use super::state::{Layout, MAX_BALANCE_BITS, Plan};
-use crate::error::ConfigError;
+use crate::error::{ConfigError, Setting, setting};
 use crate::ratio::Ratio;
 use crate::time::scale::{DEFAULT_LATENESS, HEADROOM, Scale};
-use crate::time::ticks_from_duration;
+use crate::time::{check_rate, ticks_from_duration};
 use crate::word::{Word, by_width, mask};
 
 /// An interval of the floor has at least this many units of time, so that rounding it up slows the
@@ -17,7 +17,16 @@ const MIN_INTERVAL: u64 = by_width(1 << 10, 1 << 4) as u64;
 const FINEST: u32 = 32;
 
 const MAX_LATENESS: Duration = Duration::from_secs(3_600);
-const MAX_TICKS_PER_SECOND: u64 = 10_000_000_000;
+
+const RATIO: Setting = setting!("the budget's ratio" must "have a denominator of at least 1");
+const DENOMINATOR: Setting = setting!(
+    "the denominator of the budget's ratio, in lowest terms," must "fit a word with the reserve"
+);
+const LATENESS: Setting = setting!("the budget's `max_lateness`" must "be at most an hour");
+const FLOOR_ALONE: Setting =
+    setting!("the `floor_per_second` of a budget at 0 %" must "be at least 1");
+const RESERVE: Setting =
+    setting!("the budget's `reserve`" must "be at least 1, and at least what one call deposits");
 
 /// The settings of a [`RetryBudget`](crate::RetryBudget).
 ///
@@ -82,36 +91,25 @@ impl BudgetConfig {
 
     /// Turns durations into units of time, for a clock that runs at `per_second`.
     pub(super) const fn resolve(self, per_second: u64) -> Result<Plan, ConfigError> {
-        if let Err(error) = self.ratio.validate() {
+        if self.ratio.denominator() == 0 {
+            return Err(RATIO.ratio(self.ratio));
+        }
+        if let Err(error) = check_rate(per_second) {
             return Err(error);
         }
-        if per_second == 0 || per_second > MAX_TICKS_PER_SECOND {
-            return Err(ConfigError::range(
-                "TICKS_PER_SECOND of the clock",
-                per_second,
-                1,
-                MAX_TICKS_PER_SECOND,
-            ));
-        }
         if self.lateness.as_nanos() > MAX_LATENESS.as_nanos() {
-            return Err(ConfigError::range(
-                "max_lateness of the budget, in seconds",
-                self.lateness.as_secs(),
-                0,
-                MAX_LATENESS.as_secs(),
-            ));
+            return Err(LATENESS.duration(self.lateness, Duration::ZERO, MAX_LATENESS));
         }
         if self.ratio.numerator() == 0 && self.floor == 0 {
-            return Err(ConfigError::range(
-                "floor_per_second of a budget at 0 %",
-                0,
-                1,
-                u32::MAX as u64,
-            ));
+            return Err(FLOOR_ALONE.number(0, 1, u64::MAX));
+        }
+        let least = self.least_reserve();
+        if self.reserve < least {
+            return Err(RESERVE.number(self.reserve as u64, least as u64, u64::MAX));
         }
         match self.fit(per_second) {
-            Some(plan) if self.reserve >= self.least_reserve() => Ok(plan),
-            _ => Err(self.misfit(per_second)),
+            Some(plan) => Ok(plan),
+            None => Err(self.misfit(per_second)),
         }
     }
 
@@ -158,64 +156,79 @@ impl BudgetConfig {
         Some(Plan { scale, interval: interval as Word, lateness: scale.units_up(lateness), ..plan })
     }
 
-    /// Finds the setting to change, and the largest value that fits with all others as they are.
-    #[cold]
-    const fn misfit(self, per_second: u64) -> ConfigError {
-        let least = Self { reserve: self.least_reserve(), ..self };
-        if least.fit(per_second).is_some() {
-            return ConfigError::range(
-                "reserve of the budget, in retries, at this ratio and floor",
-                self.reserve as u64,
-                least.reserve as u64,
-                self.largest_reserve(per_second) as u64,
-            );
-        }
-        if least.floor_per_second(0).fit(per_second).is_some() {
-            return ConfigError::range(
-                "floor_per_second of the budget, even with the smallest reserve",
-                self.floor as u64,
-                0,
-                least.largest_floor(per_second) as u64,
-            );
-        }
-        ConfigError::range(
-            "denominator of the budget's ratio",
-            self.ratio.denominator() as u64,
-            1,
-            mask(MAX_BALANCE_BITS) as u64 / least.reserve as u64,
-        )
+    const fn fits(self, per_second: u64) -> bool {
+        self.fit(per_second).is_some()
     }
 
-    /// The largest reserve that fits, where the least one does.
-    const fn largest_reserve(self, per_second: u64) -> u32 {
-        let (mut fits, mut above) = (self.least_reserve(), u32::MAX);
-        if (Self { reserve: above, ..self }).fit(per_second).is_some() {
-            return above;
+    /// What would fit, for whoever asked for what does not: each value with all else equal.
+    #[cold]
+    const fn misfit(self, per_second: u64) -> ConfigError {
+        let least = self.least_reserve();
+        let most_units = mask(MAX_BALANCE_BITS) as u64;
+        if self.ratio.denominator() as u64 > most_units / least as u64 {
+            let denominator = self.ratio.denominator() as u64;
+            return DENOMINATOR.number(denominator, 1, most_units / least as u64);
+        }
+        ConfigError::BudgetNeedsMoreBits {
+            reserve: self.reserve,
+            floor: self.floor,
+            fitting_reserve: self.largest_reserve(per_second),
+            fitting_floor: self.largest_floor(per_second),
+            fitting_lateness: self.largest_lateness(per_second),
+        }
+    }
+
+    /// The largest reserve up to this one that fits.
+    const fn largest_reserve(self, per_second: u64) -> Option<u32> {
+        let (mut fits, mut above) = (self.least_reserve(), self.reserve);
+        if !self.reserve(fits).fits(per_second) {
+            return None;
         }
         // `fits` always does, and `above` never; 32 halvings.
         while above - fits > 1 {
             let middle = fits + (above - fits) / 2;
-            if (Self { reserve: middle, ..self }).fit(per_second).is_some() {
+            if self.reserve(middle).fits(per_second) {
                 fits = middle;
             } else {
                 above = middle;
             }
         }
-        fits
+        Some(fits)
     }
 
-    /// The largest floor up to this one that fits, where none at all does.
-    const fn largest_floor(self, per_second: u64) -> u32 {
-        let (mut fits, mut above) = (0, self.floor);
+    /// The largest floor up to this one that fits; none at all only where there is a ratio.
+    const fn largest_floor(self, per_second: u64) -> Option<u32> {
+        let (mut fits, mut above) = (if self.ratio.numerator() == 0 { 1 } else { 0 }, self.floor);
+        if !self.floor_per_second(fits).fits(per_second) {
+            return None;
+        }
         while above - fits > 1 {
             let middle = fits + (above - fits) / 2;
-            if (Self { floor: middle, ..self }).fit(per_second).is_some() {
+            if self.floor_per_second(middle).fits(per_second) {
                 fits = middle;
             } else {
                 above = middle;
             }
         }
-        fits
+        Some(fits)
+    }
+
+    /// The largest lateness up to this one that fits, in whole microseconds.
+    const fn largest_lateness(self, per_second: u64) -> Option<Duration> {
+        if !self.max_lateness(Duration::ZERO).fits(per_second) {
+            return None;
+        }
+        // At most an hour, and not a whole microsecond too little.
+        let (mut fits, mut above) = (0, self.lateness.as_micros() as u64 + 1);
+        while above - fits > 1 {
+            let middle = fits + (above - fits) / 2;
+            if self.max_lateness(Duration::from_micros(middle)).fits(per_second) {
+                fits = middle;
+            } else {
+                above = middle;
+            }
+        }
+        Some(Duration::from_micros(fits))
     }
 }
 

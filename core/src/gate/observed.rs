@@ -28,6 +28,7 @@ impl<G, O: Observer> Observed<G, O> {
     }
 
     /// The gate itself.
+    #[must_use]
     pub const fn inner(&self) -> &G {
         &self.gate
     }

@@ -68,6 +68,7 @@ where
     }
 
     /// The gate that let the call in.
+    #[must_use]
     pub fn gate(&self) -> &R::Target {
         &self.gate
     }

@@ -6,7 +6,7 @@ use core::time::Duration;
 use super::decide::RetryAll;
 use crate::backoff::Backoff;
 use crate::budget::RetryBudget;
-use crate::error::{ConfigError, Error, Rejection};
+use crate::error::{ConfigError, Error, Rejection, setting};
 use crate::event::Observer;
 use crate::time::Clock;
 
@@ -163,6 +163,7 @@ impl<R: Copy> Retry<Backoff<R>> {
     /// # Panics
     ///
     /// Where `backoff` does not [`validate`](Backoff::validate): a compile error in a `const`.
+    #[track_caller]
     pub const fn new(backoff: Backoff<R>) -> Self {
         match Self::try_new(backoff) {
             Ok(retry) => retry,
@@ -211,6 +212,7 @@ impl<D, W, B, H, O> Retry<D, W, B, H, O> {
     /// const RETRY: Retry = Retry::new(Backoff::none()).max_attempts(0);
     /// # let _ = RETRY;
     /// ```
+    #[track_caller]
     pub const fn max_attempts(mut self, attempts: u32) -> Self {
         if let Err(error) = check_attempts(attempts) {
             error.fail();
@@ -362,17 +364,20 @@ impl<D: Copy, W: Copy, B: Copy, H: Copy, O: Copy> Retry<D, W, B, H, O> {
 
 const fn check_attempts(attempts: u32) -> Result<(), ConfigError> {
     if attempts == 0 {
-        return Err(ConfigError::range("attempts of a retry", 0, 1, u32::MAX as u64));
+        let setting = setting!("the retry's `max_attempts`" must "be at least 1");
+        return Err(setting.number(0, 1, u64::MAX));
     }
     Ok(())
 }
 
 impl<D: fmt::Debug, W, B, H, O> fmt::Debug for Retry<D, W, B, H, O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let limit = (self.max_attempts != u32::MAX).then_some(self.max_attempts);
+        let deadline = (self.deadline != Duration::MAX).then_some(self.deadline);
         f.debug_struct("Retry")
             .field("delays", &self.delays)
-            .field("max_attempts", &self.max_attempts)
-            .field("deadline", &self.deadline)
+            .field("max_attempts", &limit)
+            .field("deadline", &deadline)
             .field("name", &self.name)
             .finish_non_exhaustive()
     }

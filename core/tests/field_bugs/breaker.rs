@@ -440,10 +440,10 @@ fn any_length<const B: usize, const HZ: u64>() {
         for length in lengths.clone() {
             match works::<B, HZ>(tick(length), tick(lateness)) {
                 Ok(()) => {}
-                Err(ConfigError::OutOfRange { value, min, max, .. }) => {
-                    assert!(value < min && min <= max, "{value} is from {min} to {max}");
-                    let least = works::<B, HZ>(tick(min), tick(lateness));
-                    assert_eq!(least, Ok(()), "{min} was said to be enough");
+                Err(ConfigError::DurationOutOfRange { value, min, max, .. }) => {
+                    assert!(value < min && min <= max, "{value:?} is from {min:?} to {max:?}");
+                    let least = works::<B, HZ>(min, tick(lateness));
+                    assert_eq!(least, Ok(()), "{min:?} was said to be enough");
                 }
                 Err(other) => panic!("{other}"),
             }

@@ -1,0 +1,170 @@
+//! What people read: errors of configurations beyond those of breakers and buckets, events, and
+//! what `Debug` shows.
+
+use std::time::Duration;
+
+use fusebox_core::{
+    Backoff, BreakerConfig, BucketConfig, BudgetConfig, CircuitBreaker, Event, Gate, GiveUp,
+    ManualClock, Pipeline, Rate, Ratio, Reason, Rejection, Retry, RetryBudget, TokenBucket,
+    WORD_BITS,
+};
+
+const MS: Duration = Duration::from_millis(1);
+
+fn by_width<T>(wide: T, narrow: T) -> T {
+    if WORD_BITS == 64 { wide } else { narrow }
+}
+
+type Millis = ManualClock<1_000>;
+
+#[test]
+fn budgets_say_what_would_be_right() {
+    let said = |config| RetryBudget::try_new(config, ManualClock::<1_000_000_000>::new());
+    let said = |config| said(config).map(drop).unwrap_err().to_string();
+    let good = BudgetConfig::new(Ratio::percent(20));
+    assert_eq!(
+        said(BudgetConfig::new(Ratio::new(1, 0))),
+        "the budget's ratio must have a denominator of at least 1, but is 1/0"
+    );
+    assert_eq!(
+        said(good.max_lateness(Duration::from_millis(3_600_500))),
+        "the budget's `max_lateness` must be at most 3600s, but is 3600.5s"
+    );
+    assert_eq!(
+        said(BudgetConfig::new(Ratio::percent(0)).floor_per_second(0)),
+        "the `floor_per_second` of a budget at 0 % must be at least 1, but is 0"
+    );
+    assert_eq!(
+        said(BudgetConfig::new(Ratio::percent(250)).reserve(2)),
+        "the budget's `reserve` must be at least 3, but is 2"
+    );
+    let lower = |reserve, floor| {
+        format!(
+            "a word cannot hold the budget's `reserve` of {reserve}, `floor_per_second` of {floor} \
+             and `max_lateness` together at its ratio: lower "
+        )
+    };
+    let most = u32::MAX;
+    let remedies = by_width(
+        "`reserve` to 3, or `floor_per_second` to 250244379, or `max_lateness` to 33.554ms",
+        "`floor_per_second` to 254, or `max_lateness` to 0ns",
+    );
+    assert_eq!(said(good.floor_per_second(most)), lower(100, most) + remedies);
+    if WORD_BITS == 32 {
+        assert_eq!(
+            said(good.floor_per_second(most).reserve(most)),
+            lower(most, most) + "more than one of them"
+        );
+        assert_eq!(
+            said(BudgetConfig::new(Ratio::new(1, most))),
+            "the denominator of the budget's ratio, in lowest terms, must be from 1 to 1073741823, \
+             but is 4294967295"
+        );
+    }
+}
+
+#[test]
+fn a_new_rate_says_what_would_be_right() {
+    let bucket = TokenBucket::new(BucketConfig::per_second(10), Millis::new());
+    let text = bucket.set_rate(Rate::per_second(1_000_000_000)).unwrap_err().to_string();
+    let start = "the time between two tokens of `set_rate`, on the time scale that the bucket was \
+                 made with, must be from ";
+    assert!(text.starts_with(start) && text.ends_with(", but is 1ns"), "{text}");
+}
+
+#[test]
+fn retries_say_what_would_be_right() {
+    let said = |backoff: Backoff| backoff.validate().unwrap_err().to_string();
+    let ten = Backoff::exponential(10 * MS);
+    assert_eq!(said(ten.factor(99)), "the backoff's `factor` must be at least 100 %, but is 99 %");
+    assert_eq!(
+        said(ten.max_delay(5 * MS)),
+        "the backoff's `max_delay` must be at least 10ms, but is 5ms"
+    );
+    assert_eq!(
+        said(Backoff::exponential(Duration::ZERO)),
+        "the base of an exponential backoff must be at least 1ns, but is 0ns"
+    );
+    assert_eq!(
+        Retry::new(ten).try_max_attempts(0).unwrap_err().to_string(),
+        "the retry's `max_attempts` must be at least 1, but is 0"
+    );
+}
+
+#[test]
+#[should_panic(expected = "the meter's `max_concurrent` must be at least 1")]
+fn a_meter_says_what_would_be_right() {
+    let _ = fusebox_core::Meter::new().max_concurrent(0);
+}
+
+#[test]
+fn an_event_is_a_line() {
+    let rejection = Rejection::after_ticks(Reason::CircuitOpen, 1_500, 1_000);
+    let lines = [
+        (
+            Event::Rejected { name: "db", rejection },
+            "db: rejected: the circuit is open; retry after 1.5s",
+        ),
+        (
+            Event::Retrying { name: "db", attempt: 2, delay: 5 * MS },
+            "db: attempt 2 failed, the next one follows in 5ms",
+        ),
+        (
+            Event::GaveUp { name: "db", attempts: 1, cause: GiveUp::NotRetryable },
+            "db: gave up after 1 attempt: the error is not one to retry",
+        ),
+        (
+            Event::GaveUp { name: "db", attempts: 3, cause: GiveUp::Attempts },
+            "db: gave up after 3 attempts: all attempts were made",
+        ),
+        (Event::TimedOut { name: "db", attempt: 1 }, "db: timed out in attempt 1"),
+    ];
+    for (event, line) in lines {
+        assert_eq!(event.to_string(), line);
+    }
+}
+
+#[test]
+fn debug_is_in_the_units_of_the_user() {
+    let rejection = Rejection::after_ticks(Reason::CircuitOpen, 1_500, 1_000);
+    assert_eq!(
+        format!("{rejection:?}"),
+        "Rejection { reason: CircuitOpen, retry_after: Some(1.5s) }"
+    );
+    let backoff = Backoff::exponential(50 * MS);
+    assert_eq!(
+        format!("{backoff:?}"),
+        "Backoff { base: 50ms, factor: 200 %, max_delay: None, jitter: None, .. }"
+    );
+    let linear = Backoff::linear(50 * MS, MS).max_delay(60 * MS);
+    assert_eq!(
+        format!("{:?}", Retry::new(linear).deadline(2_000 * MS)),
+        "Retry { delays: Backoff { base: 50ms, step: 1ms, max_delay: Some(60ms), jitter: None, .. \
+         }, max_attempts: Some(3), deadline: Some(2s), name: \"retry\", .. }"
+    );
+    let endless = format!("{:?}", Retry::new(backoff).unlimited());
+    assert!(endless.contains("max_attempts: None, deadline: None"), "{endless}");
+    let pipeline = format!("{:?}", Pipeline::new(&Millis::new()));
+    assert!(pipeline.contains("deadline: None"), "{pipeline}");
+
+    let clock = Millis::new();
+    let breaker = CircuitBreaker::new(BreakerConfig::standard(), &clock);
+    breaker.permit().unwrap().failure();
+    assert_eq!(
+        format!("{breaker:?}"),
+        "CircuitBreaker { state: Closed, generation: 0, failures: 1, .. }"
+    );
+    breaker.trip();
+    assert_eq!(
+        format!("{breaker:?}"),
+        "CircuitBreaker { state: Open, generation: 1, streak: 0, .. }"
+    );
+    let bucket = TokenBucket::new(BucketConfig::per_second(8).burst(5), &clock);
+    let text = format!("{bucket:?}");
+    assert!(text.starts_with("TokenBucket { burst: 5, every: 125ms, "), "{text}");
+    let budget = RetryBudget::new(BudgetConfig::new(Ratio::percent(20)).reserve(50), &clock);
+    assert_eq!(
+        format!("{budget:?}"),
+        "RetryBudget { retries: 10, reserve: 50, units: 50, units_per_retry: 5, .. }"
+    );
+}
