@@ -33,6 +33,7 @@
 use core::time::Duration;
 
 use crate::error::ConfigError;
+use crate::pointer::through_pointers;
 use crate::rng::Random;
 
 mod factor;
@@ -80,12 +81,18 @@ pub trait Delays {
     fn delay(&self, retry: u32, previous: Duration) -> Duration;
 }
 
-impl<D: Delays + ?Sized> Delays for &D {
-    #[inline]
-    fn delay(&self, retry: u32, previous: Duration) -> Duration {
-        (**self).delay(retry, previous)
-    }
+macro_rules! pointer_delays {
+    ($pointer:ty) => {
+        impl<D: Delays + ?Sized> Delays for $pointer {
+            #[inline]
+            fn delay(&self, retry: u32, previous: Duration) -> Duration {
+                (**self).delay(retry, previous)
+            }
+        }
+    };
 }
+
+through_pointers!(pointer_delays, D);
 
 /// The delay before each retry: constant, linear or exponential, capped, with or without jitter.
 ///

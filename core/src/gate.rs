@@ -11,6 +11,7 @@ mod observed;
 mod permit;
 mod wait;
 
+pub use compose::{EnterOption, LetIn};
 pub use guard::{FailureIf, Guard, ResultClassify};
 pub use observed::{Observed, ObservedEntering};
 pub use permit::Permit;
@@ -41,7 +42,8 @@ pub enum Outcome {
 /// Use it through [`call`](Gate::call), [`guard`](Gate::guard) or [`permit`](Gate::permit); the two
 /// required methods are for those who write a gate. Tuples of gates are gates, all or nothing: they
 /// are entered from left to right, and where one refuses, those before it get [`Outcome::Refused`]
-/// from right to left. `&G`, `Option<G>` and, with `alloc`, `Arc<G>` and `Rc<G>` are gates too.
+/// from right to left. `&G`, `Option<G>` and, with `alloc`, `Arc<G>`, `Rc<G>` and `Box<G>` are gates
+/// too.
 ///
 /// # Examples
 ///
@@ -190,6 +192,9 @@ pub trait Gate {
     }
 
     /// The same gate, with an observer that is told about each refusal under `name`.
+    ///
+    /// A circuit breaker tells more through [`observed_by`](crate::CircuitBreaker::observed_by):
+    /// its changes of state as well.
     fn observed<O: Observer>(self, name: &'static str, observer: O) -> Observed<Self, O>
     where
         Self: Sized,
@@ -202,6 +207,9 @@ pub trait Gate {
 ///
 /// [`ResultClassify`] (an `Err` is a failure) is the default; [`FailureIf`] judges errors by a
 /// predicate; any `Fn(&Result<T, E>) -> Outcome` will do.
+#[diagnostic::on_unimplemented(
+    note = "give the argument of a closure its type: `|result: &Result<T, MyError>|`, in a `FailureIf` `|error: &MyError|`"
+)]
 pub trait Classify<T, E> {
     /// What `result` means.
     fn classify(&self, result: &Result<T, E>) -> Outcome;

@@ -42,7 +42,7 @@
 //!
 //! | feature | what it adds |
 //! |---|---|
-//! | `alloc` | [`Gate`] and [`Clock`] for `Arc` and `Rc`; wait queues whose length is chosen at run time |
+//! | `alloc` | `Box`, `Rc` and `Arc` of a gate, clock, timer, observer, budget, policy, rule of delays or random source stand for it, as references do; wait queues whose length is chosen at run time |
 //! | `defmt` | `defmt::Format` on every plain value |
 //! | `portable-atomic-critical-section` | compare-and-swap from a `critical-section` implementation, where the target has none |
 //! | `portable-atomic-unsafe-assume-single-core` | compare-and-swap by masking interrupts, where the target has none and there is one core |
@@ -90,6 +90,7 @@ mod error;
 mod event;
 mod gate;
 mod pipeline;
+mod pointer;
 mod ratio;
 mod retry;
 mod rng;
@@ -114,8 +115,8 @@ pub use deadline::{Deadline, DeadlineGate};
 pub use error::{ConfigError, Error, Reason, Rejection};
 pub use event::{Event, GiveUp, Observer};
 pub use gate::{
-    Classify, EnterAll, EnterNow, FailureIf, Gate, Guard, Immediate, Observed, ObservedEntering,
-    Outcome, Permit, ResultClassify, WaitGate,
+    Classify, EnterAll, EnterNow, EnterOption, FailureIf, Gate, Guard, Immediate, LetIn, Observed,
+    ObservedEntering, Outcome, Permit, ResultClassify, WaitGate,
 };
 pub use pipeline::{Call, Pipeline};
 pub use ratio::Ratio;

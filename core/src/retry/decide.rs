@@ -62,6 +62,9 @@ impl Decision {
 /// let open = Rejection::new(Reason::CircuitOpen);
 /// assert_eq!(by_status.decide(&Error::Rejected(open)), Decision::Stop);
 /// ```
+#[diagnostic::on_unimplemented(
+    note = "give the argument of a closure its type: `|error: &MyError|`"
+)]
 pub trait Decide<E> {
     /// What to do about `error`.
     fn decide(&self, error: &Error<E>) -> Decision;

@@ -8,6 +8,7 @@ use crate::backoff::Backoff;
 use crate::budget::RetryBudget;
 use crate::error::{ConfigError, Error, Rejection};
 use crate::event::Observer;
+use crate::pointer::through_pointers;
 use crate::time::Clock;
 
 /// Who pays for retries: a [`RetryBudget`], or `()` where nobody asks.
@@ -77,9 +78,7 @@ macro_rules! pointer_budget {
     };
 }
 
-pointer_budget!(&B);
-#[cfg(feature = "alloc")]
-pointer_budget!(alloc::sync::Arc<B>);
+through_pointers!(pointer_budget, B);
 
 /// A retry that is about to happen; what [`Retry::on_retry`] is told.
 #[derive(Clone, Copy, Debug)]

@@ -10,7 +10,7 @@ use pin_project_lite::pin_project;
 use super::policy::Retry;
 use super::state::{Attempt, RetryPolicy, RetryState, Verdict};
 use crate::deadline::Deadline;
-use crate::error::Error;
+use crate::error::{Error, Reason, Rejection};
 use crate::gate::Outcome;
 use crate::time::Timer;
 use crate::timeout::Limited;
@@ -83,13 +83,13 @@ enum Phase {
 
 impl<T: Timer, R: RetryPolicy<E>, A, E> RetryLoop<T, R, A, E> {
     #[inline]
-    pub(crate) const fn new(timer: T, policy: R, attempts: A) -> Self {
+    pub(crate) const fn new(timer: T, policy: R, deadline: Deadline, attempts: A) -> Self {
         Self {
             attempts,
             sleep: None,
             timer,
             policy,
-            state: RetryState::new(Deadline::NEVER),
+            state: RetryState::new(deadline),
             phase: Phase::Idle,
             error: None,
             outcome: Outcome::Refused,
@@ -100,6 +100,17 @@ impl<T: Timer, R: RetryPolicy<E>, A, E> RetryLoop<T, R, A, E> {
     #[inline]
     pub(crate) fn set_deadline(self: Pin<&mut Self>, deadline: Deadline) {
         *self.project().state = RetryState::new(deadline);
+    }
+
+    /// Whether the deadline has passed before anything began; then nothing will.
+    #[inline]
+    fn is_too_late(self: Pin<&mut Self>) -> bool {
+        let this = self.project();
+        let late = *this.phase == Phase::Idle && this.state.attempt().deadline.expired(this.timer);
+        if late {
+            *this.phase = Phase::Done;
+        }
+        late
     }
 
     /// What the gates around it are told, once it is done.
@@ -322,8 +333,54 @@ impl<D, W, B, H, O> Retry<D, W, B, H, O> {
         F: FnMut(Attempt) -> Fut,
         Fut: Future<Output = Result<V, E>>,
     {
+        self.call_before(timer, Deadline::NEVER, operation)
+    }
+
+    /// As [`call`](Self::call), for a call that is part of something that must be done by
+    /// `deadline`, an instant of `timer`: the earlier of it and the policy's own holds.
+    ///
+    /// # Errors
+    ///
+    /// As [`call`](Self::call). Where `deadline` has passed at the first poll nothing runs and
+    /// nothing is deposited: it is [`Reason::DeadlineExceeded`].
+    ///
+    /// # Cancellation
+    ///
+    /// As [`call`](Self::call).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use fusebox_core::{Backoff, Deadline, Error, ManualClock, Retry};
+    ///
+    /// # pollster::block_on(async {
+    /// let clock: ManualClock = ManualClock::new();
+    /// let retry = Retry::new(Backoff::constant(Duration::from_secs(1))).unlimited();
+    /// let request = Deadline::after(&clock, Duration::from_millis(900));
+    ///
+    /// // A second attempt could not begin in time, so it is not waited for.
+    /// let answer = retry
+    ///     .call_before(&clock, request, |attempt| async move { Err::<(), _>(attempt.number) })
+    ///     .await;
+    /// assert_eq!(answer, Err(Error::Inner(1)));
+    /// # });
+    /// ```
+    #[inline]
+    pub const fn call_before<T, F, Fut, V, E>(
+        self,
+        timer: T,
+        deadline: Deadline,
+        operation: F,
+    ) -> RetryCall<T, Self, F, Fut, E>
+    where
+        T: Timer,
+        Self: RetryPolicy<E>,
+        F: FnMut(Attempt) -> Fut,
+        Fut: Future<Output = Result<V, E>>,
+    {
         let attempts = Bare { operation: Limited::idle(), make: operation };
-        RetryCall { attempts: RetryLoop::new(timer, self, attempts) }
+        RetryCall { attempts: RetryLoop::new(timer, self, deadline, attempts) }
     }
 }
 
@@ -338,7 +395,11 @@ where
 
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.project().attempts.poll(cx)
+        let mut attempts = self.project().attempts;
+        if attempts.as_mut().is_too_late() {
+            return Poll::Ready(Err(Rejection::new(Reason::DeadlineExceeded).into()));
+        }
+        attempts.poll(cx)
     }
 }
 
