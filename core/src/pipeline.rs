@@ -150,12 +150,6 @@ impl<T, C, R, A, K, O> Pipeline<T, C, R, A, K, O> {
         self.attempt_timeout = Some(timeout.into());
         self
     }
-
-    /// The name in events.
-    pub const fn name(mut self, name: &'static str) -> Self {
-        self.name = name;
-        self
-    }
 }
 
 impl<T, R, A, K, O> Pipeline<T, (), R, A, K, O> {
@@ -239,9 +233,13 @@ impl<T, C, R, A, O> Pipeline<T, C, R, A, ResultClassify, O> {
 }
 
 impl<T, C, R, A, K> Pipeline<T, C, R, A, K, ()> {
-    /// Tells `observer` about timeouts, retries, calls that are given up, and calls that come after
-    /// their deadline. Gates have observers of their own.
-    pub fn observer<O: Observer>(self, observer: O) -> Pipeline<T, C, R, A, K, O> {
+    /// Tells `observer`, under `name`, about timeouts, retries, calls that are given up, and calls
+    /// that come after their deadline. Gates have observers of their own.
+    pub fn observed_by<O: Observer>(
+        self,
+        name: &'static str,
+        observer: O,
+    ) -> Pipeline<T, C, R, A, K, O> {
         Pipeline {
             timer: self.timer,
             per_call: self.per_call,
@@ -249,7 +247,7 @@ impl<T, C, R, A, K> Pipeline<T, C, R, A, K, ()> {
             per_attempt: self.per_attempt,
             classify: self.classify,
             observer,
-            name: self.name,
+            name,
             deadline: self.deadline,
             attempt_timeout: self.attempt_timeout,
         }
