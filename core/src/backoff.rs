@@ -184,7 +184,8 @@ impl Backoff<()> {
     }
 
     /// Spreads the delays by `jitter`, with randomness from `random`: a `&Rng`, or a generator of
-    /// the platform.
+    /// the platform. An `Arc<Rng>` goes in as `&arc`, as a [`Retry`](crate::Retry) wants what is
+    /// `Copy`.
     ///
     /// # Examples
     ///

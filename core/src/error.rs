@@ -141,9 +141,10 @@ impl core::error::Error for Rejection {}
 ///
 /// # Examples
 ///
-/// `?` takes it wherever it takes the operation's own error. Where that is itself a box of any
-/// error (`Box<dyn Error>`, `anyhow::Error`), which is no `Error`, this puts refusals and timeouts
-/// in the same box:
+/// Where the operation's own error is a [`core::error::Error`], so is this, and `?` puts it in a box
+/// of any error. Where the operation's is such a box already (`Box<dyn Error>`, `anyhow::Error`),
+/// which is no `Error` itself, refusals and timeouts go in by
+/// [`into_inner_or_else`](Self::into_inner_or_else):
 ///
 /// ```
 /// use fusebox_core::{Gate, Semaphore};

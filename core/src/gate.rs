@@ -92,6 +92,9 @@ pub trait Gate {
 
     /// Asks to be let in, for code that tells the outcome itself.
     ///
+    /// The permit borrows the gate: a tuple of gates must live in a `let`, not in the expression
+    /// that asks it.
+    ///
     /// # Errors
     ///
     /// As [`enter`](Gate::enter).
@@ -115,7 +118,8 @@ pub trait Gate {
         Permit::enter(self)
     }
 
-    /// Runs `operation` if let in; an `Err` is a failure.
+    /// Runs `operation` if let in; an `Err` is a failure. One that cannot fail returns
+    /// `Ok::<_, Infallible>(..)`.
     ///
     /// A panic inside counts as [`Outcome::Failure`] and goes on unwinding.
     ///
@@ -164,7 +168,12 @@ pub trait Gate {
     }
 
     /// A future that asks to be let in when it is first polled, runs `future`, and tells the gate
-    /// how it ended; an `Err` is a failure.
+    /// how it ended; an `Err` is a failure. One that cannot fail returns `Ok::<_, Infallible>(..)`.
+    ///
+    /// # Errors
+    ///
+    /// The future ends in [`Error::Rejected`] where it was not let in, in [`Error::Inner`] where
+    /// `future` failed.
     ///
     /// # Cancellation
     ///

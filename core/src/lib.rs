@@ -61,6 +61,17 @@
 //! `--cfg fusebox_word32` gives a 64-bit host the 32-bit words, to test what a small target does. A
 //! few limits depend on the width: each setting's documentation gives both.
 //!
+//! # Cancellation
+//!
+//! A future may be dropped at any time: it gives back what it took, and before its first poll it
+//! took nothing. What dropping one costs its caller is graded in its documentation:
+//!
+//! | cancel safety | of a future that was dropped before it was ready |
+//! |---|---|
+//! | Strict | nothing remains: making it anew is as good as having kept it |
+//! | Strict, but for .. | the same, but what is named there is lost, such as a turn in a queue |
+//! | that of the operation, or of `future` | its own part is strict; how far the operation came is the operation's to say |
+//!
 //! # Where the reasons are
 //!
 //! Scaled time and late clocks: [`Clock`] and the source of `time/scale.rs`. The algebra: [`Gate`].

@@ -299,7 +299,7 @@ fn a_call_after_its_deadline_takes_nothing_and_the_earlier_deadline_holds() {
     clock.advance(MS(30));
     let late = seen(Deadline::at(Ticks(30))).unwrap_err().rejection().unwrap();
     assert_eq!(late.reason(), Reason::DeadlineExceeded);
-    assert_eq!(journal.take(), [format!("pipeline: rejected, {late}")]);
+    assert_eq!(journal.take(), [format!("p: rejected, {late}")]);
 }
 
 #[test]

@@ -31,7 +31,7 @@ use crate::StdClock;
 ///
 /// const RETRY: Retry = Retry::new(Backoff::exponential(Duration::from_millis(1)));
 ///
-/// let answer = blocking::retry(&RETRY, |attempt| {
+/// let answer = blocking::retry(RETRY, |attempt| {
 ///     if attempt.number < 3 { Err("not yet") } else { Ok(attempt.number) }
 /// });
 /// assert_eq!(answer, Ok::<_, Error<&str>>(3));
@@ -84,7 +84,7 @@ pub fn retry_before<T, E>(
 /// use fusebox_std::{Backoff, Deadline, Error, Gate, Reason, Retry, StdClock, Ticks, blocking};
 ///
 /// let closed = Deadline::at(Ticks::ZERO).on(StdClock); // A gate that refuses.
-/// let answer = blocking::retry_gated(&Retry::new(Backoff::none()), |_| {
+/// let answer = blocking::retry_gated(Retry::new(Backoff::none()), |_| {
 ///     closed.call(|| Ok::<_, std::io::Error>("never runs"))
 /// });
 /// let Err(Error::Rejected(rejection)) = answer else { panic!() };
@@ -128,6 +128,8 @@ pub fn retry_gated_before<T, E>(
 
 /// Waits at `gate`, at most until `until`, an instant of [`StdClock`] (or [`ThreadTimer`], which is
 /// the same).
+///
+/// The permit borrows the gate: a tuple of gates, or an `Immediate`, must live in a `let`.
 ///
 /// # Errors
 ///

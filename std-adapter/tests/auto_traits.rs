@@ -116,6 +116,9 @@ assert_auto!(Guard<&'static DeadlineGate<StdClock>, Fut<u8>>: yes, yes, yes);
 assert_auto!(Guard<&'static DeadlineGate<StdClock>, Fut<Local>>: no, no, yes);
 assert_auto!(Guard<&'static DeadlineGate<StdClock>, Pinned>: yes, yes, no);
 assert_auto!(EnterNow<'static, DeadlineGate<StdClock>>: yes, yes, yes);
+assert_auto!(EnterOption<LetIn>: yes, yes, yes);
+assert_auto!(AcquireTokens<'static, StdClock, TokioTimer>: yes, yes, no);
+assert_auto!(AcquireTokens<'static, StdClock, ThreadTimer>: no, no, yes);
 
 // Timeouts, retries, pipelines. A sleep of tokio cannot be moved once it runs, so neither can they.
 assert_auto!(WithTimeout<TokioTimer, Fut<u8>>: yes, yes, no);

@@ -30,6 +30,11 @@ pub trait WaitGate<T: Timer>: Gate {
         T: 'a;
 
     /// Waits to be let in, at most until `until`, an instant of `timer`.
+    ///
+    /// # Errors
+    ///
+    /// The future ends in the gate's refusal, which takes nothing: at once where waiting is of no
+    /// use, or when `until` has come.
     fn wait_enter<'a>(&'a self, timer: &'a T, until: Deadline) -> Self::Entering<'a>;
 }
 

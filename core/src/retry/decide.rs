@@ -77,7 +77,8 @@ impl<E, F: Fn(&E) -> Decision> Decide<E> for F {
     }
 }
 
-/// The default [`Decide`]: every error of the operation is worth another attempt.
+/// The default [`Decide`]: every error of the operation is worth another attempt, and so is a
+/// timeout; a gate's refusal goes by [`Decision::about`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RetryAll;
 
@@ -89,6 +90,9 @@ impl<E> Decide<E> for RetryAll {
 }
 
 /// A [`Decide`] that asks a predicate whether an error of the operation is worth another attempt.
+///
+/// The predicate is not asked about a timeout, which is retried, nor about a gate's refusal, which
+/// goes by [`Decision::about`].
 ///
 /// # Examples
 ///

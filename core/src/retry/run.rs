@@ -408,3 +408,57 @@ impl<T: Timer, R: RetryPolicy<E>, F, Fut, E> fmt::Debug for RetryCall<T, R, F, F
         f.debug_struct("RetryCall").field("state", &self.attempts.state).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backoff::Backoff;
+    use crate::budget::{BudgetConfig, RetryBudget};
+    use crate::ratio::Ratio;
+    use crate::time::ManualClock;
+    use core::cell::Cell;
+    use core::future::pending;
+    use core::pin::pin;
+    use core::task::Waker;
+    use core::time::Duration;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
+        future.poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    #[test]
+    fn the_earlier_of_the_two_deadlines_cuts_an_attempt_off() {
+        for (own, callers) in [(SECOND, 5 * SECOND), (5 * SECOND, SECOND)] {
+            let clock: ManualClock = ManualClock::new();
+            let retry = Retry::new(Backoff::none()).deadline(own);
+            let outer = Deadline::after(&clock, callers);
+            let hangs = |_| pending::<Result<(), ()>>();
+            let mut call = pin!(retry.call_before(&clock, outer, hangs));
+            assert!(poll(call.as_mut()).is_pending());
+            clock.advance(SECOND);
+            assert_eq!(poll(call.as_mut()), Poll::Ready(Err(Error::TimedOut)));
+        }
+    }
+
+    #[test]
+    fn nothing_runs_or_is_deposited_where_the_deadline_has_passed() {
+        let clock: ManualClock = ManualClock::new();
+        let config = BudgetConfig::new(Ratio::percent(100)).floor_per_second(0);
+        let budget = RetryBudget::new(config, &clock);
+        let outer = Deadline::after(&clock, SECOND);
+        let ran = Cell::new(false);
+        let mut call =
+            pin!(Retry::new(Backoff::none()).budget(&budget).call_before(&clock, outer, |_| {
+                ran.set(true);
+                async { Ok::<_, ()>(()) }
+            }));
+        clock.advance(SECOND); // It is the first poll that counts.
+        let refused = Rejection::new(Reason::DeadlineExceeded);
+        assert_eq!(poll(call.as_mut()), Poll::Ready(Err(Error::Rejected(refused))));
+        assert_eq!(poll(call.as_mut()), Poll::Pending, "an answer is given once");
+        assert!(!ran.get());
+        assert_eq!(budget.balance(), 0);
+    }
+}
