@@ -34,6 +34,7 @@ use core::fmt;
 use core::time::Duration;
 
 use crate::error::{ConfigError, Setting, setting};
+use crate::pointer::through_pointers;
 use crate::ratio::Ratio;
 use crate::rng::Random;
 
@@ -86,12 +87,18 @@ pub trait Delays {
     fn delay(&self, retry: u32, previous: Duration) -> Duration;
 }
 
-impl<D: Delays + ?Sized> Delays for &D {
-    #[inline]
-    fn delay(&self, retry: u32, previous: Duration) -> Duration {
-        (**self).delay(retry, previous)
-    }
+macro_rules! pointer_delays {
+    ($pointer:ty) => {
+        impl<D: Delays + ?Sized> Delays for $pointer {
+            #[inline]
+            fn delay(&self, retry: u32, previous: Duration) -> Duration {
+                (**self).delay(retry, previous)
+            }
+        }
+    };
 }
+
+through_pointers!(pointer_delays, D);
 
 /// The delay before each retry: constant, linear or exponential, capped, with or without jitter.
 ///
@@ -183,7 +190,8 @@ impl Backoff<()> {
     }
 
     /// Spreads the delays by `jitter`, with randomness from `random`: a `&Rng`, or a generator of
-    /// the platform.
+    /// the platform. An `Arc<Rng>` goes in as `&arc`, as a [`Retry`](crate::Retry) wants what is
+    /// `Copy`.
     ///
     /// # Examples
     ///

@@ -110,7 +110,8 @@ use state::{Generation, Snapshot};
 /// # Interrupt safety
 ///
 /// Lock-free and without waiting: any method may be called from an interrupt that preempts any
-/// other.
+/// other. An observer's [`on_event`](Observer::on_event) runs inside the call that caused the event,
+/// in an interrupt if that was one.
 pub struct CircuitBreaker<C, W = Consecutive, M = (), O = ()> {
     word: AtomicWord,
     rules: Rules,
@@ -129,6 +130,38 @@ pub struct BreakerToken<S = ()> {
 }
 
 /// An observer and the name under which it is told of events.
+///
+/// # Examples
+///
+/// One that is chosen when the program starts, in a `static`; without the `Sync`, no `static` could
+/// hold the breaker:
+///
+/// ```
+/// # use fusebox_core::{Clock, Consecutive, Ticks};
+/// # struct Rtc;
+/// # impl Clock for Rtc { const TICKS_PER_SECOND: u64 = 32_768; fn now(&self) -> Ticks { Ticks(0) } }
+/// use fusebox_core::{BreakerConfig, CircuitBreaker, Event, Named, Observer};
+///
+/// type AnyObserver = &'static (dyn Observer + Sync);
+///
+/// struct Log;
+/// impl Observer for Log {
+///     fn on_event(&self, event: &Event<'_>) {
+///         println!("{event:?}");
+///     }
+/// }
+/// static LOG: Log = Log;
+///
+/// static SENSOR: CircuitBreaker<Rtc, Consecutive, (), Named<AnyObserver>> =
+///     CircuitBreaker::with_parts(
+///         BreakerConfig::standard(),
+///         Consecutive,
+///         (),
+///         Named::new("sensor", &LOG),
+///         Rtc,
+///     );
+/// # assert!(!SENSOR.is_open());
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Named<O> {
     name: &'static str,
@@ -221,8 +254,11 @@ impl<C: Clock, W> CircuitBreaker<C, W> {
 
 impl<C: Clock, W, M, O> CircuitBreaker<C, W, M, O> {
     constructor! {
-        /// A closed breaker of all its parts: a window ([`Consecutive`] for none), a [`Meter`] and a [`Named`] observer (`()` for none), in a
-        /// `static` too, where [`metered`](CircuitBreaker::metered) and [`observed_by`](CircuitBreaker::observed_by) cannot be called.
+        /// A closed breaker of all its parts: a window ([`Consecutive`] for none), a [`Meter`] and a
+        /// [`Named`] observer (`()` for none), in a `static` too, where
+        /// [`metered`](CircuitBreaker::metered) and [`observed_by`](CircuitBreaker::observed_by)
+        /// cannot be called. An observer behind a pointer there is a
+        /// `&'static (dyn Observer + Sync)`; see [`Named`].
         ///
         /// # Panics
         ///
@@ -320,7 +356,11 @@ impl<C, W, M, O> CircuitBreaker<C, W, M, O> {
         self.load().state()
     }
 
-    /// Whether the state is open or forced open.
+    /// Whether the state is open or forced open: for people and metrics.
+    ///
+    /// True also when the open time is over, until a call comes: whoever decides by it whether to
+    /// call never sends the probe that would close the breaker. Ask with a [`call`](Gate::call) or a
+    /// [`permit`](Gate::permit).
     #[must_use]
     #[inline]
     pub fn is_open(&self) -> bool {

@@ -39,6 +39,11 @@ impl BulkheadConfig {
     }
 
     /// No call waits longer than `limit` for its turn. Zero: it does not wait.
+    ///
+    /// It holds where calls wait at all: in [`enter_waiting`](Bulkhead::enter_waiting), and in a
+    /// pipeline's [`per_call_waiting`](crate::Pipeline::per_call_waiting) and
+    /// [`per_attempt_waiting`](crate::Pipeline::per_attempt_waiting). As a plain [`Gate`], so in
+    /// [`per_call`](crate::Pipeline::per_call), the bulkhead never waits.
     pub const fn max_wait(self, limit: Duration) -> Self {
         Self { max_wait: Some(limit), ..self }
     }

@@ -1,5 +1,6 @@
 //! Why a call did not run, how it ended, and what is wrong with a configuration.
 
+use core::convert::Infallible;
 use core::fmt;
 use core::time::Duration;
 
@@ -158,6 +159,30 @@ impl defmt::Format for Rejection {
 impl core::error::Error for Rejection {}
 
 /// How a protected call failed. One type for all patterns, so that they nest without nesting types.
+///
+/// # Examples
+///
+/// Where the operation's own error is a [`core::error::Error`], so is this, and `?` puts it in a box
+/// of any error. Where the operation's is such a box already (`Box<dyn Error>`, `anyhow::Error`),
+/// which is no `Error` itself, refusals and timeouts go in by
+/// [`into_inner_or_else`](Self::into_inner_or_else):
+///
+/// ```
+/// use fusebox_core::{Gate, Semaphore};
+///
+/// type AnyError = Box<dyn std::error::Error + Send + Sync>;
+///
+/// fn load(text: &str, gate: &Semaphore) -> Result<u32, AnyError> {
+///     let parse = || Ok::<u32, AnyError>(text.parse()?);
+///     let value = gate.call(parse).map_err(|error| error.into_inner_or_else(AnyError::from))?;
+///     Ok(value)
+/// }
+/// let gate: Semaphore = Semaphore::new(1);
+/// assert_eq!(load("42", &gate).unwrap(), 42);
+/// assert!(load("forty-two", &gate).unwrap_err().is::<std::num::ParseIntError>());
+/// let _all = gate.try_acquire();
+/// assert_eq!(load("42", &gate).unwrap_err().to_string(), "rejected: all permits are out");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Error<E> {
@@ -194,6 +219,54 @@ impl<E> Error<E> {
             Self::Rejected(rejection) => Error::Rejected(rejection),
             Self::TimedOut => Error::TimedOut,
             Self::Inner(error) => Error::Inner(f(error)),
+        }
+    }
+}
+
+impl<E> Error<E> {
+    /// Whether a gate refused.
+    #[must_use]
+    pub const fn is_rejected(&self) -> bool {
+        matches!(self, Self::Rejected(_))
+    }
+
+    /// Whether the operation was cancelled because its time was up.
+    #[must_use]
+    pub const fn is_timed_out(&self) -> bool {
+        matches!(self, Self::TimedOut)
+    }
+
+    /// The operation's own error, where it ran and failed.
+    #[must_use]
+    pub const fn inner(&self) -> Option<&E> {
+        match self {
+            Self::Inner(error) => Some(error),
+            Self::Rejected(_) | Self::TimedOut => None,
+        }
+    }
+
+    /// The operation's own error, or what `otherwise` makes of a refusal or a timeout.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use fusebox_core::{Error, Reason, Rejection};
+    /// use std::io::{self, ErrorKind};
+    ///
+    /// fn plain(error: Error<io::Error>) -> io::Error {
+    ///     error.into_inner_or_else(|why| io::Error::new(ErrorKind::ResourceBusy, why))
+    /// }
+    /// let refused = plain(Rejection::new(Reason::CircuitOpen).into());
+    /// assert_eq!(refused.to_string(), "rejected: the circuit is open");
+    /// assert_eq!(plain(Error::Inner(ErrorKind::NotFound.into())).kind(), ErrorKind::NotFound);
+    /// ```
+    #[must_use]
+    pub fn into_inner_or_else(self, otherwise: impl FnOnce(Error<Infallible>) -> E) -> E {
+        match self {
+            Self::Rejected(rejection) => otherwise(Error::Rejected(rejection)),
+            Self::TimedOut => otherwise(Error::TimedOut),
+            Self::Inner(error) => error,
         }
     }
 }

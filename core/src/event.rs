@@ -5,6 +5,7 @@ use core::time::Duration;
 
 use crate::breaker::{Counts, State};
 use crate::error::Rejection;
+use crate::pointer::through_pointers;
 
 /// Something that happened. Its `Display` is a line for a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,25 +154,23 @@ impl Observer for () {
     }
 }
 
-impl<O: Observer + ?Sized> Observer for &O {
-    fn on_event(&self, event: &Event<'_>) {
-        (**self).on_event(event);
-    }
+macro_rules! pointer_observer {
+    ($pointer:ty) => {
+        impl<O: Observer + ?Sized> Observer for $pointer {
+            fn on_event(&self, event: &Event<'_>) {
+                (**self).on_event(event);
+            }
 
-    #[inline]
-    fn is_active(&self) -> bool {
-        (**self).is_active()
-    }
+            #[inline]
+            fn is_active(&self) -> bool {
+                (**self).is_active()
+            }
+
+            fn name(&self) -> &'static str {
+                (**self).name()
+            }
+        }
+    };
 }
 
-#[cfg(feature = "alloc")]
-impl<O: Observer + ?Sized> Observer for alloc::sync::Arc<O> {
-    fn on_event(&self, event: &Event<'_>) {
-        (**self).on_event(event);
-    }
-
-    #[inline]
-    fn is_active(&self) -> bool {
-        (**self).is_active()
-    }
-}
+through_pointers!(pointer_observer, O);

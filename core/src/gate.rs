@@ -11,6 +11,7 @@ mod observed;
 mod permit;
 mod wait;
 
+pub use compose::{EnterOption, LetIn};
 pub use guard::{FailureIf, Guard, ResultClassify};
 pub use observed::{Observed, ObservedEntering};
 pub use permit::Permit;
@@ -50,7 +51,8 @@ pub enum Outcome {
 /// Use it through [`call`](Gate::call), [`guard`](Gate::guard) or [`permit`](Gate::permit); the two
 /// required methods are for those who write a gate. Tuples of gates are gates, all or nothing: they
 /// are entered from left to right, and where one refuses, those before it get [`Outcome::Refused`]
-/// from right to left. `&G`, `Option<G>` and, with `alloc`, `Arc<G>` and `Rc<G>` are gates too.
+/// from right to left. `&G`, `Option<G>` and, with `alloc`, `Arc<G>`, `Rc<G>` and `Box<G>` are gates
+/// too.
 ///
 /// # Examples
 ///
@@ -99,6 +101,9 @@ pub trait Gate {
 
     /// Asks to be let in, for code that tells the outcome itself.
     ///
+    /// The permit borrows the gate: a tuple of gates must live in a `let`, not in the expression
+    /// that asks it.
+    ///
     /// # Errors
     ///
     /// As [`enter`](Gate::enter).
@@ -122,7 +127,8 @@ pub trait Gate {
         Permit::enter(self)
     }
 
-    /// Runs `operation` if let in; an `Err` is a failure.
+    /// Runs `operation` if let in; an `Err` is a failure. One that cannot fail returns
+    /// `Ok::<_, Infallible>(..)`.
     ///
     /// A panic inside counts as [`Outcome::Failure`] and goes on unwinding.
     ///
@@ -171,7 +177,12 @@ pub trait Gate {
     }
 
     /// A future that asks to be let in when it is first polled, runs `future`, and tells the gate
-    /// how it ended; an `Err` is a failure.
+    /// how it ended; an `Err` is a failure. One that cannot fail returns `Ok::<_, Infallible>(..)`.
+    ///
+    /// # Errors
+    ///
+    /// The future ends in [`Error::Rejected`] where it was not let in, in [`Error::Inner`] where
+    /// `future` failed.
     ///
     /// # Cancellation
     ///
@@ -199,6 +210,9 @@ pub trait Gate {
     }
 
     /// The same gate, with an observer that is told about each refusal under `name`.
+    ///
+    /// A circuit breaker tells more through [`observed_by`](crate::CircuitBreaker::observed_by):
+    /// its changes of state as well.
     fn observed<O: Observer>(self, name: &'static str, observer: O) -> Observed<Self, O>
     where
         Self: Sized,
@@ -211,6 +225,9 @@ pub trait Gate {
 ///
 /// [`ResultClassify`] (an `Err` is a failure) is the default; [`FailureIf`] judges errors by a
 /// predicate; any `Fn(&Result<T, E>) -> Outcome` will do.
+#[diagnostic::on_unimplemented(
+    note = "give the argument of a closure its type: `|result: &Result<T, MyError>|`, in a `FailureIf` `|error: &MyError|`"
+)]
 pub trait Classify<T, E> {
     /// What `result` means.
     fn classify(&self, result: &Result<T, E>) -> Outcome;

@@ -42,7 +42,7 @@
 //!
 //! | feature | what it adds |
 //! |---|---|
-//! | `alloc` | [`Gate`] and [`Clock`] for `Arc` and `Rc`; wait queues whose length is chosen at run time |
+//! | `alloc` | `Box`, `Rc` and `Arc` of a gate, clock, timer, observer, budget, policy, rule of delays or random source stand for it, as references do; wait queues whose length is chosen at run time |
 //! | `defmt` | `defmt::Format` on every plain value |
 //! | `portable-atomic-critical-section` | compare-and-swap from a `critical-section` implementation, where the target has none |
 //! | `portable-atomic-unsafe-assume-single-core` | compare-and-swap by masking interrupts, where the target has none and there is one core |
@@ -60,6 +60,17 @@
 //!
 //! `--cfg fusebox_word32` gives a 64-bit host the 32-bit words, to test what a small target does. A
 //! few limits depend on the width: each setting's documentation gives both.
+//!
+//! # Cancellation
+//!
+//! A future may be dropped at any time: it gives back what it took, and before its first poll it
+//! took nothing. What dropping one costs its caller is graded in its documentation:
+//!
+//! | cancel safety | of a future that was dropped before it was ready |
+//! |---|---|
+//! | Strict | nothing remains: making it anew is as good as having kept it |
+//! | Strict, but for .. | the same, but what is named there is lost, such as a turn in a queue |
+//! | that of the operation, or of `future` | its own part is strict; how far the operation came is the operation's to say |
 //!
 //! # Where the reasons are
 //!
@@ -90,6 +101,7 @@ mod error;
 mod event;
 mod gate;
 mod pipeline;
+mod pointer;
 mod ratio;
 mod retry;
 mod rng;
@@ -114,8 +126,8 @@ pub use deadline::{Deadline, DeadlineGate};
 pub use error::{ConfigError, Error, Reason, Rejection};
 pub use event::{Event, GiveUp, Observer};
 pub use gate::{
-    Classify, EnterAll, EnterNow, FailureIf, Gate, Guard, Immediate, Observed, ObservedEntering,
-    Outcome, Permit, ResultClassify, WaitGate,
+    Classify, EnterAll, EnterNow, EnterOption, FailureIf, Gate, Guard, Immediate, LetIn, Observed,
+    ObservedEntering, Outcome, Permit, ResultClassify, WaitGate,
 };
 pub use pipeline::{Call, Pipeline};
 pub use ratio::Ratio;

@@ -63,8 +63,10 @@ type CallOf<'p, T, C, R, A, K, O, F, Fut, E> = Call<
 /// All patterns around one call: deadline, gates around the call, retries, gates around each
 /// attempt, timeout of an attempt.
 ///
-/// It holds no state of its own: the gates do, and are usually given by reference. So it costs
-/// nothing to make where it is used, and may as well be kept and shared.
+/// It holds no state of its own: the gates do, in statics or wherever the program keeps them, and
+/// are usually given by reference. So make it where it is used: it costs nothing. It cannot be a
+/// `static` itself, as its setters are not `const`: they take gates that own something, such as an
+/// `Arc`.
 ///
 /// | part | what it is | left out |
 /// |---|---|---|
@@ -105,6 +107,34 @@ type CallOf<'p, T, C, R, A, K, O, F, Fut, E> = Call<
 /// assert_eq!(answer, Ok("hello"));
 /// # });
 /// ```
+///
+/// In a struct its type is spelled in the order of the table, with an [`Immediate`] around the gates
+/// at which it does not wait:
+///
+/// ```
+/// use fusebox_core::{Backoff, Bulkhead, BulkheadConfig, Immediate, Pipeline, Retry, Timer};
+/// # use fusebox_core::ManualClock;
+///
+/// static CALLS: Bulkhead = Bulkhead::new(BulkheadConfig::new(100));
+/// static QUERIES: Bulkhead = Bulkhead::new(BulkheadConfig::new(10));
+///
+/// struct Client<T> {
+///     pipeline: Pipeline<T, Immediate<&'static Bulkhead>, Retry, Immediate<&'static Bulkhead>>,
+/// }
+///
+/// impl<T: Timer> Client<T> {
+///     fn new(timer: T) -> Self {
+///         let retry = Retry::new(Backoff::none());
+///         Self { pipeline: Pipeline::new(timer).per_call(&CALLS).retry(retry).per_attempt(&QUERIES) }
+///     }
+///
+///     async fn count(&self) -> Option<u32> {
+///         self.pipeline.call(|_| async { Ok::<_, &str>(3) }).await.ok()
+///     }
+/// }
+/// # let clock: ManualClock = ManualClock::new();
+/// # assert_eq!(pollster::block_on(Client::new(&clock).count()), Some(3));
+/// ```
 #[derive(Clone, Copy)]
 #[must_use = "a pipeline does nothing until it is called"]
 pub struct Pipeline<T, C = (), R = (), A = (), K = ResultClassify, O = ()> {
@@ -138,7 +168,8 @@ impl<T> Pipeline<T> {
 }
 
 impl<T, C, R, A, K, O> Pipeline<T, C, R, A, K, O> {
-    /// Ends each call this long after its first poll, whatever it is doing then.
+    /// Ends each call this long after its first poll, whatever it is doing then: a duration, not a
+    /// [`Deadline`], for which see [`call_before`](Self::call_before).
     pub const fn deadline(mut self, total: Duration) -> Self {
         self.deadline = total;
         self
@@ -150,16 +181,12 @@ impl<T, C, R, A, K, O> Pipeline<T, C, R, A, K, O> {
         self.attempt_timeout = Some(timeout.into());
         self
     }
-
-    /// The name in events.
-    pub const fn name(mut self, name: &'static str) -> Self {
-        self.name = name;
-        self
-    }
 }
 
 impl<T, R, A, K, O> Pipeline<T, (), R, A, K, O> {
-    /// Asks `gate` once for the whole call, at once. Several gates are a tuple; it may be owned, a
+    /// Asks `gate` once for the whole call, and never waits, whatever wait the gate would allow
+    /// (a bulkhead's [`max_wait`](crate::BulkheadConfig::max_wait)); for that see
+    /// [`per_call_waiting`](Self::per_call_waiting). Several gates are a tuple; it may be owned, a
     /// reference, or an `Arc`.
     pub fn per_call<G: Gate>(self, gate: G) -> Pipeline<T, Immediate<G>, R, A, K, O> {
         self.per_call_waiting(Immediate(gate))
@@ -199,7 +226,8 @@ impl<T, C, A, K, O> Pipeline<T, C, (), A, K, O> {
 }
 
 impl<T, C, R, K, O> Pipeline<T, C, R, (), K, O> {
-    /// Asks `gate` for each attempt, at once. A refusal goes to the retry like any error; see
+    /// Asks `gate` for each attempt, and never waits; for that see
+    /// [`per_attempt_waiting`](Self::per_attempt_waiting). A refusal goes to the retry like any error; see
     /// [`Decide`](crate::Decide).
     pub fn per_attempt<G: Gate>(self, gate: G) -> Pipeline<T, C, R, Immediate<G>, K, O> {
         self.per_attempt_waiting(Immediate(gate))
@@ -239,9 +267,13 @@ impl<T, C, R, A, O> Pipeline<T, C, R, A, ResultClassify, O> {
 }
 
 impl<T, C, R, A, K> Pipeline<T, C, R, A, K, ()> {
-    /// Tells `observer` about timeouts, retries, calls that are given up, and calls that come after
-    /// their deadline. Gates have observers of their own.
-    pub fn observer<O: Observer>(self, observer: O) -> Pipeline<T, C, R, A, K, O> {
+    /// Tells `observer`, under `name`, about timeouts, retries, calls that are given up, and calls
+    /// that come after their deadline. Gates have observers of their own.
+    pub fn observed_by<O: Observer>(
+        self,
+        name: &'static str,
+        observer: O,
+    ) -> Pipeline<T, C, R, A, K, O> {
         Pipeline {
             timer: self.timer,
             per_call: self.per_call,
@@ -249,7 +281,7 @@ impl<T, C, R, A, K> Pipeline<T, C, R, A, K, ()> {
             per_attempt: self.per_attempt,
             classify: self.classify,
             observer,
-            name: self.name,
+            name,
             deadline: self.deadline,
             attempt_timeout: self.attempt_timeout,
         }
@@ -265,6 +297,14 @@ where
 {
     /// Runs `operation` under all parts. It is called once for each attempt, when the gates have
     /// let that in, and makes the attempt's future.
+    ///
+    /// The future borrows the pipeline, so that no function can make a pipeline and return its
+    /// `call`: await it there, in an `async` block if need be, or keep the pipeline where it
+    /// outlives its calls.
+    ///
+    /// In a spawned task, give it to `join!` as `async { pipeline.call(..).await }`: bare, it keeps
+    /// the whole from being spawned ("implementation of `Gate` is not general enough"), because the
+    /// compiler forgets there which borrow outlives which.
     ///
     /// # Errors
     ///

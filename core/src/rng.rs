@@ -14,6 +14,7 @@
 //!
 //! None: a draw publishes nothing, and the atomicity of the `fetch_add` alone keeps draws apart.
 
+use crate::pointer::through_pointers;
 use crate::sync::{AtomicWord, Ordering, constructor};
 
 /// A source of random numbers, good enough for jitter. It is shared by reference.
@@ -50,30 +51,23 @@ pub trait Random {
     }
 }
 
-impl<R: Random + ?Sized> Random for &R {
-    #[inline]
-    fn next_u64(&self) -> u64 {
-        (**self).next_u64()
-    }
+macro_rules! pointer_random {
+    ($pointer:ty) => {
+        impl<R: Random + ?Sized> Random for $pointer {
+            #[inline]
+            fn next_u64(&self) -> u64 {
+                (**self).next_u64()
+            }
 
-    #[inline]
-    fn below(&self, bound: u64) -> u64 {
-        (**self).below(bound)
-    }
+            #[inline]
+            fn below(&self, bound: u64) -> u64 {
+                (**self).below(bound)
+            }
+        }
+    };
 }
 
-#[cfg(feature = "alloc")]
-impl<R: Random + ?Sized> Random for alloc::sync::Arc<R> {
-    #[inline]
-    fn next_u64(&self) -> u64 {
-        (**self).next_u64()
-    }
-
-    #[inline]
-    fn below(&self, bound: u64) -> u64 {
-        (**self).below(bound)
-    }
-}
+through_pointers!(pointer_random, R);
 
 /// Two to the 64th over the golden ratio, made odd: `SplitMix64`'s step.
 const GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;

@@ -15,6 +15,8 @@ use crate::error::{ConfigError, setting};
 
 pub use manual::{ManualClock, ManualSleep};
 
+use crate::pointer::through_pointers;
+
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
 /// A reading of a [`Clock`], in that clock's ticks since an origin of its choice.
@@ -91,6 +93,9 @@ pub(crate) const fn check_rate(per_second: u64) -> Result<u64, ConfigError> {
 }
 
 /// A clock that can also wake a task.
+#[diagnostic::on_unimplemented(
+    note = "`&ManualClock` is a `Timer`, while `ManualClock` itself is not"
+)]
 pub trait Timer: Clock {
     /// Completes once [`Clock::now`] has reached the instant it was made for.
     type Sleep: Future<Output = ()>;
@@ -99,54 +104,28 @@ pub trait Timer: Clock {
     fn sleep_until(&self, at: Ticks) -> Self::Sleep;
 }
 
-impl<C: Clock + ?Sized> Clock for &C {
-    const TICKS_PER_SECOND: u64 = C::TICKS_PER_SECOND;
+macro_rules! pointer_clock {
+    ($pointer:ty) => {
+        impl<T: Clock + ?Sized> Clock for $pointer {
+            const TICKS_PER_SECOND: u64 = T::TICKS_PER_SECOND;
 
-    #[inline]
-    fn now(&self) -> Ticks {
-        (**self).now()
-    }
+            #[inline]
+            fn now(&self) -> Ticks {
+                (**self).now()
+            }
+        }
+
+        impl<T: Timer + ?Sized> Timer for $pointer {
+            type Sleep = T::Sleep;
+
+            fn sleep_until(&self, at: Ticks) -> Self::Sleep {
+                (**self).sleep_until(at)
+            }
+        }
+    };
 }
 
-impl<T: Timer + ?Sized> Timer for &T {
-    type Sleep = T::Sleep;
-
-    fn sleep_until(&self, at: Ticks) -> Self::Sleep {
-        (**self).sleep_until(at)
-    }
-}
-
-#[cfg(feature = "alloc")]
-mod shared {
-    use super::{Clock, Ticks, Timer};
-    use alloc::{rc::Rc, sync::Arc};
-
-    impl<C: Clock + ?Sized> Clock for Arc<C> {
-        const TICKS_PER_SECOND: u64 = C::TICKS_PER_SECOND;
-
-        #[inline]
-        fn now(&self) -> Ticks {
-            (**self).now()
-        }
-    }
-
-    impl<C: Clock + ?Sized> Clock for Rc<C> {
-        const TICKS_PER_SECOND: u64 = C::TICKS_PER_SECOND;
-
-        #[inline]
-        fn now(&self) -> Ticks {
-            (**self).now()
-        }
-    }
-
-    impl<T: Timer + ?Sized> Timer for Arc<T> {
-        type Sleep = T::Sleep;
-
-        fn sleep_until(&self, at: Ticks) -> Self::Sleep {
-            (**self).sleep_until(at)
-        }
-    }
-}
+through_pointers!(pointer_clock, T);
 
 /// The ticks of a clock that runs at `per_second` in `duration`, rounded up, at most `u64::MAX`.
 ///

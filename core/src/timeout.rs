@@ -76,7 +76,8 @@ impl Timeout {
         }
     }
 
-    /// Runs `future` for at most this long, counted from the first poll.
+    /// Runs `future` for at most this long, counted from the first poll. Its output is a `Result`;
+    /// one that cannot fail returns `Ok::<_, Infallible>(..)`.
     ///
     /// # Errors
     ///

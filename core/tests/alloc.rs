@@ -275,7 +275,7 @@ fn bucket() {
         let _ = run(bucket.guard(async { Ok::<_, ()>(1) }));
         drop(bucket.reserve(number % 4 + 1));
         // Not an executor that waits: one poll, then cancelled.
-        let waiting = pin!(bucket.acquire(1, &timer));
+        let waiting = pin!(bucket.acquire(timer, 1));
         let _ = waiting.poll(&mut Context::from_waker(Waker::noop()));
     });
     assert!(granted > 0 && denied > 0, "{granted} granted, {denied} denied");

@@ -280,14 +280,14 @@ fn an_acquire_waits_for_its_turn_and_gives_it_up_when_dropped() {
     let clock: ManualClock = ManualClock::new();
     let timer = &clock;
     let bucket = TokenBucket::new(BucketConfig::per_second(10).burst(1), &clock);
-    let unpolled = bucket.acquire(1, &timer);
+    let unpolled = bucket.acquire(timer, 1);
     assert_eq!(bucket.peek(), 1, "nothing is taken before the first poll");
     drop(unpolled);
-    assert!(pollster::block_on(bucket.acquire(1, &timer)).is_ok());
-    let mut first = pin!(bucket.acquire(1, &timer));
+    assert!(pollster::block_on(bucket.acquire(timer, 1)).is_ok());
+    let mut first = pin!(bucket.acquire(timer, 1));
     assert!(poll(first.as_mut()).is_pending());
     {
-        let mut second = pin!(bucket.acquire(1, &timer));
+        let mut second = pin!(bucket.acquire(timer, 1));
         assert!(poll(second.as_mut()).is_pending());
         assert!(bucket.time_until(1).unwrap() > 299 * MS);
     }
@@ -307,14 +307,14 @@ fn a_wait_that_would_be_in_vain_fails_at_once_and_takes_nothing() {
     let before = bucket.time_until(1);
     let now = |future| pollster::block_on(future);
     let soon = Deadline::after(&clock, 50 * MS);
-    let refused = now(bucket.acquire_before(1, &timer, soon)).unwrap_err();
+    let refused = now(bucket.acquire_before(timer, 1, soon)).unwrap_err();
     assert_eq!((refused.reason(), refused.retry_after()), (Reason::DeadlineExceeded, None));
-    let passed = now(bucket.acquire_before(1, &timer, Deadline::at(Ticks(0)))).unwrap_err();
+    let passed = now(bucket.acquire_before(timer, 1, Deadline::at(Ticks(0)))).unwrap_err();
     assert_eq!(passed.reason(), Reason::DeadlineExceeded);
-    assert_eq!(now(bucket.acquire(2, &timer)).unwrap_err().reason(), Reason::ExceedsBurst);
+    assert_eq!(now(bucket.acquire(timer, 2)).unwrap_err().reason(), Reason::ExceedsBurst);
     assert_eq!(bucket.time_until(1), before);
     let (a, b) = (bucket.reserve(1).unwrap(), bucket.reserve(1).unwrap());
-    let far = now(bucket.acquire_before(1, &timer, Deadline::after(&clock, 280 * MS))).unwrap_err();
+    let far = now(bucket.acquire_before(timer, 1, Deadline::after(&clock, 280 * MS))).unwrap_err();
     assert_eq!(far.reason(), Reason::RateLimited);
     let come_back = far.retry_after().unwrap();
     assert!(
@@ -327,19 +327,58 @@ fn a_wait_that_would_be_in_vain_fails_at_once_and_takes_nothing() {
 }
 
 #[test]
+fn a_limit_of_the_wait_refuses_as_the_buckets_own_does() {
+    let clock: ManualClock = ManualClock::new();
+    let timer = &clock;
+    let config = BucketConfig::per_second(10).burst(1).max_wait(250 * MS);
+    let bucket = TokenBucket::new(config, &clock);
+    let now = |future| pollster::block_on(future);
+    assert!(now(bucket.acquire_timeout(timer, 1, Duration::ZERO)).is_ok(), "what is there");
+    let before = bucket.time_until(1);
+    for limit in [Duration::ZERO, 30 * MS, 90 * MS] {
+        let refused = now(bucket.acquire_timeout(timer, 1, limit)).unwrap_err();
+        let come_back = refused.retry_after().unwrap();
+        assert_eq!(refused.reason(), Reason::RateLimited);
+        assert!(come_back >= 99 * MS - limit && come_back <= 101 * MS - limit, "{come_back:?}");
+    }
+    assert_eq!(
+        now(bucket.acquire_timeout(timer, 2, MS)).unwrap_err().reason(),
+        Reason::ExceedsBurst
+    );
+    assert_eq!(bucket.time_until(1), before, "refusals take nothing");
+
+    let mut turn = pin!(bucket.acquire_timeout(timer, 1, 110 * MS));
+    clock.advance(50 * MS); // The limit counts from the first poll, as the tokens do.
+    assert!(poll(turn.as_mut()).is_pending());
+    let mut next = pin!(bucket.acquire_timeout(timer, 1, 160 * MS));
+    assert!(poll(next.as_mut()).is_pending());
+    let mut last = pin!(bucket.acquire_timeout(timer, 1, Duration::MAX));
+    assert!(poll(last.as_mut()).is_pending());
+    let beyond_max_wait = now(bucket.acquire_timeout(timer, 1, Duration::MAX)).unwrap_err();
+    assert_eq!(beyond_max_wait.reason(), Reason::RateLimited);
+    clock.advance(51 * MS);
+    assert_eq!(poll(turn.as_mut()), Poll::Ready(Ok(())));
+    clock.advance(100 * MS);
+    assert_eq!(poll(next.as_mut()), Poll::Ready(Ok(())));
+}
+
+#[test]
 fn the_timer_may_run_on_another_clock() {
     let clock = ManualClock::<32_768>::new();
     let millis = ManualClock::<1_000>::new();
     let timer = &millis;
     let bucket = TokenBucket::new(BucketConfig::per_second(10).burst(1), &clock);
     bucket.try_acquire(1).unwrap();
-    let mut turn = pin!(bucket.acquire_before(1, &timer, Deadline::at(Ticks(102))));
+    let mut turn = pin!(bucket.acquire_before(timer, 1, Deadline::at(Ticks(102))));
     assert!(poll(turn.as_mut()).is_pending());
     millis.set(Ticks(100));
     assert!(poll(turn.as_mut()).is_pending(), "100 ms are 3277 ticks, and those are 101 ms");
     millis.set(Ticks(102));
     assert_eq!(poll(turn.as_mut()), Poll::Ready(Ok(())));
-    let soon = bucket.acquire_before(1, &timer, Deadline::at(Ticks(150)));
+    let limited = bucket.acquire_timeout(timer, 1, 210 * MS);
+    let mut limited = pin!(limited);
+    assert!(poll(limited.as_mut()).is_pending(), "the limit is a time, whatever the clocks' ticks");
+    let soon = bucket.acquire_before(timer, 1, Deadline::at(Ticks(150)));
     assert_eq!(pollster::block_on(soon).unwrap_err().reason(), Reason::DeadlineExceeded);
 }
 

@@ -311,8 +311,11 @@ fn for_real(case: &Case) -> Seen {
         retry = retry.deadline(Duration::from_millis(deadline));
     }
     let around = Around(&stage);
-    let mut pipeline =
-        Pipeline::new(&clock).observer(&stage).per_call(&around).retry(retry).per_attempt(&stage);
+    let mut pipeline = Pipeline::new(&clock)
+        .observed_by("p", &stage)
+        .per_call(&around)
+        .retry(retry)
+        .per_attempt(&stage);
     if let Some(deadline) = case.deadlines[0] {
         pipeline = pipeline.deadline(Duration::from_millis(deadline));
     }

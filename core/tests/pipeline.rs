@@ -129,8 +129,7 @@ fn parts_are_entered_from_outside_in_and_told_from_inside_out() {
         (Scribe::new("call", &journal), Scribe::new("a", &journal), Scribe::new("b", &journal));
     let result: Result<u32, Error<&str>> = ready(
         Pipeline::new(&clock)
-            .name("p")
-            .observer(&journal)
+            .observed_by("p", &journal)
             .per_call(&call)
             .retry(Retry::new(Backoff::none()))
             .per_attempt((&first, &second))
@@ -213,8 +212,7 @@ fn an_attempt_that_is_cut_off_is_a_failure_and_is_tried_again() {
     let (clock, journal) = (ManualClock::<1000>::new(), Journal::default());
     let gate = Scribe::new("gate", &journal);
     let pipeline = Pipeline::new(&clock)
-        .name("p")
-        .observer(&journal)
+        .observed_by("p", &journal)
         .retry(Retry::new(Backoff::constant(MS(50))).max_attempts(2))
         .per_attempt(&gate)
         .attempt_timeout(MS(100));
@@ -260,8 +258,7 @@ fn the_deadline_cuts_off_an_attempt_and_ends_the_call() {
     let (clock, journal) = (ManualClock::<1000>::new(), Journal::default());
     let (call, gate) = (Scribe::new("call", &journal), Scribe::new("gate", &journal));
     let pipeline = Pipeline::new(&clock)
-        .name("p")
-        .observer(&journal)
+        .observed_by("p", &journal)
         .deadline(MS(100))
         .per_call(&call)
         .retry(Retry::new(Backoff::none()))
@@ -289,7 +286,8 @@ fn the_deadline_cuts_off_an_attempt_and_ends_the_call() {
 fn a_call_after_its_deadline_takes_nothing_and_the_earlier_deadline_holds() {
     let (clock, journal) = (ManualClock::<1000>::new(), Journal::default());
     let gate = Scribe::new("gate", &journal);
-    let pipeline = Pipeline::new(&clock).observer(&journal).deadline(MS(100)).per_call(&gate);
+    let pipeline =
+        Pipeline::new(&clock).observed_by("p", &journal).deadline(MS(100)).per_call(&gate);
     let seen = |outer: Deadline| {
         ready(pipeline.call_before(outer, |attempt| async move { Ok::<_, ()>(attempt.deadline) }))
     };
@@ -301,7 +299,7 @@ fn a_call_after_its_deadline_takes_nothing_and_the_earlier_deadline_holds() {
     clock.advance(MS(30));
     let late = seen(Deadline::at(Ticks(30))).unwrap_err().rejection().unwrap();
     assert_eq!(late.reason(), Reason::DeadlineExceeded);
-    assert_eq!(journal.take(), [format!("pipeline: rejected, {late}")]);
+    assert_eq!(journal.take(), [format!("p: rejected, {late}")]);
 }
 
 #[test]

@@ -10,15 +10,14 @@
 mod executor;
 
 use fusebox_core::{
-    Attempt, Budget, Deadline, Decide, Delays, Error, Observer, OnRetry, Permit, Rejection, Retry,
-    Ticks, Verdict, WaitGate,
+    Attempt, Deadline, Error, Permit, Reason, Rejection, RetryPolicy, Ticks, Verdict, WaitGate,
 };
 
 pub use executor::{ThreadSleep, ThreadTimer, block_on};
 
 use crate::StdClock;
 
-/// Runs `operation` until it works or `policy` gives up; sleeps in between.
+/// Runs `operation` until it works or `policy`, a `Retry` or `&Retry`, gives up; sleeps in between.
 ///
 /// # Errors
 ///
@@ -32,23 +31,44 @@ use crate::StdClock;
 ///
 /// const RETRY: Retry = Retry::new(Backoff::exponential(Duration::from_millis(1)));
 ///
-/// let answer = blocking::retry(&RETRY, |attempt| {
+/// let answer = blocking::retry(RETRY, |attempt| {
 ///     if attempt.number < 3 { Err("not yet") } else { Ok(attempt.number) }
 /// });
 /// assert_eq!(answer, Ok::<_, Error<&str>>(3));
 /// ```
-pub fn retry<D, W, B, H, O, T, E>(
-    policy: &Retry<D, W, B, H, O>,
+pub fn retry<T, E>(
+    policy: impl RetryPolicy<E>,
     mut operation: impl FnMut(Attempt) -> Result<T, E>,
-) -> Result<T, Error<E>>
-where
-    D: Delays,
-    W: Decide<E>,
-    B: Budget,
-    H: OnRetry<E>,
-    O: Observer,
-{
+) -> Result<T, Error<E>> {
     retry_gated(policy, |attempt| operation(attempt).map_err(Error::Inner))
+}
+
+/// As [`retry`], for a call that is part of something that must be done by `deadline`, an instant
+/// of [`StdClock`]: the earlier of it and the policy's own holds.
+///
+/// # Errors
+///
+/// As [`retry`]. Where `deadline` has passed nothing runs: it is [`Reason::DeadlineExceeded`].
+///
+/// # Examples
+///
+/// ```
+/// use fusebox_std::{Backoff, Deadline, Error, Retry, StdClock, blocking};
+/// use std::time::Duration;
+///
+/// const RETRY: Retry = Retry::new(Backoff::constant(Duration::from_secs(60)));
+///
+/// // Returns at once: another attempt could not begin within the second.
+/// let request = Deadline::after(&StdClock, Duration::from_secs(1));
+/// let answer = blocking::retry_before(RETRY, request, |_| Err::<(), _>("no route"));
+/// assert_eq!(answer, Err(Error::Inner("no route")));
+/// ```
+pub fn retry_before<T, E>(
+    policy: impl RetryPolicy<E>,
+    deadline: Deadline,
+    mut operation: impl FnMut(Attempt) -> Result<T, E>,
+) -> Result<T, Error<E>> {
+    retry_gated_before(policy, deadline, |attempt| operation(attempt).map_err(Error::Inner))
 }
 
 /// As [`retry`], for an operation that is itself protected, so that `policy` sees refusals for what
@@ -64,24 +84,33 @@ where
 /// use fusebox_std::{Backoff, Deadline, Error, Gate, Reason, Retry, StdClock, Ticks, blocking};
 ///
 /// let closed = Deadline::at(Ticks::ZERO).on(StdClock); // A gate that refuses.
-/// let answer = blocking::retry_gated(&Retry::new(Backoff::none()), |_| {
+/// let answer = blocking::retry_gated(Retry::new(Backoff::none()), |_| {
 ///     closed.call(|| Ok::<_, std::io::Error>("never runs"))
 /// });
 /// let Err(Error::Rejected(rejection)) = answer else { panic!() };
 /// assert_eq!(rejection.reason(), Reason::DeadlineExceeded);
 /// ```
-pub fn retry_gated<D, W, B, H, O, T, E>(
-    policy: &Retry<D, W, B, H, O>,
+pub fn retry_gated<T, E>(
+    policy: impl RetryPolicy<E>,
+    operation: impl FnMut(Attempt) -> Result<T, Error<E>>,
+) -> Result<T, Error<E>> {
+    retry_gated_before(policy, Deadline::NEVER, operation)
+}
+
+/// [`retry_gated`] with the deadline of [`retry_before`].
+///
+/// # Errors
+///
+/// As [`retry_gated`] and [`retry_before`].
+pub fn retry_gated_before<T, E>(
+    policy: impl RetryPolicy<E>,
+    deadline: Deadline,
     mut operation: impl FnMut(Attempt) -> Result<T, Error<E>>,
-) -> Result<T, Error<E>>
-where
-    D: Delays,
-    W: Decide<E>,
-    B: Budget,
-    H: OnRetry<E>,
-    O: Observer,
-{
-    let mut state = policy.start(Deadline::NEVER, &StdClock);
+) -> Result<T, Error<E>> {
+    if deadline.expired(&StdClock) {
+        return Err(Rejection::new(Reason::DeadlineExceeded).into());
+    }
+    let mut state = policy.start(deadline, &StdClock);
     loop {
         let error = match operation(state.attempt()) {
             Ok(value) => return Ok(value),
@@ -99,6 +128,8 @@ where
 
 /// Waits at `gate`, at most until `until`, an instant of [`StdClock`] (or [`ThreadTimer`], which is
 /// the same).
+///
+/// The permit borrows the gate: a tuple of gates, or an `Immediate`, must live in a `let`.
 ///
 /// # Errors
 ///

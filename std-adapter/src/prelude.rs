@@ -3,10 +3,10 @@
 #[doc(no_inline)]
 pub use crate::{
     Attempt, Backoff, BreakerConfig, BucketConfig, BudgetConfig, Bulkhead, BulkheadConfig,
-    CircuitBreaker, Classify, Clock, Deadline, Decide, Decision, Error, FailureIf, Gate, Immediate,
-    Jitter, LastCalls, LastTime, ManualClock, Observer, Outcome, Permit, Pipeline, Queue, Rate,
-    Rates, Ratio, Reason, Rejection, Retry, RetryBudget, RetryIf, Semaphore, State, StdClock,
-    StdRng, Timeout, Timer, TokenBucket, WaitGate,
+    CircuitBreaker, Classify, Clock, Counts, Deadline, Decide, Decision, Error, Event, FailureIf,
+    Gate, Immediate, Jitter, LastCalls, LastTime, ManualClock, Meter, Named, Observer, Outcome,
+    Permit, Pipeline, Queue, Rate, Rates, Ratio, Reason, Rejection, Retry, RetryBudget, RetryIf,
+    Retrying, Semaphore, State, StdClock, StdRng, Ticks, Timeout, Timer, TokenBucket, WaitGate,
 };
 #[cfg(feature = "tokio")]
 #[doc(no_inline)]

@@ -213,6 +213,8 @@ assert_auto!(EnteringOf<(Rc<Bulkhead<Waiters>>, Immediate<()>)>: no, no, no);
 assert_auto!(EnteringOf<Observed<Bulkhead<Waiters>, &'static dyn Observer>>: no, no, no);
 assert_auto!(ObservedEntering<'static, (), (), Pending<()>>: yes, yes, yes);
 assert_auto!(EnterAll<'static, Semaphore, Pending<()>, Pinned>: yes, yes, no);
+assert_auto!(EnterOption<LetIn>: yes, yes, yes);
+assert_auto!(AcquireTokens<'static, StdClock, ThreadTimer>: no, no, yes);
 
 // Timeouts, retries, pipelines. A sleep of tokio cannot be moved once it runs, so neither can they.
 assert_auto!(WithTimeout<TokioTimer, Fut<u8>>: yes, yes, no);

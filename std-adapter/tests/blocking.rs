@@ -22,7 +22,7 @@ fn a_retry_sleeps_at_least_its_delays() {
     let begun = Instant::now();
     let at = RefCell::new(Vec::new());
     let retry = Retry::new(Backoff::exponential(ms(10)));
-    let result = blocking::retry(&retry, |attempt| {
+    let result = blocking::retry(retry, |attempt| {
         at.borrow_mut().push(begun.elapsed());
         Err::<(), _>(attempt.number)
     });
@@ -35,12 +35,31 @@ fn a_retry_sleeps_at_least_its_delays() {
 fn a_retry_gives_up_before_a_sleep_past_its_deadline() {
     let begun = Instant::now();
     let retry = Retry::new(Backoff::constant(Duration::from_secs(60))).deadline(ms(500));
-    let result = blocking::retry(&retry, |attempt| {
+    let result = blocking::retry(retry, |attempt| {
         assert!(attempt.deadline.remaining(&StdClock) <= ms(500));
         Err::<(), _>("down")
     });
     assert_eq!(result, Err(Error::Inner("down")));
     assert!(begun.elapsed() < Duration::from_secs(30));
+}
+
+#[test]
+fn the_earlier_deadline_holds_and_one_that_has_passed_lets_nothing_run() {
+    let retry = Retry::new(Backoff::constant(Duration::from_secs(60))).deadline(ms(500));
+    for (outer, limit) in [(ms(100), ms(100)), (Duration::from_secs(60), ms(500))] {
+        let outer = Deadline::after(&StdClock, outer);
+        let result = blocking::retry_before(retry, outer, |attempt| {
+            assert!(attempt.deadline.remaining(&StdClock) <= limit);
+            Err::<(), _>("down")
+        });
+        assert_eq!(result, Err(Error::Inner("down")));
+    }
+    let past = Deadline::at(fusebox_std::Ticks::ZERO);
+    let late = |result: Result<(), Error<()>>| {
+        assert_eq!(result.unwrap_err().rejection().unwrap().reason(), Reason::DeadlineExceeded);
+    };
+    late(blocking::retry_before(retry, past, |_| unreachable!("it is too late")));
+    late(blocking::retry_gated_before((), past, |_| unreachable!("it is too late")));
 }
 
 #[test]
@@ -54,17 +73,17 @@ fn the_same_policy_parts_work_as_in_futures() {
         .budget(&budget)
         .on_retry(|_: &Retrying<'_, &str>| retries.set(retries.get() + 1));
     for _ in 0..10 {
-        assert_eq!(blocking::retry(&retry, |_| Err::<(), _>("busy")), Err(Error::Inner("busy")));
+        assert_eq!(blocking::retry(retry, |_| Err::<(), _>("busy")), Err(Error::Inner("busy")));
     }
     assert_eq!(retries.get(), 5);
-    assert_eq!(blocking::retry(&retry, |_| Err::<(), _>("gone")), Err(Error::Inner("gone")));
+    assert_eq!(blocking::retry(retry, |_| Err::<(), _>("gone")), Err(Error::Inner("gone")));
 }
 
 #[test]
 fn a_gated_retry_leaves_a_lasting_refusal_alone() {
     let calls = Cell::new(0);
     let past = Deadline::at(fusebox_std::Ticks::ZERO).on(StdClock);
-    let result = blocking::retry_gated(&Retry::new(Backoff::none()), |_| {
+    let result = blocking::retry_gated(Retry::new(Backoff::none()), |_| {
         calls.set(calls.get() + 1);
         past.call(|| Ok::<(), ()>(()))
     });

@@ -124,9 +124,9 @@ fn until_a_breaker_is_ready() {
 fn waits_for_tokens() {
     let answers: Result<_, Rejection> = spawned(async {
         let (bucket, timer) = (bucket(), TokioTimer);
-        bucket.acquire(1, &timer).await?;
-        bucket.acquire(1, &timer).await?;
-        bucket.acquire_before(1, &timer, soon()).await?;
+        bucket.acquire(&timer, 1).await?;
+        bucket.acquire(&timer, 1).await?;
+        bucket.acquire_before(&timer, 1, soon()).await?;
         bucket.wait_enter(&timer, soon()).await?;
         bucket.of(1).wait_enter(&timer, Deadline::NEVER).await?;
         // A reservation is held across an await of something else.
@@ -296,6 +296,24 @@ fn pipeline_on_statics() {
         pipeline.call(|_| client.get("x")).await
     });
     assert_eq!(answer, Ok("db/x".to_owned()));
+}
+
+/// Bare, `join!` asks the compiler for the output of a future that borrows a gate, which it cannot
+/// tell in a spawned task. In an `async` block it can.
+#[test]
+fn pipelines_and_retries_side_by_side() {
+    let answer = spawned(async {
+        let (client, breaker) =
+            (client(), CircuitBreaker::new(BreakerConfig::standard(), StdClock));
+        let pipeline = Pipeline::new(TokioTimer).per_attempt(&breaker);
+        let retry = Retry::new(Backoff::none());
+        let (first, second) =
+            tokio::join!(async { pipeline.call(|_| client.get("x")).await }, async {
+                retry.call(TokioTimer, |_| client.get("y")).await
+            },);
+        first.and(second)
+    });
+    assert_eq!(answer, Ok("db/y".to_owned()));
 }
 
 #[test]

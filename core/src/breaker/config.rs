@@ -155,8 +155,9 @@ impl BreakerConfig {
     /// does not come back all at once.
     ///
     /// `seed` should differ from one device or process to the next; there is no default, as a
-    /// constant would make the whole fleet draw the same numbers. The clock's reading is mixed
-    /// in.
+    /// constant would make the whole fleet draw the same numbers. A `static` on a server cannot
+    /// have a seed per process, nor does it need one where its clock counts nanoseconds: the
+    /// clock's reading is mixed in, which differs anyway, so there any constant will do.
     pub const fn open_jitter(self, percent: u32, seed: u64) -> Self {
         Self { jitter_percent: percent, seed, ..self }
     }

@@ -1,9 +1,10 @@
 //! The bucket as a gate.
 
 use core::fmt;
+use core::time::Duration;
 
 use super::state::Tat;
-use super::wait::EnteringBucket;
+use super::wait::{EnteringBucket, Patience};
 use super::{AcquireTokens, TokenBucket};
 use crate::deadline::Deadline;
 use crate::error::Rejection;
@@ -78,14 +79,15 @@ impl<C: Clock> TokenBucket<C> {
     /// # pollster::block_on(async {
     /// let clock: ManualClock = ManualClock::new();
     /// let bucket = TokenBucket::new(BucketConfig::per_second(10).burst(5), &clock);
-    /// assert!(bucket.acquire(5, &&clock).await.is_ok());
+    /// assert!(bucket.acquire(&clock, 5).await.is_ok());
     /// # });
     /// ```
-    pub fn acquire<'a, T: Timer>(&'a self, tokens: u32, timer: &'a T) -> AcquireTokens<'a, C, T> {
-        self.acquire_before(tokens, timer, Deadline::NEVER)
+    pub fn acquire<T: Timer>(&self, timer: T, tokens: u32) -> AcquireTokens<'_, C, T> {
+        self.acquire_before(timer, tokens, Deadline::NEVER)
     }
 
-    /// [`acquire`](Self::acquire), if the tokens are there by `deadline`, an instant of `timer`.
+    /// As [`acquire`](Self::acquire), where the tokens are there by `deadline`, an instant of
+    /// `timer`.
     ///
     /// # Errors
     ///
@@ -95,13 +97,54 @@ impl<C: Clock> TokenBucket<C> {
     /// # Cancellation
     ///
     /// As [`acquire`](Self::acquire). **Cancel safety:** Strict.
-    pub fn acquire_before<'a, T: Timer>(
-        &'a self,
+    pub fn acquire_before<T: Timer>(
+        &self,
+        timer: T,
         tokens: u32,
-        timer: &'a T,
         deadline: Deadline,
-    ) -> AcquireTokens<'a, C, T> {
-        AcquireTokens::new(EnteringBucket::new(self, tokens, timer, deadline))
+    ) -> AcquireTokens<'_, C, T> {
+        let patience = Patience::Until(deadline);
+        AcquireTokens::new(EnteringBucket::new(self, tokens, timer, patience))
+    }
+
+    /// As [`acquire`](Self::acquire), where the tokens are there within `limit` of the first poll.
+    ///
+    /// With a `limit` of zero it does not wait, but takes tokens that are there.
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire`](Self::acquire): it refuses as a bucket whose `max_wait` is `limit` would,
+    /// unless its own is shorter.
+    ///
+    /// # Cancellation
+    ///
+    /// As [`acquire`](Self::acquire). **Cancel safety:** Strict.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use fusebox_core::{BucketConfig, ManualClock, Reason, TokenBucket};
+    ///
+    /// # pollster::block_on(async {
+    /// let clock: ManualClock = ManualClock::new();
+    /// let bucket = TokenBucket::new(BucketConfig::per_second(10).burst(5), &clock);
+    /// bucket.try_acquire(5).unwrap();
+    ///
+    /// let late = bucket.acquire_timeout(&clock, 1, Duration::from_millis(60)).await.unwrap_err();
+    /// assert_eq!(late.reason(), Reason::RateLimited);
+    /// // Then a wait of 60 ms will do.
+    /// let come_back = late.retry_after().unwrap().as_millis();
+    /// assert!((40..=41).contains(&come_back));
+    /// # });
+    /// ```
+    pub fn acquire_timeout<T: Timer>(
+        &self,
+        timer: T,
+        tokens: u32,
+        limit: Duration,
+    ) -> AcquireTokens<'_, C, T> {
+        AcquireTokens::new(EnteringBucket::new(self, tokens, timer, Patience::For(limit)))
     }
 
     fn leave(&self, token: TakenTokens, tokens: u32, outcome: Outcome) {
@@ -128,13 +171,13 @@ impl<C: Clock> Gate for TokenBucket<C> {
 
 impl<C: Clock, T: Timer> WaitGate<T> for TokenBucket<C> {
     type Entering<'a>
-        = EnteringBucket<'a, C, T>
+        = EnteringBucket<'a, C, &'a T>
     where
         Self: 'a,
         T: 'a;
 
     fn wait_enter<'a>(&'a self, timer: &'a T, until: Deadline) -> Self::Entering<'a> {
-        EnteringBucket::new(self, 1, timer, until)
+        EnteringBucket::new(self, 1, timer, Patience::Until(until))
     }
 }
 
@@ -155,13 +198,13 @@ impl<C: Clock> Gate for Tokens<'_, C> {
 
 impl<C: Clock, T: Timer> WaitGate<T> for Tokens<'_, C> {
     type Entering<'a>
-        = EnteringBucket<'a, C, T>
+        = EnteringBucket<'a, C, &'a T>
     where
         Self: 'a,
         T: 'a;
 
     fn wait_enter<'a>(&'a self, timer: &'a T, until: Deadline) -> Self::Entering<'a> {
-        EnteringBucket::new(self.bucket, self.tokens, timer, until)
+        EnteringBucket::new(self.bucket, self.tokens, timer, Patience::Until(until))
     }
 }
 

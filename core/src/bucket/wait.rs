@@ -11,7 +11,7 @@ use pin_project_lite::pin_project;
 use super::{Taken, TakenTokens, TokenBucket};
 use crate::deadline::Deadline;
 use crate::error::{Reason, Rejection};
-use crate::time::{Clock, Ticks, Timer, duration_from_ticks};
+use crate::time::{Clock, Ticks, Timer, duration_from_ticks, ticks_from_duration};
 use crate::word::Word;
 
 /// Tokens that are taken and will be there at a known time.
@@ -103,34 +103,46 @@ impl<C: Clock> TokenBucket<C> {
         &self,
         tokens: u32,
         timer: &T,
-        until: Deadline,
+        patience: Patience,
     ) -> Result<(Reservation<'_, C>, Ticks), Rejection> {
         // In this order: the wait is counted from a reading that is no earlier than the one it was
         // reckoned from, so that it does not end early.
-        // A timer of other ticks may read up to one of them behind the bucket's clock: that one is waited for as well.
+        // A timer of other ticks may read up to one of them behind the bucket's clock: that one is
+        // waited for as well.
         let behind = u64::from(T::TICKS_PER_SECOND != C::TICKS_PER_SECOND);
         let now = self.clock.now();
         let timer_now = timer.now();
-        let reach = if until.is_never() {
-            self.max_wait
-        } else if tokens != 0 && until.expired_at(timer_now) {
-            return Err(Rejection::new(Reason::DeadlineExceeded));
-        } else {
-            let left = until.ticks().saturating_since(timer_now).saturating_sub(behind);
-            let left = convert(left, T::TICKS_PER_SECOND, C::TICKS_PER_SECOND, false);
-            let units = self.scale.units_within(left, now);
-            Word::try_from(units).unwrap_or(Word::MAX).min(self.max_wait)
-        };
-        let taken = self.take(tokens, now, reach).map_err(|refusal| {
-            if refusal.reason() == Reason::RateLimited && reach < self.max_wait {
-                self.too_late(tokens, now)
-            } else {
-                refusal
+        let taken = match patience {
+            Patience::For(limit) => {
+                let ticks = ticks_from_duration(limit, C::TICKS_PER_SECOND);
+                self.take(tokens, now, self.reach(ticks, now))?
             }
-        })?;
+            Patience::Until(until) if until.is_never() => self.take(tokens, now, self.max_wait)?,
+            Patience::Until(until) if tokens != 0 && until.expired_at(timer_now) => {
+                return Err(Rejection::new(Reason::DeadlineExceeded));
+            }
+            Patience::Until(until) => {
+                let left = until.ticks().saturating_since(timer_now).saturating_sub(behind);
+                let left = convert(left, T::TICKS_PER_SECOND, C::TICKS_PER_SECOND, false);
+                let reach = self.reach(left, now);
+                self.take(tokens, now, reach).map_err(|refusal| {
+                    if refusal.reason() == Reason::RateLimited && reach < self.max_wait {
+                        self.too_late(tokens, now)
+                    } else {
+                        refusal
+                    }
+                })?
+            }
+        };
         let reservation = Reservation::new(self, tokens, taken, now);
         let wait = convert(reservation.wait, C::TICKS_PER_SECOND, T::TICKS_PER_SECOND, true);
         Ok((reservation, timer_now.saturating_add(wait.saturating_add(behind))))
+    }
+
+    /// How far ahead of what is there tokens may be taken by a task that waits for `ticks`.
+    fn reach(&self, ticks: u64, now: Ticks) -> Word {
+        let units = self.scale.units_within(ticks, now);
+        Word::try_from(units).unwrap_or(Word::MAX).min(self.max_wait)
     }
 
     /// Why tokens that are not there by a deadline are refused: it is too near, unless they could
@@ -147,6 +159,14 @@ impl<C: Clock> TokenBucket<C> {
     }
 }
 
+/// How long a task waits; never longer than the bucket's `max_wait`.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Patience {
+    /// This long after the first poll.
+    For(Duration),
+    Until(Deadline),
+}
+
 pin_project! {
     /// The wait of a [`TokenBucket`] as a [`WaitGate`](crate::WaitGate): a reservation that comes
     /// true.
@@ -158,8 +178,8 @@ pin_project! {
     {
         bucket: &'a TokenBucket<C>,
         tokens: u32,
-        timer: &'a T,
-        until: Deadline,
+        timer: T,
+        patience: Patience,
         // Dropped, and so given back, if the future is.
         turn: Option<Reservation<'a, C>>,
         #[pin]
@@ -171,10 +191,10 @@ impl<'a, C: Clock, T: Timer> EnteringBucket<'a, C, T> {
     pub(super) fn new(
         bucket: &'a TokenBucket<C>,
         tokens: u32,
-        timer: &'a T,
-        until: Deadline,
+        timer: T,
+        patience: Patience,
     ) -> Self {
-        Self { bucket, tokens, timer, until, turn: None, sleep: None }
+        Self { bucket, tokens, timer, patience, turn: None, sleep: None }
     }
 }
 
@@ -184,7 +204,7 @@ impl<C: Clock, T: Timer> Future for EnteringBucket<'_, C, T> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         if this.turn.is_none() {
-            let (turn, at) = this.bucket.reserve_for(*this.tokens, *this.timer, *this.until)?;
+            let (turn, at) = this.bucket.reserve_for(*this.tokens, this.timer, *this.patience)?;
             // What is there already needs no timer.
             if turn.wait > 0 {
                 this.sleep.set(Some(this.timer.sleep_until(at)));
@@ -208,7 +228,8 @@ impl<C: Clock, T: Timer> fmt::Debug for EnteringBucket<'_, C, T> {
 }
 
 pin_project! {
-    /// The future of [`TokenBucket::acquire`].
+    /// The future of [`TokenBucket::acquire`], [`TokenBucket::acquire_before`] and
+    /// [`TokenBucket::acquire_timeout`].
     #[must_use = "futures do nothing unless polled"]
     pub struct AcquireTokens<'a, C, T>
     where

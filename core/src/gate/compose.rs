@@ -1,4 +1,4 @@
-//! Gates made of gates: references, shared pointers, options, tuples.
+//! Gates made of gates: pointers, options, tuples.
 
 use core::future::Future;
 use core::pin::Pin;
@@ -10,6 +10,7 @@ use super::wait::{EnterAll, enter_then};
 use super::{Gate, OnDrop, Outcome, WaitGate};
 use crate::deadline::Deadline;
 use crate::error::Rejection;
+use crate::pointer::through_pointers;
 use crate::time::Timer;
 
 /// Passes a gate through a pointer to it.
@@ -44,11 +45,7 @@ macro_rules! pointer_gate {
     };
 }
 
-pointer_gate!(&G);
-#[cfg(feature = "alloc")]
-pointer_gate!(alloc::sync::Arc<G>);
-#[cfg(feature = "alloc")]
-pointer_gate!(alloc::rc::Rc<G>);
+through_pointers!(pointer_gate, G);
 
 /// `None` lets every call in.
 impl<G: Gate> Gate for Option<G> {
@@ -80,7 +77,7 @@ impl<T: Timer, G: WaitGate<T>> WaitGate<T> for Option<G> {
 }
 
 pin_project! {
-    /// The wait at an `Option` of a gate.
+    /// The wait at an `Option` of a gate: there is none at `None`.
     #[derive(Debug)]
     #[must_use = "futures do nothing unless polled"]
     pub struct EnterOption<F> {
@@ -101,7 +98,7 @@ impl<F: Future<Output = Result<K, Rejection>>, K> Future for EnterOption<F> {
     }
 }
 
-/// The wait at no gate. Unlike the standard `Ready` it does not panic when it is polled again.
+/// The wait at no gate, which is `()`. Unlike the standard `Ready` it does not panic when it is polled again.
 #[derive(Clone, Copy, Debug)]
 #[must_use = "futures do nothing unless polled"]
 pub struct LetIn;

@@ -63,6 +63,14 @@ where
     R::Target: Gate,
 {
     /// Guards `future` by `gate`, which may be `&G`, `&'static G` or `Arc<G>`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Gate::guard`].
+    ///
+    /// # Cancellation
+    ///
+    /// As [`Gate::guard`].
     #[inline]
     pub fn new(gate: R, future: F) -> Self {
         Self { future, permit: Permit::idle(gate), classify: ResultClassify, polled: false }

@@ -18,6 +18,9 @@ use crate::time::Timer;
 /// at its gates from left to right, holding what it has; where one refuses or the wait is
 /// cancelled, what it holds goes back as [`Outcome::Refused`] from right to left. [`Immediate`]
 /// puts a gate that cannot wait, such as a breaker, into such a tuple.
+#[diagnostic::on_unimplemented(
+    note = "wrap a gate that cannot wait, such as a circuit breaker, in `Immediate(..)`"
+)]
 pub trait WaitGate<T: Timer>: Gate {
     /// The wait. It does nothing before it is first polled, and gives back what it took when
     /// dropped.
@@ -27,6 +30,11 @@ pub trait WaitGate<T: Timer>: Gate {
         T: 'a;
 
     /// Waits to be let in, at most until `until`, an instant of `timer`.
+    ///
+    /// # Errors
+    ///
+    /// The future ends in the gate's refusal, which takes nothing: at once where waiting is of no
+    /// use, or when `until` has come.
     fn wait_enter<'a>(&'a self, timer: &'a T, until: Deadline) -> Self::Entering<'a>;
 }
 

@@ -89,7 +89,7 @@ where
     ) -> Self {
         let attempts = Gated::new(pipeline, operation);
         Self {
-            attempts: RetryLoop::new(&pipeline.timer, &pipeline.retry, attempts),
+            attempts: RetryLoop::new(&pipeline.timer, &pipeline.retry, Deadline::NEVER, attempts),
             held: Held { permit: Permit::idle(&pipeline.per_call), has_run: false },
             entering: None,
             pipeline,

@@ -62,6 +62,9 @@ impl Decision {
 /// let open = Rejection::new(Reason::CircuitOpen);
 /// assert_eq!(by_status.decide(&Error::Rejected(open)), Decision::Stop);
 /// ```
+#[diagnostic::on_unimplemented(
+    note = "give the argument of a closure its type: `|error: &MyError|`"
+)]
 pub trait Decide<E> {
     /// What to do about `error`.
     fn decide(&self, error: &Error<E>) -> Decision;
@@ -74,7 +77,8 @@ impl<E, F: Fn(&E) -> Decision> Decide<E> for F {
     }
 }
 
-/// The default [`Decide`]: every error of the operation is worth another attempt.
+/// The default [`Decide`]: every error of the operation is worth another attempt, and so is a
+/// timeout; a gate's refusal goes by [`Decision::about`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RetryAll;
 
@@ -86,6 +90,9 @@ impl<E> Decide<E> for RetryAll {
 }
 
 /// A [`Decide`] that asks a predicate whether an error of the operation is worth another attempt.
+///
+/// The predicate is not asked about a timeout, which is retried, nor about a gate's refusal, which
+/// goes by [`Decision::about`].
 ///
 /// # Examples
 ///

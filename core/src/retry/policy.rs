@@ -8,6 +8,7 @@ use crate::backoff::Backoff;
 use crate::budget::RetryBudget;
 use crate::error::{ConfigError, Error, Rejection, setting};
 use crate::event::Observer;
+use crate::pointer::through_pointers;
 use crate::time::Clock;
 
 /// Who pays for retries: a [`RetryBudget`], or `()` where nobody asks.
@@ -77,9 +78,7 @@ macro_rules! pointer_budget {
     };
 }
 
-pointer_budget!(&B);
-#[cfg(feature = "alloc")]
-pointer_budget!(alloc::sync::Arc<B>);
+through_pointers!(pointer_budget, B);
 
 /// A retry that is about to happen; what [`Retry::on_retry`] is told.
 #[derive(Clone, Copy, Debug)]
@@ -114,8 +113,10 @@ impl<E, F: Fn(&Retrying<'_, E>)> OnRetry<E> for F {
 /// What to try again, how often, and how long to wait in between.
 ///
 /// It is plain data, made in a `const`, copied and shared at will; so what it is given, closures
-/// too, should be `Copy`, with budgets and observers by reference. (Only the part that is given
-/// last need not be; a constant function cannot take a value apart that might need dropping.)
+/// too, should be `Copy`, with budgets and observers by reference. Only the part that is given last
+/// need not be, such as a budget in an `Arc`; a constant function cannot take a value apart that
+/// might need dropping. After such a part the compiler calls these settings private fields, not
+/// methods.
 /// Without further settings there are 3 attempts, no deadline and no budget, and every error of the
 /// operation is tried again ([`RetryAll`]).
 ///
@@ -282,6 +283,9 @@ impl<D: Copy, W: Copy, B: Copy, H: Copy, O: Copy> Retry<D, W, B, H, O> {
 
     /// Pays for each retry from `budget`, into which each call makes a deposit. Share one among all
     /// callers of a service.
+    ///
+    /// An `Arc` of one comes last, or goes in as `&arc`: all other settings want parts that are
+    /// `Copy`.
     ///
     /// # Examples
     ///

@@ -10,7 +10,7 @@ use pin_project_lite::pin_project;
 use super::policy::Retry;
 use super::state::{Attempt, RetryPolicy, RetryState, Verdict};
 use crate::deadline::Deadline;
-use crate::error::Error;
+use crate::error::{Error, Reason, Rejection};
 use crate::gate::Outcome;
 use crate::time::Timer;
 use crate::timeout::Limited;
@@ -95,13 +95,13 @@ enum Phase {
 
 impl<T: Timer, R: RetryPolicy<E>, A: Running, E> RetryLoop<T, R, A, E> {
     #[inline]
-    pub(crate) const fn new(timer: T, policy: R, attempts: A) -> Self {
+    pub(crate) const fn new(timer: T, policy: R, deadline: Deadline, attempts: A) -> Self {
         Self {
             attempts,
             sleep: None,
             timer,
             policy,
-            state: RetryState::new(Deadline::NEVER),
+            state: RetryState::new(deadline),
             phase: Phase::Idle,
             error: None,
             outcome: Outcome::Refused,
@@ -112,6 +112,17 @@ impl<T: Timer, R: RetryPolicy<E>, A: Running, E> RetryLoop<T, R, A, E> {
     #[inline]
     pub(crate) fn set_deadline(self: Pin<&mut Self>, deadline: Deadline) {
         *self.project().state = RetryState::new(deadline);
+    }
+
+    /// Whether the deadline has passed before anything began; then nothing will.
+    #[inline]
+    fn is_too_late(self: Pin<&mut Self>) -> bool {
+        let this = self.project();
+        let late = *this.phase == Phase::Idle && this.state.attempt().deadline.expired(this.timer);
+        if late {
+            *this.phase = Phase::Done;
+        }
+        late
     }
 
     /// What the gates around it are told, once it is done.
@@ -302,6 +313,9 @@ pin_project! {
 impl<D, W, B, H, O> Retry<D, W, B, H, O> {
     /// Runs `operation` until it works or the policy gives up.
     ///
+    /// In a spawned task, give it to `join!` as `async { retry.call(..).await }`; see
+    /// [`Pipeline::call`](crate::Pipeline::call).
+    ///
     /// # Errors
     ///
     /// What the last attempt met: [`Error::Inner`] where it failed, [`Error::TimedOut`] where the
@@ -346,8 +360,54 @@ impl<D, W, B, H, O> Retry<D, W, B, H, O> {
         F: FnMut(Attempt) -> Fut,
         Fut: Future<Output = Result<V, E>>,
     {
+        self.call_before(timer, Deadline::NEVER, operation)
+    }
+
+    /// As [`call`](Self::call), for a call that is part of something that must be done by
+    /// `deadline`, an instant of `timer`: the earlier of it and the policy's own holds.
+    ///
+    /// # Errors
+    ///
+    /// As [`call`](Self::call). Where `deadline` has passed at the first poll nothing runs and
+    /// nothing is deposited: it is [`Reason::DeadlineExceeded`].
+    ///
+    /// # Cancellation
+    ///
+    /// As [`call`](Self::call).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use fusebox_core::{Backoff, Deadline, Error, ManualClock, Retry};
+    ///
+    /// # pollster::block_on(async {
+    /// let clock: ManualClock = ManualClock::new();
+    /// let retry = Retry::new(Backoff::constant(Duration::from_secs(1))).unlimited();
+    /// let request = Deadline::after(&clock, Duration::from_millis(900));
+    ///
+    /// // A second attempt could not begin in time, so it is not waited for.
+    /// let answer = retry
+    ///     .call_before(&clock, request, |attempt| async move { Err::<(), _>(attempt.number) })
+    ///     .await;
+    /// assert_eq!(answer, Err(Error::Inner(1)));
+    /// # });
+    /// ```
+    #[inline]
+    pub const fn call_before<T, F, Fut, V, E>(
+        self,
+        timer: T,
+        deadline: Deadline,
+        operation: F,
+    ) -> RetryCall<T, Self, F, Fut, E>
+    where
+        T: Timer,
+        Self: RetryPolicy<E>,
+        F: FnMut(Attempt) -> Fut,
+        Fut: Future<Output = Result<V, E>>,
+    {
         let attempts = Bare { operation: Limited::idle(), make: operation, begun: 0 };
-        RetryCall { attempts: RetryLoop::new(timer, self, attempts) }
+        RetryCall { attempts: RetryLoop::new(timer, self, deadline, attempts) }
     }
 }
 
@@ -362,12 +422,70 @@ where
 
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.project().attempts.poll(cx)
+        let mut attempts = self.project().attempts;
+        if attempts.as_mut().is_too_late() {
+            return Poll::Ready(Err(Rejection::new(Reason::DeadlineExceeded).into()));
+        }
+        attempts.poll(cx)
     }
 }
 
 impl<T: Timer, R: RetryPolicy<E>, F, Fut, E> fmt::Debug for RetryCall<T, R, F, Fut, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RetryCall").field("state", &self.attempts.state).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backoff::Backoff;
+    use crate::budget::{BudgetConfig, RetryBudget};
+    use crate::ratio::Ratio;
+    use crate::time::ManualClock;
+    use core::cell::Cell;
+    use core::future::pending;
+    use core::pin::pin;
+    use core::task::Waker;
+    use core::time::Duration;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
+        future.poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    #[test]
+    fn the_earlier_of_the_two_deadlines_cuts_an_attempt_off() {
+        for (own, callers) in [(SECOND, 5 * SECOND), (5 * SECOND, SECOND)] {
+            let clock: ManualClock = ManualClock::new();
+            let retry = Retry::new(Backoff::none()).deadline(own);
+            let outer = Deadline::after(&clock, callers);
+            let hangs = |_| pending::<Result<(), ()>>();
+            let mut call = pin!(retry.call_before(&clock, outer, hangs));
+            assert!(poll(call.as_mut()).is_pending());
+            clock.advance(SECOND);
+            assert_eq!(poll(call.as_mut()), Poll::Ready(Err(Error::TimedOut)));
+        }
+    }
+
+    #[test]
+    fn nothing_runs_or_is_deposited_where_the_deadline_has_passed() {
+        let clock: ManualClock = ManualClock::new();
+        let config = BudgetConfig::new(Ratio::percent(100)).floor_per_second(0);
+        let budget = RetryBudget::new(config, &clock);
+        let outer = Deadline::after(&clock, SECOND);
+        let ran = Cell::new(false);
+        let mut call =
+            pin!(Retry::new(Backoff::none()).budget(&budget).call_before(&clock, outer, |_| {
+                ran.set(true);
+                async { Ok::<_, ()>(()) }
+            }));
+        clock.advance(SECOND); // It is the first poll that counts.
+        let refused = Rejection::new(Reason::DeadlineExceeded);
+        assert_eq!(poll(call.as_mut()), Poll::Ready(Err(Error::Rejected(refused))));
+        assert_eq!(poll(call.as_mut()), Poll::Pending, "an answer is given once");
+        assert!(!ran.get());
+        assert_eq!(budget.balance(), 0);
     }
 }

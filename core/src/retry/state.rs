@@ -5,6 +5,7 @@ use core::time::Duration;
 use crate::deadline::Deadline;
 use crate::error::Error;
 use crate::event::GiveUp;
+use crate::pointer::through_pointers;
 use crate::time::{Clock, Ticks};
 
 /// Which attempt an operation is, and by when it must be done.
@@ -87,8 +88,8 @@ pub enum Verdict {
     GiveUp(GiveUp),
 }
 
-/// What a [`Pipeline`](crate::Pipeline) asks whether to try again: a [`Retry`](super::Retry),
-/// `&Retry`, or `()` for a single attempt. To drive the steps by hand, use those of
+/// What a [`Pipeline`](crate::Pipeline) asks whether to try again: a [`Retry`](super::Retry), a
+/// pointer to one, or `()` for a single attempt. To drive the steps by hand, use those of
 /// [`Retry`](super::Retry::start).
 pub trait RetryPolicy<E> {
     /// See [`Retry::start`](super::Retry::start).
@@ -139,29 +140,35 @@ impl<E> RetryPolicy<E> for () {
     fn cancel(&self) {}
 }
 
-impl<E, R: RetryPolicy<E> + ?Sized> RetryPolicy<E> for &R {
-    #[inline]
-    fn start<C: Clock>(&self, deadline: Deadline, clock: &C) -> RetryState {
-        (**self).start(deadline, clock)
-    }
+macro_rules! pointer_policy {
+    ($pointer:ty) => {
+        impl<E, R: RetryPolicy<E>> RetryPolicy<E> for $pointer {
+            #[inline]
+            fn start<C: Clock>(&self, deadline: Deadline, clock: &C) -> RetryState {
+                (**self).start(deadline, clock)
+            }
 
-    #[inline]
-    fn after_failure<C: Clock>(
-        &self,
-        state: &mut RetryState,
-        error: &Error<E>,
-        clock: &C,
-    ) -> Verdict {
-        (**self).after_failure(state, error, clock)
-    }
+            #[inline]
+            fn after_failure<C: Clock>(
+                &self,
+                state: &mut RetryState,
+                error: &Error<E>,
+                clock: &C,
+            ) -> Verdict {
+                (**self).after_failure(state, error, clock)
+            }
 
-    #[inline]
-    fn resume<C: Clock>(&self, state: &mut RetryState, clock: &C) -> Result<(), GiveUp> {
-        (**self).resume(state, clock)
-    }
+            #[inline]
+            fn resume<C: Clock>(&self, state: &mut RetryState, clock: &C) -> Result<(), GiveUp> {
+                (**self).resume(state, clock)
+            }
 
-    #[inline]
-    fn cancel(&self) {
-        (**self).cancel();
-    }
+            #[inline]
+            fn cancel(&self) {
+                (**self).cancel();
+            }
+        }
+    };
 }
+
+through_pointers!(pointer_policy, R);
