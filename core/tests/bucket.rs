@@ -348,7 +348,7 @@ fn a_limit_of_the_wait_refuses_as_the_buckets_own_does() {
     assert_eq!(bucket.time_until(1), before, "refusals take nothing");
 
     let mut turn = pin!(bucket.acquire_timeout(timer, 1, 110 * MS));
-    clock.advance(50 * MS); // The limit counts from the first poll, as the tokens do.
+    clock.advance(60 * MS); // The limit counts from the first poll, as the tokens do.
     assert!(poll(turn.as_mut()).is_pending());
     let mut next = pin!(bucket.acquire_timeout(timer, 1, 160 * MS));
     assert!(poll(next.as_mut()).is_pending());
@@ -356,7 +356,7 @@ fn a_limit_of_the_wait_refuses_as_the_buckets_own_does() {
     assert!(poll(last.as_mut()).is_pending());
     let beyond_max_wait = now(bucket.acquire_timeout(timer, 1, Duration::MAX)).unwrap_err();
     assert_eq!(beyond_max_wait.reason(), Reason::RateLimited);
-    clock.advance(51 * MS);
+    clock.advance(41 * MS);
     assert_eq!(poll(turn.as_mut()), Poll::Ready(Ok(())));
     clock.advance(100 * MS);
     assert_eq!(poll(next.as_mut()), Poll::Ready(Ok(())));
