@@ -447,9 +447,7 @@ where
         if word.state() != State::Open {
             return None;
         }
-        let left = word.open_left(&self.rules, now());
-        let ticks = self.rules.open_scale.ticks_up(u64::from(left));
-        Some(duration_from_ticks(ticks, C::TICKS_PER_SECOND))
+        Some(duration_from_ticks(word.open_ticks(&self.rules, now()), C::TICKS_PER_SECOND))
     }
 
     /// Waits until a call may be let in: at once unless open or busy, otherwise until the open time
@@ -493,53 +491,67 @@ where
 
     /// [`trip`](Self::trip) as of `now`.
     pub fn trip_at(&self, now: Ticks) {
-        loop {
-            let old = self.load();
-            if !matches!(old.state(), State::Closed | State::HalfOpen) {
-                return;
-            }
-            let new = old.transition_trip(&self.rules, now);
-            if self.swap(old, new) {
-                return self.changed(old, new, &|| now);
-            }
-        }
+        let tripped = |old: Snapshot| {
+            let can = matches!(old.state(), State::Closed | State::HalfOpen);
+            can.then(|| old.transition_trip(&self.rules, now))
+        };
+        self.replace(tripped, || now);
     }
 
     /// Refuses every call until [`reset`](Self::reset) or another state is set.
     pub fn force_open(&self) {
-        self.set(State::ForcedOpen);
+        self.set(State::ForcedOpen, || self.clock.now());
+    }
+
+    /// [`force_open`](Self::force_open) as of `now`.
+    pub fn force_open_at(&self, now: Ticks) {
+        self.set(State::ForcedOpen, || now);
     }
 
     /// Lets every call in and counts none (but a meter goes on counting and limiting), until
     /// [`reset`](Self::reset) or another state is set.
     pub fn disable(&self) {
-        self.set(State::Disabled);
+        self.set(State::Disabled, || self.clock.now());
+    }
+
+    /// [`disable`](Self::disable) as of `now`.
+    pub fn disable_at(&self, now: Ticks) {
+        self.set(State::Disabled, || now);
     }
 
     /// Lets every call in and counts them, but never trips, until [`reset`](Self::reset) or another
     /// state is set.
     pub fn metrics_only(&self) {
-        self.set(State::MetricsOnly);
+        self.set(State::MetricsOnly, || self.clock.now());
     }
 
-    fn set(&self, state: State) {
-        loop {
-            let old = self.load();
-            let Some(new) = old.transition_to(state) else { return };
-            if self.swap(old, new) {
-                return self.changed(old, new, &|| self.clock.now());
-            }
-        }
+    /// [`metrics_only`](Self::metrics_only) as of `now`.
+    pub fn metrics_only_at(&self, now: Ticks) {
+        self.set(State::MetricsOnly, || now);
     }
 
     /// Closes and forgets what was counted, whatever the state; results of calls that are still
     /// running are dropped. The totals of a meter go on.
     pub fn reset(&self) {
+        self.replace(|old| Some(old.transition_reset()), || self.clock.now());
+    }
+
+    /// [`reset`](Self::reset) as of `now`.
+    pub fn reset_at(&self, now: Ticks) {
+        self.replace(|old| Some(old.transition_reset()), || now);
+    }
+
+    fn set(&self, state: State, now: impl Fn() -> Ticks) {
+        self.replace(|old| old.transition_to(state), now);
+    }
+
+    /// Commits the transition that `next` says, if it says one.
+    fn replace(&self, next: impl Fn(Snapshot) -> Option<Snapshot>, now: impl Fn() -> Ticks) {
         loop {
             let old = self.load();
-            let new = old.transition_reset();
+            let Some(new) = next(old) else { return };
             if self.swap(old, new) {
-                return self.changed(old, new, &|| self.clock.now());
+                return self.changed(old, new, &now);
             }
         }
     }

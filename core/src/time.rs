@@ -53,9 +53,10 @@ impl Ticks {
 
 /// A source of monotonic time.
 ///
-/// Readings may come late, repeat, or step back between threads: no primitive over-grants, panics
-/// or wedges because of that. How late a reader may be is part of each primitive's configuration
-/// (`max_lateness`, one second unless told otherwise).
+/// Readings may come late, repeat, or step back between threads: no primitive panics or wedges
+/// because of that, and none grants too much as long as they are late by no more than the
+/// primitive's `max_lateness`, one second unless told otherwise. What is later than that may be
+/// taken for time that has passed.
 ///
 /// # Examples
 ///

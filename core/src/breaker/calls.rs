@@ -8,7 +8,6 @@ use crate::error::{Reason, Rejection};
 use crate::event::{Event, Observer};
 use crate::gate::{OnDrop, Outcome};
 use crate::time::{Clock, Ticks};
-use crate::word::Word;
 
 impl<C, W, M, O> CircuitBreaker<C, W, M, O>
 where
@@ -60,10 +59,10 @@ where
                 Admit::Reopen(new) => {
                     if self.swap(old, new) {
                         self.changed(old, new, now);
-                        return Err(self.refuse(self.open_rejection(new, now())));
+                        return Err(self.refuse(self.open_for(new.open_ticks(&self.rules, now()))));
                     }
                 }
-                Admit::Wait(left) => return Err(self.refuse(self.open_for_units(left))),
+                Admit::Wait(left) => return Err(self.refuse(self.open_for(left))),
                 Admit::Never => return Err(self.refuse(Rejection::new(Reason::CircuitOpen))),
                 Admit::Busy => return Err(self.refuse(Rejection::new(Reason::ProbesBusy))),
             }
@@ -201,12 +200,7 @@ where
         }
     }
 
-    fn open_rejection(&self, open: Snapshot, now: Ticks) -> Rejection {
-        self.open_for_units(open.open_left(&self.rules, now))
-    }
-
-    fn open_for_units(&self, left: Word) -> Rejection {
-        let ticks = self.rules.open_scale.ticks_up(u64::from(left));
+    fn open_for(&self, ticks: u64) -> Rejection {
         Rejection::after_ticks(Reason::CircuitOpen, ticks, C::TICKS_PER_SECOND)
     }
 
@@ -288,7 +282,7 @@ where
             let old = self.load();
             match old.transition_admit(&self.rules, now) {
                 Admit::Free | Admit::Probe(_) => return Ok(0),
-                Admit::Wait(left) => return Ok(self.rules.open_scale.ticks_up(u64::from(left))),
+                Admit::Wait(left) => return Ok(left),
                 Admit::Busy => return Ok(self.rules.look_again()),
                 Admit::Never => return Err(Rejection::new(Reason::CircuitOpen)),
                 Admit::Reopen(new) => {

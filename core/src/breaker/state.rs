@@ -5,7 +5,7 @@ use core::fmt;
 use super::counts::State;
 use super::rules::Rules;
 use crate::time::{Ticks, scale};
-use crate::word::{Field, WORD_BITS, Word, by_width};
+use crate::word::{Field, WORD_BITS, Word, by_width, widen};
 
 /// The state word.
 ///
@@ -78,8 +78,8 @@ pub(super) enum Admit {
     Probe(Snapshot),
     /// Refuse it, once this word is committed: the probes never reported, so the breaker reopens.
     Reopen(Snapshot),
-    /// Refuse it: open for this many more units.
-    Wait(Word),
+    /// Refuse it: open for this many more ticks.
+    Wait(u64),
     /// Refuse it: forced open.
     Never,
     /// Refuse it: all probes are out.
@@ -154,9 +154,17 @@ impl Snapshot {
     }
 
     /// How many units of the open time are left at `now`; 0 where it is over. Only for open words.
-    pub(super) const fn open_left(self, rules: &Rules, now: Ticks) -> Word {
+    const fn open_left(self, rules: &Rules, now: Ticks) -> Word {
         let now = rules.open_scale.units(now);
         scale::ahead(PAYLOAD.get(self.0), now, OPEN_BITS, rules.open_horizon as Word)
+    }
+
+    /// How many ticks after `now` the open time is over: exact. Only for open words.
+    pub(super) fn open_ticks(self, rules: &Rules, now: Ticks) -> u64 {
+        match self.open_left(rules, now) {
+            0 => 0,
+            left => rules.open_scale.ticks_until(widen(left), now),
+        }
     }
 
     /// Into a state that someone chose; `None` where it is in that state already.
@@ -206,7 +214,7 @@ impl Snapshot {
                 let first = self.next(State::HalfOpen, self.streak());
                 Admit::Probe(first.with_probe(rules, now))
             }
-            left => Admit::Wait(left),
+            left => Admit::Wait(rules.open_scale.ticks_until(widen(left), now)),
         }
     }
 
