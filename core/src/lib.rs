@@ -89,6 +89,7 @@ mod deadline;
 mod error;
 mod event;
 mod gate;
+mod on_drop;
 mod pipeline;
 mod ratio;
 mod retry;

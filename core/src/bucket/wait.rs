@@ -107,7 +107,8 @@ impl<C: Clock> TokenBucket<C> {
     ) -> Result<(Reservation<'_, C>, Ticks), Rejection> {
         // In this order: the wait is counted from a reading that is no earlier than the one it was
         // reckoned from, so that it does not end early.
-        // A timer of other ticks may read up to one of them behind the bucket's clock: that one is waited for as well.
+        // A timer of other ticks may read up to one of them behind the bucket's clock: that one is
+        // waited for as well.
         let behind = u64::from(T::TICKS_PER_SECOND != C::TICKS_PER_SECOND);
         let now = self.clock.now();
         let timer_now = timer.now();

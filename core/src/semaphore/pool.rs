@@ -74,7 +74,7 @@ use core::task::Waker;
 use super::queue::{Slot, Ticket};
 use super::state::{Counts, Snapshot};
 use crate::error::{Reason, Rejection};
-use crate::gate::OnDrop;
+use crate::on_drop::OnDrop;
 use crate::sync::{AtomicWord, Ordering, constructor, fence};
 
 /// The words of a semaphore but for its slots.
@@ -188,7 +188,8 @@ impl<'a> Pool<'a> {
             return true;
         }
         self.ledger.counts.waiter_gone();
-        // This one may have stood in the way of one that needs less. Also where the drop of its waker panics.
+        // This one may have stood in the way of one that needs less. Also where the drop of its
+        // waker panics.
         let _others = OnDrop(|| self.grant());
         slot.vacate();
         false
