@@ -20,15 +20,6 @@ pub use wait::{EnterAll, EnterNow, Immediate, WaitGate};
 use crate::error::{Error, Rejection};
 use crate::event::Observer;
 
-/// Runs when it is dropped, by a panic too; what is for a panic alone is forgotten where all went well.
-pub(crate) struct OnDrop<F: FnMut()>(pub(crate) F);
-
-impl<F: FnMut()> Drop for OnDrop<F> {
-    fn drop(&mut self) {
-        (self.0)();
-    }
-}
-
 /// How an admitted call ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]

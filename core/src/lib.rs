@@ -100,6 +100,7 @@ mod deadline;
 mod error;
 mod event;
 mod gate;
+mod on_drop;
 mod pipeline;
 mod pointer;
 mod ratio;

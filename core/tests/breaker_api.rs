@@ -8,6 +8,8 @@ mod config;
 mod events;
 #[path = "breaker_api/figures.rs"]
 mod figures;
+#[path = "breaker_api/rules.rs"]
+mod rules;
 #[path = "breaker_api/waiting.rs"]
 mod waiting;
 

@@ -382,6 +382,28 @@ fn the_timer_may_run_on_another_clock() {
     assert_eq!(pollster::block_on(soon).unwrap_err().reason(), Reason::DeadlineExceeded);
 }
 
+/// A timer of longer ticks than the clock's reads up to one of them behind it. A wait that was
+/// counted from such a reading, though rounded up, ended before the token was there.
+#[test]
+fn a_coarse_timer_is_not_early() {
+    let clock = ManualClock::<10_000>::new();
+    let millis = ManualClock::<1_000>::new();
+    let timer = &millis;
+    let bucket = TokenBucket::new(BucketConfig::per_second(1_000).burst(1), &clock);
+    // 10.9 ms, of which the timer shows 10: the token is due at 11.9.
+    clock.set(Ticks(109));
+    millis.set(Ticks(10));
+    bucket.try_acquire(1).unwrap();
+    let mut turn = pin!(bucket.acquire(&timer, 1));
+    assert!(poll(turn.as_mut()).is_pending());
+    clock.set(Ticks(110));
+    millis.set(Ticks(11));
+    assert!(poll(turn.as_mut()).is_pending(), "0.9 ms early");
+    clock.set(Ticks(120));
+    millis.set(Ticks(12));
+    assert_eq!(poll(turn.as_mut()), Poll::Ready(Ok(())));
+}
+
 #[test]
 fn waiting_at_several_buckets_gives_back_what_the_others_refused() {
     let clock: ManualClock = ManualClock::new();

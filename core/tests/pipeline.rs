@@ -8,9 +8,10 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use fusebox_core::{
-    Attempt, Backoff, BudgetConfig, Clock, Deadline, Error, Event, FailureIf, Gate, GiveUp,
-    Immediate, ManualClock, Observer, Outcome, Pipeline, Ratio, Reason, Rejection, Retry,
-    RetryBudget, Ticks, Timeout, Timer, WaitGate,
+    Attempt, Backoff, BreakerConfig, BucketConfig, BudgetConfig, CircuitBreaker, Clock, Deadline,
+    Error, Event, FailureIf, Gate, GiveUp, Immediate, ManualClock, Observer, Outcome, Pipeline,
+    Queue, Ratio, Reason, Rejection, Retry, RetryBudget, Semaphore, Ticks, Timeout, Timer,
+    TokenBucket, WaitGate,
 };
 
 const MS: fn(u64) -> Duration = Duration::from_millis;
@@ -378,6 +379,74 @@ fn a_retry_that_is_cancelled_before_it_begins_costs_nothing() {
     assert!(poll(begun.as_mut()).is_pending());
     drop(begun);
     assert_eq!(budget.balance(), 4);
+}
+
+/// A retry is paid for when it is decided on. One that was cancelled after its delay, while it
+/// waited at the gate around the attempt, kept what it had paid for an operation that never ran.
+#[test]
+fn a_retry_that_is_cancelled_at_its_gate_costs_nothing() {
+    let (clock, journal) = (ManualClock::<1000>::new(), Journal::default());
+    let gate = Scribe::new("gate", &journal);
+    let config = BudgetConfig::new(Ratio::percent(0)).floor_per_second(5);
+    let budget = RetryBudget::new(config, &clock);
+    let pipeline = Pipeline::new(&clock)
+        .retry(Retry::new(Backoff::none()).budget(&budget))
+        .per_attempt_waiting(&gate);
+    let mut call = Box::pin(pipeline.call(|_| {
+        gate.wait.set(1);
+        async { Err::<(), _>(()) }
+    }));
+    assert!(poll(call.as_mut()).is_pending());
+    assert!(poll(call.as_mut()).is_pending());
+    assert_eq!((journal.take().len(), budget.balance()), (2, 4), "paid for, and at the gate");
+    drop(call);
+    assert_eq!((journal.take().len(), budget.balance()), (0, 5));
+}
+
+/// A timer that woke late, or a place that came free in the last moment, let an attempt start after
+/// the deadline. It was cut off at its first poll, and the breaker was charged with the failure of
+/// an operation that had no time at all.
+#[test]
+fn a_wait_at_a_gate_past_the_deadline_runs_nothing_and_charges_nobody() {
+    let clock = ManualClock::<1000>::new();
+    let bucket = TokenBucket::new(BucketConfig::per_second(1).burst(1), &clock);
+    let places: Semaphore<Queue<1>> = Semaphore::new(1);
+    let breaker = CircuitBreaker::new(BreakerConfig::standard(), &clock);
+    let ran = Cell::new(false);
+    let operation = |_: Attempt| {
+        ran.set(true);
+        pending::<Result<(), ()>>()
+    };
+    let reason = |answer: Poll<Result<(), Error<()>>>| match answer {
+        Poll::Ready(Err(error)) => error.rejection().map(|rejection| rejection.reason()),
+        other => panic!("{other:?}"),
+    };
+    let nobody_charged =
+        || !ran.get() && breaker.snapshot().counts.consecutive_failures == 0 && !breaker.is_open();
+
+    // At the gates of an attempt: the token is due after 1000 ms.
+    bucket.try_acquire(1).unwrap();
+    let per_attempt = Pipeline::new(&clock)
+        .deadline(MS(1500))
+        .per_attempt_waiting((&bucket, Immediate(&breaker)));
+    let mut call = pin!(per_attempt.call(operation));
+    assert!(poll(call.as_mut()).is_pending());
+    clock.advance(MS(1600));
+    assert_eq!(reason(poll(call.as_mut())), Some(Reason::DeadlineExceeded));
+    assert!(nobody_charged());
+    assert!(bucket.try_acquire(1).is_ok(), "the token was given back");
+
+    // At the gates of the call.
+    let held = places.try_acquire().unwrap();
+    let per_call =
+        Pipeline::new(&clock).deadline(MS(1000)).per_call_waiting(&places).per_attempt(&breaker);
+    let mut call = pin!(per_call.call(operation));
+    assert!(poll(call.as_mut()).is_pending());
+    clock.advance(MS(1001));
+    drop(held);
+    assert_eq!(reason(poll(call.as_mut())), Some(Reason::DeadlineExceeded));
+    assert!(nobody_charged());
+    assert_eq!(places.available(), 1);
 }
 
 #[test]

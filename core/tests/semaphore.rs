@@ -59,6 +59,24 @@ fn without_a_queue_nobody_waits() {
     assert!(poll!(pin!(POOL.acquire())).is_ready());
 }
 
+/// A bulkhead without places blamed the wait where that was zero as well: "timed out" says that
+/// waiting longer would have helped.
+#[test]
+fn without_a_queue_a_bulkhead_is_full_whatever_the_wait() {
+    let clock: ManualClock = ManualClock::new();
+    let no_wait = BulkheadConfig::new(1).max_wait(Duration::ZERO);
+    for config in [BulkheadConfig::new(1), no_wait] {
+        let bulkhead: Bulkhead = Bulkhead::new(config);
+        let _held = bulkhead.permit().unwrap();
+        let full = reason(poll!(pin!(bulkhead.enter_waiting(&clock))));
+        assert_eq!(full, Some(Reason::BulkheadFull));
+    }
+    let queued: Bulkhead<Queue<1>> = Bulkhead::new(no_wait);
+    let _held = queued.permit().unwrap();
+    let late = reason(poll!(pin!(queued.enter_waiting(&clock))));
+    assert_eq!(late, Some(Reason::QueueTimeout));
+}
+
 #[test]
 fn a_deadline_that_has_passed_takes_nothing() {
     let clock: ManualClock = ManualClock::new();

@@ -4,7 +4,7 @@ mod bounded;
 mod breaker_parts;
 
 use bounded::model;
-use breaker_parts::{config, opened, race, watched};
+use breaker_parts::{config, opened, race, two_in_a_row, watched};
 use core::time::Duration;
 use fusebox_core::Outcome::{Abandoned, Failure, Success};
 use fusebox_core::{Reason, State, Ticks};
@@ -139,6 +139,25 @@ fn two_failures_race_to_the_threshold() {
     // trips, one event tells of both. Fails when a failed swap in `judge` drops the result.
     model(|| {
         let (breaker, transitions) = watched(config().consecutive_failures(2));
+        let one = breaker.enter_at(Ticks(0)).unwrap();
+        let two = breaker.enter_at(Ticks(0)).unwrap();
+        race(
+            &breaker,
+            move |breaker| breaker.exit_at(one, Failure, Ticks(1)),
+            |breaker| breaker.exit_at(two, Failure, Ticks(1)),
+        );
+        assert_eq!(transitions.all(), [(State::Closed, State::Open, 2)]);
+    });
+}
+
+#[test]
+fn a_rule_without_a_window_sees_both() {
+    // Race: two failures, and a rule that trips at two in a row. It is asked about each while the
+    // other is not yet in the word; the second swap fails, and by then there are two in a row.
+    // Fails when `judge` does not ask the rule again after a failed swap.
+    model(|| {
+        let (breaker, transitions) =
+            watched(config().without_consecutive_failures().trip_when(two_in_a_row));
         let one = breaker.enter_at(Ticks(0)).unwrap();
         let two = breaker.enter_at(Ticks(0)).unwrap();
         race(

@@ -4,7 +4,7 @@ mod bounded;
 mod breaker_parts;
 
 use bounded::model;
-use breaker_parts::{Still, config, race};
+use breaker_parts::{Still, config, race, two_in_a_row};
 use core::time::Duration;
 use fusebox_core::Outcome::{Failure, Success};
 use fusebox_core::{
@@ -82,6 +82,48 @@ fn two_judges_of_one_bucket() {
     // and trips. Fails when a failed swap in `record` counts as recorded.
     model(|| {
         let breaker = windowed(LastCalls::<Still, 1>::new(2, two_at(100)));
+        let [one, two] = calls(&breaker);
+        race(
+            &breaker,
+            move |breaker| breaker.exit_at(one, Failure, Ticks(1)),
+            |breaker| breaker.exit_at(two, Failure, Ticks(1)),
+        );
+        assert_eq!(breaker.state(), State::Open);
+    });
+}
+
+#[test]
+fn a_full_window_is_judged() {
+    // Race: the call that fills the window (four failures, the least to judge by) finds that the
+    // next one has moved on, and leaves the judging to it. That one counts in a window from which
+    // half the calls have slid out. Whoever moves the head must have judged the full window.
+    // Fails when `record` does not call `leave` before it moves the head.
+    model(|| {
+        let rates = Rates::failures(Ratio::percent(100)).minimum_calls(4);
+        let breaker = windowed(LastCalls::<Still, 2>::new(4, rates));
+        let [a, b, c, one, two] = calls(&breaker);
+        for before in [a, b, c] {
+            breaker.exit_at(before, Failure, Ticks(1));
+        }
+        race(
+            &breaker,
+            move |breaker| breaker.exit_at(one, Failure, Ticks(1)),
+            |breaker| breaker.exit_at(two, Failure, Ticks(1)),
+        );
+        assert_eq!(breaker.state(), State::Open);
+    });
+}
+
+#[test]
+fn a_rule_with_a_window_sees_both_in_a_row() {
+    // Race: two failures, and a rule that trips at two in a row. Each is counted in the window, and
+    // its rule asked, while the other is not yet in the state word; the second swap fails, and by
+    // then there are two in a row. Fails when `judge` does not ask the rule again after a failed
+    // swap.
+    model(|| {
+        let config = config().without_consecutive_failures().trip_when(two_in_a_row);
+        let window = LastCalls::<Still, 1>::new(10, Rates::none());
+        let breaker = Arc::new(CircuitBreaker::with_window(config, window, Still));
         let [one, two] = calls(&breaker);
         race(
             &breaker,

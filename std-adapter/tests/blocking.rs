@@ -2,9 +2,11 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
+use std::panic::catch_unwind;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Sender, channel};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -204,4 +206,53 @@ fn whatever_the_operation_does_with_the_threads_park_token_no_wake_is_lost() {
     }));
     let mut future = pin!(async { turns });
     assert_eq!(block_on(future.as_mut()), 100);
+}
+
+/// A sleep or a park in the destructor of a thread-local value finds the thread's list of sleeps
+/// gone. That panicked, and a panic there ends the process.
+#[test]
+fn a_thread_may_wait_while_it_is_torn_down() {
+    /// Waits when its thread ends, and tells whether that panicked, and for how long it waited.
+    struct Late(Cell<Option<Sender<(bool, Duration)>>>);
+
+    impl Drop for Late {
+        fn drop(&mut self) {
+            let begun = Instant::now();
+            let waited = catch_unwind(|| {
+                block_on(ThreadTimer.sleep_until(Deadline::after(&StdClock, ms(2)).ticks()));
+                let mut helper = None;
+                block_on(poll_fn(|cx| {
+                    if helper.is_some() {
+                        return Poll::Ready(());
+                    }
+                    let waker = cx.waker().clone();
+                    helper = Some(thread::spawn(move || {
+                        thread::sleep(ms(5));
+                        waker.wake();
+                    }));
+                    Poll::Pending
+                }));
+            });
+            if let Some(sender) = self.0.take() {
+                let _ = sender.send((waited.is_ok(), begun.elapsed()));
+            }
+        }
+    }
+
+    // In whichever order they are dropped, the list goes before one of them.
+    thread_local! {
+        static BEFORE: Late = const { Late(Cell::new(None)) };
+        static AFTER: Late = const { Late(Cell::new(None)) };
+    }
+    let (sender, told) = channel();
+    thread::spawn(move || {
+        BEFORE.with(|late| late.0.set(Some(sender.clone())));
+        block_on(ThreadTimer.sleep_until(Deadline::after(&StdClock, ms(1)).ticks()));
+        AFTER.with(|late| late.0.set(Some(sender)));
+    })
+    .join()
+    .unwrap();
+    let told: Vec<_> = told.iter().collect();
+    assert_eq!(told.len(), 2);
+    assert!(told.iter().all(|(waited, time)| *waited && *time >= ms(2)), "{told:?}");
 }

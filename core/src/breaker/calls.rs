@@ -6,7 +6,8 @@ use super::window::{Ended, Start};
 use super::{BreakerToken, CircuitBreaker, Counts, Metering, State, Window};
 use crate::error::{Reason, Rejection};
 use crate::event::{Event, Observer};
-use crate::gate::{OnDrop, Outcome};
+use crate::gate::Outcome;
+use crate::on_drop::OnDrop;
 use crate::time::{Clock, Ticks};
 
 impl<C, W, M, O> CircuitBreaker<C, W, M, O>
@@ -135,7 +136,8 @@ where
             let (settled, failed) = match old.state() {
                 State::Closed | State::MetricsOnly => {
                     let trips = match counted {
-                        // Other calls ended meanwhile: the rule has not been told yet of the failures in a row that there are by now.
+                        // Other calls ended meanwhile: the rule has not been told yet of the
+                        // failures in a row that there are by now.
                         Some(trips) => trips || self.ask_again(old, failed),
                         None => {
                             let ended = Ended { generation, failed, start, now: end };

@@ -111,9 +111,10 @@ impl BreakerConfig {
     /// Trips when `rule` says so.
     ///
     /// With a window the rule is asked after each judged call, successes too, and gets the counts
-    /// of that window; of calls that end at the same moment, one is asked about for all.
+    /// of that window; of calls that end at the same moment, one may be asked about for all.
     /// Without one it is asked after each failure, and `consecutive_failures` is all it is
     /// told, as such a breaker does not write anything on a success; a meter adds its own.
+    /// It may be asked again about the same call, where others ended meanwhile.
     ///
     /// # Examples
     ///
@@ -132,7 +133,9 @@ impl BreakerConfig {
 
     /// How long it stays open: at least one tick. Shorter by less than one part in 2^23 (where
     /// words are 32 bits 2^9) of the longest open time and [`max_lateness`](Self::max_lateness)
-    /// together, if that is more than a tick.
+    /// together, if that is more than a tick. Only where the two come to 2^48 ticks or more (where
+    /// words are 32 bits 2^54), an open time that spans the clock's wrap at 2^64 ticks may end at
+    /// once.
     pub const fn open_for(self, open_for: Duration) -> Self {
         let open_at_most = if open_for.as_nanos() > self.open_at_most.as_nanos()
             || self.growth.numerator() == self.growth.denominator()

@@ -31,17 +31,24 @@
 //!   counts for a generation sees the transition that made the generation.
 //! * A sum is judged only if the head stood still meanwhile and the current bucket is not empty.
 //!   Otherwise another call has moved on, and what was summed is no window at all, but part of one:
-//!   it could trip for a few failures that stand among many successes. That other call came later
-//!   and judges for both: it sees what this one recorded, as below.
-//! * Windows of calls need no fence for that: a bucket is left when it is full, so whoever records
-//!   in a later one, or moved the head there, has seen all its calls. In the same bucket the second
-//!   swap sees the first.
+//!   it could trip for a few failures that stand among many successes. The judging is then that
+//!   other call's: it sees what this one recorded, as below.
+//! * In windows of calls it judges twice: the full window before it moves the head, and its own
+//!   after it is counted. The second cannot stand for the first: where the head moves, the oldest
+//!   bucket slides out, and what is left may be below the minimum of calls, or below the rate. Of
+//!   all the calls that find the bucket full, the one whose swap moves the head has judged it: the
+//!   head stood still from before its sum until that swap.
+//! * Windows of calls need no fence for either: a bucket is left when it is full, so whoever
+//!   records in a later one, or moves the head there, has seen all its calls. In the same bucket
+//!   the second swap sees the first.
 //! * In windows of time, buckets are left by the clock: two calls that end at the same moment may
 //!   count in different buckets and not have seen one another. Were both sums to miss the other
 //!   call, a trip would be missed. So each puts a `fence(SeqCst)` between its record and its sum (a
 //!   store-load race: release and acquire do not order a store before a later load); the call whose
 //!   fence is the later one sees both. The sum reads the head after the fence, as the other may
-//!   have recorded in a bucket that is newer than the head this call had.
+//!   have recorded in a bucket that is newer than the head this call had. Before the head moves
+//!   nothing is judged here: by the time of the call that moves it, the oldest bucket is over, and
+//!   a call that ends at that same moment is judged by the window as it is from then on.
 
 use super::state::{GENERATION_BITS, Generation};
 use crate::sync::{AtomicWord, Ordering, array_of, constructor, fence};
@@ -162,7 +169,7 @@ impl<const B: usize> Ring<B> {
     }
 
     /// Counts a call for `generation`, after moving on as `age` of the head and the bucket's calls
-    /// says.
+    /// says; `leave` comes before each attempt to do so.
     ///
     /// `is_over` says whether the breaker has left the generation: then the call is dropped and the
     /// answer is `false`. `first_mark` is the mark of a ring that starts afresh.
@@ -173,7 +180,7 @@ impl<const B: usize> Ring<B> {
         first_mark: Word,
         age: impl Fn(Head, u64) -> Age,
         is_over: impl Fn() -> bool,
-        mut leave: impl FnMut(Sums),
+        mut leave: impl FnMut(),
     ) -> bool {
         // Lock-free: each turn of the loop that does not end it is due to another thread's
         // progress.
@@ -197,10 +204,7 @@ impl<const B: usize> Ring<B> {
             let current = old.has_tag(Self::tag(position));
             let calls = if current { old.requests() } else { 0 };
             if let Age::Over(steps, mark) = age(head, calls) {
-                // The call that filled the bucket may find that this one has moved on, and leave the judging to it.
-                if let Some(sums) = self.judged(generation) {
-                    leave(sums);
-                }
+                leave();
                 self.advance(head, generation, Word::from(steps).min(B as Word), mark);
                 continue;
             }
@@ -258,9 +262,9 @@ impl<const B: usize> Ring<B> {
         }
     }
 
-    /// The counts of the whole window, for judging after a call was recorded; `None` where another
-    /// call has moved on, which then judges for both. `None` as well where the ring has left
-    /// the generation.
+    /// The counts of the whole window, for judging after a call was recorded, and a full window
+    /// before it is left; `None` where another call has moved on, which judges both. `None` as well
+    /// where the ring has left the generation.
     ///
     /// In windows of time only after [`fence`](Self::fence).
     pub(super) fn judged(&self, generation: Generation) -> Option<Sums> {

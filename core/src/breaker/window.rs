@@ -295,7 +295,8 @@ fn add(sums: Sums, counts: Counts) -> Counts {
 /// to N / `B` - 1 fewer in between; with as many buckets as calls it is exact. `B` is at most 64,
 /// where words are 32 bits 16. Abandoned and ignored calls are not in it.
 ///
-/// Each judged call costs one read-modify-write and `B` + 5 loads; the memory is `B` + 1 words.
+/// Each judged call costs one read-modify-write and `B` + 5 loads, the first one of a step about
+/// twice as much; the memory is `B` + 1 words.
 ///
 /// # Examples
 ///
@@ -341,8 +342,9 @@ impl<C: Clock, const B: usize> LastCalls<C, B> {
         ///
         /// # Errors
         ///
-        /// `calls` is 0, no multiple of `B`, or more than `B` buckets can count (2^17 - 1 each, where words are 32 bits 511); the
-        /// minimum of calls is 0 or above `calls`; a rate is 0 or above 1.
+        /// `calls` is 0, no multiple of `B`, or more than `B` buckets can count (2^17 - 1 each,
+        /// where words are 32 bits 511); the minimum of calls is 0 or above `calls`; a rate is 0
+        /// or above 1.
         pub const fn try_new(calls: u32, rates: Rates) -> Result<Self, ConfigError> {
             let buckets = B as u32;
             let per_bucket = calls / buckets;
@@ -401,7 +403,11 @@ impl<C: Clock, const B: usize> sealed::Window<C> for LastCalls<C, B> {
         let full = u64::from(self.per_bucket);
         let age = |_: Head, calls: u64| if calls >= full { Age::Over(1, 0) } else { Age::Current };
         let mut before = false;
-        let leave = |sums| before |= self.judge.trips(&add(sums, Counts::default()), None);
+        // Who filled the bucket may find that this call has moved on, and leave the judging to it.
+        let leave = || {
+            let full = self.ring.judged(ended.generation).map(|sums| add(sums, Counts::default()));
+            before |= full.is_some_and(|counts| self.judge.trips(&counts, None));
+        };
         if !self.ring.record(ended.generation, (ended.failed, slow), 0, age, is_over, leave) {
             return None;
         }
@@ -489,9 +495,10 @@ impl<C: Clock, const B: usize> LastTime<C, B> {
         ///
         /// # Errors
         ///
-        /// `span` is 0, or so much shorter than `lateness` that a bucket would be shorter than a unit of the window's time (see
-        /// [`LastTime`]); one of them is longer than a quarter of the clock's range; the minimum of calls is 0 or above what can be counted for
-        /// certain (65 536, where words are 32 bits 256); a rate is 0 or above 1.
+        /// `span` is 0, or so much shorter than `lateness` that a bucket would be shorter than a
+        /// unit of the window's time (see [`LastTime`]); one of them is longer than a quarter of
+        /// the clock's range; the minimum of calls is 0 or above what can be counted for certain
+        /// (65 536, where words are 32 bits 256); a rate is 0 or above 1.
         pub const fn try_new(
             span: Duration,
             rates: Rates,
@@ -584,7 +591,7 @@ impl<C: Clock, const B: usize> sealed::Window<C> for LastTime<C, B> {
             (0, _) => Age::Current,
             (steps, mark) => Age::Over(steps, mark),
         };
-        if !self.ring.record(ended.generation, (ended.failed, slow), first, age, is_over, |_| ()) {
+        if !self.ring.record(ended.generation, (ended.failed, slow), first, age, is_over, || ()) {
             return None;
         }
         Ring::<B>::fence();

@@ -7,9 +7,10 @@ use core::task::{Context, Poll};
 use pin_project_lite::pin_project;
 
 use super::wait::{EnterAll, enter_then};
-use super::{Gate, OnDrop, Outcome, WaitGate};
+use super::{Gate, Outcome, WaitGate};
 use crate::deadline::Deadline;
 use crate::error::Rejection;
+use crate::on_drop::OnDrop;
 use crate::pointer::through_pointers;
 use crate::time::Timer;
 

@@ -5,6 +5,7 @@ use core::ops::Deref;
 
 use super::{Gate, Outcome};
 use crate::error::Rejection;
+use crate::on_drop::OnDrop;
 
 /// An admission that is given back exactly once: by [`finish`](Permit::finish) with an outcome, or
 /// by being dropped as [`Outcome::Abandoned`].
@@ -95,23 +96,7 @@ where
     /// Runs `work`; should it panic, the call counts as failed.
     #[inline]
     pub(crate) fn watch<T>(&mut self, work: impl FnOnce() -> T) -> T {
-        /// Ends the permit when dropped, which happens only while unwinding.
-        struct Panicked<'a, R>(&'a mut Permit<R>)
-        where
-            R: Deref,
-            R::Target: Gate;
-
-        impl<R> Drop for Panicked<'_, R>
-        where
-            R: Deref,
-            R::Target: Gate,
-        {
-            fn drop(&mut self) {
-                self.0.end(Outcome::Failure);
-            }
-        }
-
-        let panicked = Panicked(self);
+        let panicked = OnDrop(|| self.end(Outcome::Failure));
         let result = work();
         core::mem::forget(panicked);
         result

@@ -10,6 +10,7 @@ use pin_project_lite::pin_project;
 use super::{Gate, Outcome};
 use crate::deadline::Deadline;
 use crate::error::Rejection;
+use crate::on_drop::OnDrop;
 use crate::time::Timer;
 
 /// A gate that a task can wait at.
@@ -188,8 +189,8 @@ pub(super) fn enter_then<G: Gate, K>(
 ) -> Result<(G::Token, K), Rejection> {
     let token = gate.enter()?;
     // Given back unless the rest lets in as well, a panic there included.
-    let held = Held { gate, token: Some(token) };
+    let refused = OnDrop(|| gate.exit(token, Outcome::Refused));
     let rest = rest()?;
-    core::mem::forget(held);
+    core::mem::forget(refused);
     Ok((token, rest))
 }

@@ -66,7 +66,8 @@ pin_project! {
         outcome: Outcome,
     }
 
-    /// Cancelled while it waits for a retry, or at the gates around it: that one is paid for, and will not take place.
+    /// Cancelled while it waits for a retry, or at the gates around it: that one is paid for, and
+    /// will not take place.
     impl<T: Timer, R, A, E> PinnedDrop for RetryLoop<T, R, A, E>
     where
         R: RetryPolicy<E>,

@@ -10,7 +10,7 @@ use crate::backoff::Delays;
 use crate::deadline::Deadline;
 use crate::error::Error;
 use crate::event::{Event, GiveUp, Observer};
-use crate::gate::OnDrop;
+use crate::on_drop::OnDrop;
 use crate::time::{Clock, after};
 
 /// The three steps of a retry, for code that waits in its own way.

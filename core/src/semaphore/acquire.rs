@@ -75,7 +75,10 @@ where
         match pool.try_take(self.n) {
             Ok(()) => return Poll::Ready(Ok(Taken(self.n))),
             Err(full) if full.reason() != Reason::BulkheadFull => return Poll::Ready(Err(full)),
-            Err(_) if !may_wait => return Poll::Ready(Err(Rejection::new(Reason::QueueTimeout))),
+            // Without a queue the wait is not what was too short.
+            Err(_) if !may_wait && pool.has_queue() => {
+                return Poll::Ready(Err(Rejection::new(Reason::QueueTimeout)));
+            }
             Err(_) => {}
         }
         let place = pool.enqueue(self.n, cx.waker())?;

@@ -74,7 +74,7 @@ use core::task::Waker;
 use super::queue::{Slot, Ticket};
 use super::state::{Counts, Snapshot};
 use crate::error::{Reason, Rejection};
-use crate::gate::OnDrop;
+use crate::on_drop::OnDrop;
 use crate::sync::{AtomicWord, Ordering, constructor, fence};
 
 /// The words of a semaphore but for its slots.
@@ -124,6 +124,12 @@ impl<'a> Pool<'a> {
         Self { ledger, slots }
     }
 
+    /// Whether there is a place to wait in, taken or not.
+    #[inline]
+    pub(super) const fn has_queue(self) -> bool {
+        !self.slots.is_empty()
+    }
+
     /// Takes `n` permits, or says why not.
     #[inline]
     pub(super) fn try_take(self, n: u32) -> Result<(), Rejection> {
@@ -150,7 +156,7 @@ impl<'a> Pool<'a> {
     pub(super) fn enqueue(self, n: u32, waker: &Waker) -> Result<Place, Rejection> {
         let Some((index, slot)) = self.slots.iter().enumerate().find(|(_, slot)| slot.claim())
         else {
-            let full = if self.slots.is_empty() { Reason::BulkheadFull } else { Reason::QueueFull };
+            let full = if self.has_queue() { Reason::QueueFull } else { Reason::BulkheadFull };
             return Err(Rejection::new(full));
         };
         // Should the clone of the waker panic, the place is nobody's.
@@ -188,7 +194,8 @@ impl<'a> Pool<'a> {
             return true;
         }
         self.ledger.counts.waiter_gone();
-        // This one may have stood in the way of one that needs less. Also where the drop of its waker panics.
+        // This one may have stood in the way of one that needs less. Also where the drop of its
+        // waker panics.
         let _others = OnDrop(|| self.grant());
         slot.vacate();
         false

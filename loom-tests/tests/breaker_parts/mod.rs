@@ -7,7 +7,7 @@ use core::time::Duration;
 use std::sync::{Arc as Shared, Mutex};
 
 use fusebox_core::{
-    BreakerConfig, CircuitBreaker, Clock, Event, Gate, Named, Observer, State, Ticks,
+    BreakerConfig, CircuitBreaker, Clock, Counts, Event, Gate, Named, Observer, State, Ticks,
 };
 use loom::sync::Arc;
 
@@ -57,6 +57,11 @@ pub(crate) fn config() -> BreakerConfig {
         .open_for(Duration::from_secs(10))
         .half_open_timeout(Duration::from_secs(10))
         .max_lateness(Duration::from_secs(19))
+}
+
+/// A rule of the user's own.
+pub(crate) fn two_in_a_row(counts: &Counts) -> bool {
+    counts.consecutive_failures >= 2
 }
 
 pub(crate) type Watched<W = fusebox_core::Consecutive> =

@@ -93,6 +93,11 @@ thread_local! {
     static NEXT_ID: Cell<u64> = const { Cell::new(0) };
 }
 
+/// The list of this thread; `None` in a thread that is being torn down, once it is gone.
+fn with_sleeps<T>(work: impl FnOnce(&mut Vec<Entry>) -> T) -> Option<T> {
+    SLEEPS.try_with(|sleeps| work(&mut sleeps.borrow_mut())).ok()
+}
+
 /// When the next sleep ends.
 enum Due {
     /// Some just have, and were woken.
@@ -104,12 +109,13 @@ enum Due {
 /// Wakes the sleeps that are over.
 fn wake_due() -> Due {
     let now = StdClock.now();
-    let (over, next) = SLEEPS.with_borrow_mut(|sleeps| {
+    let due = with_sleeps(|sleeps| {
         let (over, later): (Vec<_>, Vec<_>) =
             std::mem::take(sleeps).into_iter().partition(|entry| entry.at <= now);
         *sleeps = later;
         (over, sleeps.iter().map(|entry| entry.at).min())
     });
+    let Some((over, next)) = due else { return Due::Never };
     // Outside of the borrow: a waker is foreign code.
     let any = !over.is_empty();
     over.into_iter().for_each(|entry| entry.waker.wake());
@@ -178,18 +184,20 @@ impl Future for ThreadSleep {
         NEXT_ID.set(id.wrapping_add(1));
         self.id = Some(id);
         let entry = Entry { id, at: self.at, waker: cx.waker().clone() };
-        SLEEPS.with_borrow_mut(|sleeps| sleeps.push(entry));
-        Poll::Pending
+        if with_sleeps(|sleeps| sleeps.push(entry)).is_some() {
+            return Poll::Pending;
+        }
+        // A `block_on` in the destructor of a thread-local value, with no list left to wait by.
+        thread::sleep(Deadline::at(self.at).remaining(&StdClock));
+        Poll::Ready(())
     }
 }
 
 impl ThreadSleep {
     fn leave(&mut self) {
         if let Some(id) = self.id.take() {
-            // The entry is dropped outside of the borrow: its waker is foreign code. In a thread
-            // that is being torn down the list is gone already.
-            let _entry = SLEEPS.try_with(|sleeps| {
-                let mut sleeps = sleeps.borrow_mut();
+            // The entry is dropped outside of the borrow: its waker is foreign code.
+            let _entry = with_sleeps(|sleeps| {
                 let place = sleeps.iter().position(|entry| entry.id == id)?;
                 Some(sleeps.swap_remove(place))
             });

@@ -1,0 +1,225 @@
+//! A panic in the user's own code (an observer, a waker, a classifier, a callback, a gate) loses
+//! nothing that was taken, and gives nothing back twice.
+
+use std::cell::Cell;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+
+use fusebox_core::{
+    Backoff, BreakerConfig, BudgetConfig, CircuitBreaker, Event, Gate, ManualClock, Observer,
+    Outcome, Pipeline, Queue, Ratio, Rejection, Retry, RetryBudget, Retrying, Semaphore, State,
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn assert_panics<T>(work: impl FnOnce() -> T) {
+    assert!(catch_unwind(AssertUnwindSafe(work)).is_err(), "it should have panicked");
+}
+
+fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
+    poll_with(future, Waker::noop())
+}
+
+fn poll_with<F: Future>(future: Pin<&mut F>, waker: &Waker) -> Poll<F::Output> {
+    future.poll(&mut Context::from_waker(waker))
+}
+
+/// An observer that panics while it is armed.
+#[derive(Default)]
+struct Bomb {
+    armed: Cell<bool>,
+}
+
+impl Observer for Bomb {
+    fn on_event(&self, event: &Event<'_>) {
+        assert!(!self.armed.get(), "{event:?}");
+    }
+}
+
+/// Gates are left from right to left. A panic in one that is left early skipped those further left,
+/// whose permits were lost.
+#[test]
+fn a_gate_that_panics_when_it_is_left_costs_the_others_nothing() {
+    struct Spiteful;
+    impl Gate for Spiteful {
+        type Token = ();
+        fn enter(&self) -> Result<(), Rejection> {
+            Ok(())
+        }
+        fn exit(&self, (): (), _outcome: Outcome) {
+            panic!("in the exit")
+        }
+    }
+    let (left, right): (Semaphore, Semaphore) = (Semaphore::new(1), Semaphore::new(1));
+    let gates = (&left, &Spiteful, &right);
+    assert_panics(|| gates.call(|| Ok::<_, ()>(())));
+    assert_eq!((left.available(), right.available()), (1, 1));
+}
+
+/// As above, with the gates and the observer that people have: a breaker to the right of a
+/// semaphore, whose observer panics when it trips.
+#[test]
+fn an_observer_that_panics_costs_no_permit() {
+    let (clock, bomb) = (ManualClock::<1000>::new(), Bomb::default());
+    let permits: Semaphore = Semaphore::new(1);
+    let config = BreakerConfig::standard().consecutive_failures(1);
+    let breaker = CircuitBreaker::new(config, &clock).observed_by("db", &bomb);
+    bomb.armed.set(true);
+    assert_panics(|| (&permits, &breaker).call(|| Err::<(), _>("down")));
+    assert_eq!((permits.available(), breaker.state()), (1, State::Open));
+}
+
+/// The observer is told that the breaker is half-open when the probe is counted already, but nobody
+/// holds it yet.
+#[test]
+fn an_observer_that_panics_costs_no_probe() {
+    let (clock, bomb) = (ManualClock::<1000>::new(), Bomb::default());
+    let config = BreakerConfig::standard().open_for(SECOND);
+    let breaker = CircuitBreaker::new(config, &clock).observed_by("db", &bomb);
+    breaker.trip();
+    clock.advance(SECOND);
+    bomb.armed.set(true);
+    assert_panics(|| breaker.permit());
+    bomb.armed.set(false);
+    assert!(breaker.permit().is_ok());
+}
+
+/// A budget of five retries that nothing fills up.
+fn budget(clock: &ManualClock<1000>) -> RetryBudget<&ManualClock<1000>> {
+    let config = BudgetConfig::new(Ratio::percent(10)).floor_per_second(0).reserve(5);
+    let budget = RetryBudget::new(config, clock);
+    budget.deposit_many(50);
+    assert_eq!(budget.balance(), 5);
+    budget
+}
+
+/// A retry that wakes too late is paid back, and the observer told. When that panicked, the drop of
+/// the future paid it back again.
+#[test]
+fn an_observer_that_panics_gets_a_retry_paid_back_once() {
+    let (clock, bomb) = (ManualClock::<1000>::new(), Bomb::default());
+    let budget = budget(&clock);
+    budget.try_withdraw().unwrap();
+    budget.try_withdraw().unwrap();
+    let retry = Retry::new(Backoff::constant(SECOND))
+        .budget(&budget)
+        .observed_by("r", &bomb)
+        .deadline(2 * SECOND);
+    let mut call = Box::pin(retry.call(&clock, |_| async { Err::<(), _>("down") }));
+    assert!(poll(call.as_mut()).is_pending());
+    assert_eq!(budget.balance(), 2);
+    clock.advance(5 * SECOND);
+    bomb.armed.set(true);
+    assert_panics(|| poll(call.as_mut()));
+    drop(call);
+    assert_eq!(budget.balance(), 3);
+}
+
+/// A retry is paid for before the callback and the observer hear of it. When one of them panicked,
+/// it did not take place, and was not paid back.
+#[test]
+fn a_callback_or_observer_that_panics_costs_no_retry() {
+    let (clock, bomb) = (ManualClock::<1000>::new(), Bomb::default());
+    let budget = budget(&clock);
+    let retry = Retry::new(Backoff::constant(SECOND)).budget(&budget);
+    let called = retry.on_retry(|_: &Retrying<'_, &str>| panic!("in the callback"));
+    let mut call = Box::pin(called.call(&clock, |_| async { Err::<(), _>("down") }));
+    assert_panics(|| poll(call.as_mut()));
+    drop(call);
+    assert_eq!(budget.balance(), 5);
+
+    let observed = retry.observed_by("r", &bomb);
+    bomb.armed.set(true);
+    let mut call = Box::pin(observed.call(&clock, |_| async { Err::<(), _>("down") }));
+    assert_panics(|| poll(call.as_mut()));
+    drop(call);
+    assert_eq!(budget.balance(), 5);
+}
+
+#[test]
+fn a_classifier_that_panics_costs_no_permit() {
+    let clock = ManualClock::<1000>::new();
+    let (outer, inner): (Semaphore, Semaphore) = (Semaphore::new(1), Semaphore::new(1));
+    let breaker = CircuitBreaker::new(BreakerConfig::standard().open_for(SECOND), &clock);
+    breaker.trip();
+    clock.advance(SECOND);
+    let pipeline = Pipeline::new(&clock)
+        .per_call(&outer)
+        .per_attempt((&inner, &breaker))
+        .classify(|_: &Result<(), ()>| -> Outcome { panic!("in the classifier") });
+    let mut call = Box::pin(pipeline.call(|_| async { Ok(()) }));
+    assert_panics(|| poll(call.as_mut()));
+    drop(call);
+    assert_eq!((outer.available(), inner.available()), (1, 1));
+    assert!(breaker.permit().is_ok(), "the probe came back");
+}
+
+/// A waker that notes that it was used.
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+/// Who gives permits back wakes one waiter after the other. A waker that panicked left those behind
+/// it asleep, with permits free.
+#[test]
+fn a_waker_that_panics_leaves_nobody_asleep() {
+    struct Spiteful;
+    impl Wake for Spiteful {
+        fn wake(self: Arc<Self>) {
+            panic!("in the waker")
+        }
+    }
+    let permits: Semaphore<Queue<2>> = Semaphore::new(2);
+    let held = permits.try_acquire_many(2).unwrap();
+    let woken = Arc::new(Woken::default());
+    let (mut first, mut second) = (Box::pin(permits.acquire()), Box::pin(permits.acquire()));
+    assert!(poll_with(first.as_mut(), &Arc::new(Spiteful).into()).is_pending());
+    assert!(poll_with(second.as_mut(), &Arc::clone(&woken).into()).is_pending());
+    assert_panics(|| drop(held));
+    assert!(woken.0.load(Ordering::SeqCst));
+    assert!(poll(first.as_mut()).is_ready() && poll(second.as_mut()).is_ready());
+    drop((first, second));
+    assert_eq!((permits.available(), permits.waiting()), (2, 0));
+}
+
+/// A waiter that gives up drops its waker, and with that maybe the last reference to a task, whose
+/// own drop may panic. Its place in the queue was lost, and those behind it were not let pass.
+#[test]
+fn a_waker_that_panics_when_dropped_leaves_nobody_asleep() {
+    struct Spiteful;
+    impl Wake for Spiteful {
+        fn wake(self: Arc<Self>) {}
+    }
+    impl Drop for Spiteful {
+        fn drop(&mut self) {
+            panic!("in the drop of a task")
+        }
+    }
+    let permits: Semaphore<Queue<2>> = Semaphore::new(2);
+    let held = permits.try_acquire().unwrap();
+    let woken = Arc::new(Woken::default());
+    let (mut wide, mut behind) = (Box::pin(permits.acquire_many(2)), Box::pin(permits.acquire()));
+    // The last reference stays in the queue.
+    assert!(poll_with(wide.as_mut(), &Arc::new(Spiteful).into()).is_pending());
+    assert!(poll_with(behind.as_mut(), &Arc::clone(&woken).into()).is_pending());
+    assert_panics(|| drop(wide));
+    assert!(woken.0.load(Ordering::SeqCst));
+    assert!(poll(behind.as_mut()).is_ready());
+    drop(held);
+    assert_eq!((permits.available(), permits.waiting()), (2, 0));
+
+    // Both places are free again.
+    let _held = permits.try_acquire_many(2).unwrap();
+    let mut waits = [(); 2].map(|()| Box::pin(permits.acquire()));
+    assert!(waits.iter_mut().all(|wait| poll(wait.as_mut()).is_pending()));
+}
