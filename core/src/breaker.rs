@@ -110,8 +110,8 @@ use state::{Generation, Snapshot};
 /// # Interrupt safety
 ///
 /// Lock-free and without waiting: any method may be called from an interrupt that preempts any
-/// other. An observer's [`on_event`](Observer::on_event) runs inside the call that caused the event,
-/// in an interrupt if that was one.
+/// other. An observer's [`on_event`](Observer::on_event) runs inside the call that caused the
+/// event, in an interrupt if that was one.
 pub struct CircuitBreaker<C, W = Consecutive, M = (), O = ()> {
     word: AtomicWord,
     rules: Rules,
@@ -359,8 +359,8 @@ impl<C, W, M, O> CircuitBreaker<C, W, M, O> {
     /// Whether the state is open or forced open: for people and metrics.
     ///
     /// True also when the open time is over, until a call comes: whoever decides by it whether to
-    /// call never sends the probe that would close the breaker. Ask with a [`call`](Gate::call) or a
-    /// [`permit`](Gate::permit).
+    /// call never sends the probe that would close the breaker. Ask with a [`call`](Gate::call) or
+    /// a [`permit`](Gate::permit).
     #[must_use]
     #[inline]
     pub fn is_open(&self) -> bool {

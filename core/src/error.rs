@@ -162,9 +162,9 @@ impl core::error::Error for Rejection {}
 ///
 /// # Examples
 ///
-/// Where the operation's own error is a [`core::error::Error`], so is this, and `?` puts it in a box
-/// of any error. Where the operation's is such a box already (`Box<dyn Error>`, `anyhow::Error`),
-/// which is no `Error` itself, refusals and timeouts go in by
+/// Where the operation's own error is a [`core::error::Error`], so is this, and `?` puts it in a
+/// box of any error. Where the operation's is such a box already (`Box<dyn Error>`,
+/// `anyhow::Error`), which is no `Error` itself, refusals and timeouts go in by
 /// [`into_inner_or_else`](Self::into_inner_or_else):
 ///
 /// ```

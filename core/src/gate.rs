@@ -42,8 +42,8 @@ pub enum Outcome {
 /// Use it through [`call`](Gate::call), [`guard`](Gate::guard) or [`permit`](Gate::permit); the two
 /// required methods are for those who write a gate. Tuples of gates are gates, all or nothing: they
 /// are entered from left to right, and where one refuses, those before it get [`Outcome::Refused`]
-/// from right to left. `&G`, `Option<G>` and, with `alloc`, `Arc<G>`, `Rc<G>` and `Box<G>` are gates
-/// too.
+/// from right to left. `&G`, `Option<G>` and, with `alloc`, `Arc<G>`, `Rc<G>` and `Box<G>` are
+/// gates too.
 ///
 /// # Examples
 ///

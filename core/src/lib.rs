@@ -34,9 +34,9 @@
 //! | [`Retry`] | attempts until one succeeds or it is enough | none |
 //! | [`Pipeline`] | all of it around one operation | none |
 //!
-//! The first five and [`Deadline::on`] a clock are [`Gate`]s: they say whether a call may run, alone
-//! or together as a tuple. A [`Permit`] or a [`Guard`] gives back exactly once what a gate handed out,
-//! however the call ends.
+//! The first five and [`Deadline::on`] a clock are [`Gate`]s: they say whether a call may run,
+//! alone or together as a tuple. A [`Permit`] or a [`Guard`] gives back exactly once what a gate
+//! handed out, however the call ends.
 //!
 //! # Features
 //!

@@ -108,8 +108,8 @@ type CallOf<'p, T, C, R, A, K, O, F, Fut, E> = Call<
 /// # });
 /// ```
 ///
-/// In a struct its type is spelled in the order of the table, with an [`Immediate`] around the gates
-/// at which it does not wait:
+/// In a struct its type is spelled in the order of the table, with an [`Immediate`] around the
+/// gates at which it does not wait:
 ///
 /// ```
 /// use fusebox_core::{Backoff, Bulkhead, BulkheadConfig, Immediate, Pipeline, Retry, Timer};
@@ -227,8 +227,8 @@ impl<T, C, A, K, O> Pipeline<T, C, (), A, K, O> {
 
 impl<T, C, R, K, O> Pipeline<T, C, R, (), K, O> {
     /// Asks `gate` for each attempt, and never waits; for that see
-    /// [`per_attempt_waiting`](Self::per_attempt_waiting). A refusal goes to the retry like any error; see
-    /// [`Decide`](crate::Decide).
+    /// [`per_attempt_waiting`](Self::per_attempt_waiting). A refusal goes to the retry like any
+    /// error; see [`Decide`](crate::Decide).
     pub fn per_attempt<G: Gate>(self, gate: G) -> Pipeline<T, C, R, Immediate<G>, K, O> {
         self.per_attempt_waiting(Immediate(gate))
     }

@@ -4,8 +4,8 @@
 
 use fusebox_core::*;
 
-/// The most bytes of one instance, its configuration and a reference to its clock included. Windows,
-/// meters, observers and the places of a queue are parts that come on top.
+/// The most bytes of one instance, its configuration and a reference to its clock included.
+/// Windows, meters, observers and the places of a queue are parts that come on top.
 const AT_MOST: usize = 100;
 
 static CLOCK: ManualClock = ManualClock::new();

@@ -127,8 +127,8 @@ assert_auto!(TokioSleep: yes, yes, no);
 assert_auto!(ThreadTimer: yes, yes, yes);
 assert_auto!(ThreadSleep: no, no, yes);
 
-// Primitives. What they share between threads is in atomics, so only a clock or an observer can take
-// something away.
+// Primitives. What they share between threads is in atomics, so only a clock or an observer can
+// take something away.
 assert_auto!(CircuitBreaker: yes, yes, yes);
 assert_auto!(CircuitBreaker<StdClock, LastCalls>: yes, yes, yes);
 assert_auto!(CircuitBreaker<StdClock, (Consecutive, LastTime), Meter>: yes, yes, yes);

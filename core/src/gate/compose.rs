@@ -99,7 +99,8 @@ impl<F: Future<Output = Result<K, Rejection>>, K> Future for EnterOption<F> {
     }
 }
 
-/// The wait at no gate, which is `()`. Unlike the standard `Ready` it does not panic when it is polled again.
+/// The wait at no gate, which is `()`. Unlike the standard `Ready` it does not panic when it is
+/// polled again.
 #[derive(Clone, Copy, Debug)]
 #[must_use = "futures do nothing unless polled"]
 pub struct LetIn;
