@@ -1,0 +1,162 @@
+//! The window over the last calls.
+
+use core::marker::PhantomData;
+
+use super::rates::{Judge, Rates, add};
+use super::{Custom, Ended, Window, sealed};
+use crate::breaker::counts::Counts;
+use crate::breaker::ring::{Age, Head, MAX_REQUESTS, Ring};
+use crate::breaker::rules::check;
+use crate::breaker::state::Generation;
+use crate::error::{ConfigError, Setting, setting};
+use crate::sync::constructor;
+use crate::time::{Clock, Ticks};
+
+const CALLS: Setting = setting!(
+    "the window's `calls`" must "be from 1 to what its buckets can count, 2^17 - 1 each"
+        or "be from 1 to what its buckets can count, 511 each"
+);
+const MINIMUM_OF_LAST_CALLS: Setting =
+    setting!("the window's `minimum_calls`" must "be from 1 to its `calls`");
+
+/// A window over the last N calls, for a clock `C`, in `B` buckets.
+///
+/// It slides in steps of N / `B` calls: it covers the last N calls when a step is complete, and up
+/// to N / `B` - 1 fewer in between; with as many buckets as calls it is exact. `B` is at most 64,
+/// where words are 32 bits 16. Abandoned and ignored calls are not in it.
+///
+/// Each judged call costs one read-modify-write and `B` + 5 loads, the first one of a step about
+/// twice as much; the memory is `B` + 1 words.
+///
+/// # Examples
+///
+/// ```
+/// use fusebox_core::{BreakerConfig, CircuitBreaker, Gate, LastCalls, ManualClock, Rates, Ratio};
+///
+/// let clock: ManualClock = ManualClock::new();
+/// let last_hundred: LastCalls<_> = LastCalls::new(100, Rates::failures(Ratio::percent(50)));
+/// let breaker = CircuitBreaker::with_window(BreakerConfig::standard(), last_hundred, &clock);
+/// for _ in 0..3 {
+///     breaker.permit().unwrap().success();
+///     breaker.permit().unwrap().failure();
+/// }
+/// assert_eq!(breaker.snapshot().counts.failures, 3);
+/// ```
+#[derive(Debug)]
+pub struct LastCalls<C, const B: usize = 10> {
+    ring: Ring<B>,
+    per_bucket: u32,
+    judge: Judge,
+    clock: PhantomData<fn() -> C>,
+}
+
+impl<C: Clock, const B: usize> LastCalls<C, B> {
+    constructor! {
+        /// A window over the last `calls` calls, a multiple of `B`.
+        ///
+        /// # Panics
+        ///
+        /// Where [`try_new`](Self::try_new) errs; in a `static` that is a compile error.
+        #[must_use]
+        #[track_caller]
+        pub const fn new(calls: u32, rates: Rates) -> Self {
+            match Self::try_new(calls, rates) {
+                Ok(window) => window,
+                Err(error) => error.fail(),
+            }
+        }
+    }
+
+    constructor! {
+        /// A window over the last `calls` calls, a multiple of `B`.
+        ///
+        /// # Errors
+        ///
+        /// `calls` is 0, no multiple of `B`, or more than `B` buckets can count (2^17 - 1 each,
+        /// where words are 32 bits 511); the minimum of calls is 0 or above `calls`; a rate is 0
+        /// or above 1.
+        pub const fn try_new(calls: u32, rates: Rates) -> Result<Self, ConfigError> {
+            let buckets = B as u32;
+            let per_bucket = calls / buckets;
+            let most = MAX_REQUESTS * buckets as u64;
+            check!(CALLS.check(calls as u64, 1, most));
+            if per_bucket * buckets != calls {
+                let down = per_bucket > 0 && calls - per_bucket * buckets <= buckets / 2;
+                let nearest = if down { per_bucket } else { per_bucket + 1 } * buckets;
+                return Err(ConfigError::UnevenWindow { calls, buckets, nearest });
+            }
+            let judge = check!(Judge::new(rates, C::TICKS_PER_SECOND));
+            if judge.minimum == 0 {
+                return Err(MINIMUM_OF_LAST_CALLS.number(0, 1, calls as u64));
+            }
+            if judge.minimum > calls {
+                return Err(ConfigError::MinimumAboveWindow { minimum: judge.minimum, window: calls });
+            }
+            Ok(Self { ring: Ring::new(), per_bucket, judge, clock: PhantomData })
+        }
+    }
+}
+
+impl<C: Clock, const B: usize> Window<C> for LastCalls<C, B> {}
+
+impl<C: Clock, const B: usize> sealed::Window<C> for LastCalls<C, B> {
+    type Start = Ticks;
+    const COUNTS_SUCCESSES: bool = true;
+
+    fn has_rate(&self) -> bool {
+        self.judge.has_rate()
+    }
+
+    #[inline]
+    fn needs_start(&self) -> bool {
+        self.judge.slow.is_some()
+    }
+
+    #[inline]
+    fn needs_end(&self) -> bool {
+        self.judge.slow.is_some()
+    }
+
+    #[inline]
+    fn is_slow(&self, start: Ticks, now: Ticks) -> bool {
+        self.judge.is_slow(start, now)
+    }
+
+    fn record(
+        &self,
+        ended: Ended<Ticks>,
+        base: Counts,
+        custom: Custom,
+        is_over: &dyn Fn() -> bool,
+    ) -> Option<bool> {
+        let slow = self.judge.is_slow(ended.start, ended.now);
+        let full = u64::from(self.per_bucket);
+        let age = |_: Head, calls: u64| if calls >= full { Age::Over(1, 0) } else { Age::Current };
+        let mut before = false;
+        // Who filled the bucket may find that this call has moved on, and leave the judging to it.
+        let leave = || {
+            let full = self.ring.judged(ended.generation).map(|sums| add(sums, Counts::default()));
+            before |= full.is_some_and(|counts| self.judge.trips(&counts, None));
+        };
+        if !self.ring.record(ended.generation, (ended.failed, slow), 0, age, is_over, leave) {
+            return None;
+        }
+        // No fence: see the ring.
+        let Some(sums) = self.ring.judged(ended.generation) else { return Some(before) };
+        Some(before || self.judge.trips(&add(sums, base), custom))
+    }
+
+    fn ask(
+        &self,
+        generation: Generation,
+        _failed: bool,
+        base: Counts,
+        rule: fn(&Counts) -> bool,
+    ) -> bool {
+        self.ring.judged(generation).is_some_and(|sums| rule(&add(sums, base)))
+    }
+
+    fn read(&self, generation: Generation, _now: Ticks, counts: Counts) -> Counts {
+        add(self.ring.sums(generation, |_| 0), counts)
+    }
+}

@@ -1,0 +1,209 @@
+//! The window over the last time.
+
+use core::marker::PhantomData;
+use core::time::Duration;
+
+use super::rates::{Judge, Rates, add};
+use super::{Custom, Ended, Window, sealed};
+use crate::breaker::counts::Counts;
+use crate::breaker::ring::{Age, Head, MARK_BITS, MAX_REQUESTS, Ring};
+use crate::breaker::rules::{LONGEST, check, in_ticks};
+use crate::breaker::state::Generation;
+use crate::error::{ConfigError, Setting, setting};
+use crate::sync::constructor;
+use crate::time::scale::{DEFAULT_LATENESS, HEADROOM, Scale, ahead};
+use crate::time::{Clock, Ticks, check_rate, duration_from_ticks};
+use crate::word::{Word, mask};
+
+const SPAN: Setting = setting!(
+    "the window's `span`"
+        must "be from a unit of its time for each bucket to a quarter of the clock's range"
+);
+const LATENESS: Setting =
+    setting!("the window's `lateness`" must "be at most a quarter of the clock's range");
+const MINIMUM_OF_LAST_TIME: Setting = setting!(
+    "the `minimum_calls` of a window of time" must "be from 1 to 65536" or "be from 1 to 256"
+);
+
+/// A window over the last T, for a clock `C`, in `B` buckets.
+///
+/// It slides in steps of T / `B`: it covers between T - T / `B` and T. A step is rounded down to a
+/// unit of the window's time: at most one part in 2^19 (where words are 32 bits 2^9) of T and the
+/// lateness together, or a 2^10th of a tick if that is longer.
+///
+/// `B` is at most 64, where words are 32 bits 16. A bucket that is full (2^17 - 1 calls, where
+/// words are 32 bits 511) is halved, so that rates stay what they are and counts become relative.
+/// Abandoned and ignored calls are not in it. After an idle time of about a turn of the word's time
+/// (2^16 times T and the lateness, where words are 32 bits 2^10 times, or a multiple of that),
+/// calls from before may be taken for recent ones.
+///
+/// Each judged call costs a clock reading, one read-modify-write, a full fence and `B` + 5 loads;
+/// the memory is `B` + 1 words.
+///
+/// # Examples
+///
+/// ```
+/// use core::time::Duration;
+/// use fusebox_core::{BreakerConfig, CircuitBreaker, Gate, LastTime, ManualClock, Rates, Ratio};
+///
+/// let clock: ManualClock = ManualClock::new();
+/// let rates = Rates::failures(Ratio::percent(10)).minimum_calls(2);
+/// let last_minute: LastTime<_> = LastTime::new(Duration::from_secs(60), rates);
+/// let breaker = CircuitBreaker::with_window(BreakerConfig::standard(), last_minute, &clock);
+/// breaker.permit().unwrap().failure();
+/// clock.advance(Duration::from_secs(61));
+/// breaker.permit().unwrap().failure();
+/// assert!(!breaker.is_open(), "the first failure is forgotten");
+/// ```
+#[derive(Debug)]
+pub struct LastTime<C, const B: usize = 10> {
+    ring: Ring<B>,
+    scale: Scale,
+    /// The length of a bucket, in units.
+    step: Word,
+    /// How late a reader may be and still be taken for late.
+    horizon: Word,
+    judge: Judge,
+    clock: PhantomData<fn() -> C>,
+}
+
+impl<C: Clock, const B: usize> LastTime<C, B> {
+    constructor! {
+        /// A window over the last `span`, with a lateness of one second.
+        ///
+        /// # Panics
+        ///
+        /// Where [`try_new`](Self::try_new) errs; in a `static` that is a compile error.
+        #[must_use]
+        #[track_caller]
+        pub const fn new(span: Duration, rates: Rates) -> Self {
+            match Self::try_new(span, rates, DEFAULT_LATENESS) {
+                Ok(window) => window,
+                Err(error) => error.fail(),
+            }
+        }
+    }
+
+    constructor! {
+        /// A window over the last `span`, for clock readings that are up to `lateness` late.
+        ///
+        /// # Errors
+        ///
+        /// `span` is 0, or so much shorter than `lateness` that a bucket would be shorter than a
+        /// unit of the window's time (see [`LastTime`]); one of them is longer than a quarter of
+        /// the clock's range; the minimum of calls is 0 or above what can be counted for certain
+        /// (65 536, where words are 32 bits 256); a rate is 0 or above 1.
+        pub const fn try_new(
+            span: Duration,
+            rates: Rates,
+            lateness: Duration,
+        ) -> Result<Self, ConfigError> {
+            let hz = C::TICKS_PER_SECOND;
+            check!(check_rate(hz));
+            let late = check!(in_ticks(LATENESS, lateness, hz, 0));
+            let ticks = check!(in_ticks(SPAN, span, hz, 1));
+            let scale = Self::scale(ticks, late);
+            // Rounded down, both times: it never covers more than was asked for.
+            let step = scale.units(Ticks(ticks)) / B as Word;
+            if step == 0 {
+                // A longer window may need longer units, but not twice.
+                let least = Self::scale(scale.ticks_up(B as u64), late).ticks_up(B as u64);
+                let (min, max) = (duration_from_ticks(least, hz), Duration::from_secs(LONGEST / hz));
+                return Err(SPAN.duration(span, min, max));
+            }
+            let judge = check!(Judge::new(rates, hz));
+            // A full bucket is halved; so many calls are counted whatever happens.
+            check!(MINIMUM_OF_LAST_TIME.check(judge.minimum as u64, 1, MAX_REQUESTS / 2 + 1));
+            let horizon = scale.units_up(ticks + late);
+            Ok(Self { ring: Ring::new(), scale, step, horizon, judge, clock: PhantomData })
+        }
+    }
+
+    /// The units of a window of so many ticks.
+    ///
+    /// Finer than a tick where there is room, so that a bucket need not be a whole number of ticks.
+    const fn scale(ticks: u64, late: u64) -> Scale {
+        Scale::fit(ticks + late, MARK_BITS, HEADROOM, 10)
+    }
+
+    /// How many buckets ago `head` was current, and where the bucket of `now` begins.
+    fn age(&self, head: Head, now: Ticks) -> (u32, Word) {
+        let now = self.scale.units(now) & mask(MARK_BITS);
+        // A reader that is late sees the bucket begin in the future.
+        if ahead(head.mark(), now, MARK_BITS, self.horizon) > 0 {
+            return (0, head.mark());
+        }
+        let elapsed = now.wrapping_sub(head.mark()) & mask(MARK_BITS);
+        if elapsed < self.step {
+            return (0, head.mark());
+        }
+        // Never zero; but the compiler cannot know that, and would link a panic.
+        let steps = elapsed.checked_div(self.step).unwrap_or(0);
+        if steps >= B as Word {
+            // Everything has slid out: begin afresh.
+            return (B as u32, now);
+        }
+        (steps as u32, head.mark().wrapping_add(steps * self.step) & mask(MARK_BITS))
+    }
+}
+
+impl<C: Clock, const B: usize> Window<C> for LastTime<C, B> {}
+
+impl<C: Clock, const B: usize> sealed::Window<C> for LastTime<C, B> {
+    type Start = Ticks;
+    const COUNTS_SUCCESSES: bool = true;
+
+    fn has_rate(&self) -> bool {
+        self.judge.has_rate()
+    }
+
+    #[inline]
+    fn needs_start(&self) -> bool {
+        self.judge.slow.is_some()
+    }
+
+    #[inline]
+    fn needs_end(&self) -> bool {
+        true
+    }
+
+    #[inline]
+    fn is_slow(&self, start: Ticks, now: Ticks) -> bool {
+        self.judge.is_slow(start, now)
+    }
+
+    fn record(
+        &self,
+        ended: Ended<Ticks>,
+        base: Counts,
+        custom: Custom,
+        is_over: &dyn Fn() -> bool,
+    ) -> Option<bool> {
+        let slow = self.judge.is_slow(ended.start, ended.now);
+        let first = self.scale.units(ended.now) & mask(MARK_BITS);
+        let age = |head: Head, _: u64| match self.age(head, ended.now) {
+            (0, _) => Age::Current,
+            (steps, mark) => Age::Over(steps, mark),
+        };
+        if !self.ring.record(ended.generation, (ended.failed, slow), first, age, is_over, || ()) {
+            return None;
+        }
+        Ring::<B>::fence();
+        let Some(sums) = self.ring.judged(ended.generation) else { return Some(false) };
+        Some(self.judge.trips(&add(sums, base), custom))
+    }
+
+    fn ask(
+        &self,
+        generation: Generation,
+        _failed: bool,
+        base: Counts,
+        rule: fn(&Counts) -> bool,
+    ) -> bool {
+        self.ring.judged(generation).is_some_and(|sums| rule(&add(sums, base)))
+    }
+
+    fn read(&self, generation: Generation, now: Ticks, counts: Counts) -> Counts {
+        add(self.ring.sums(generation, |head| self.age(head, now).0), counts)
+    }
+}
