@@ -176,6 +176,45 @@ fn a_change_of_burst_neither_makes_nor_loses_tokens() {
 }
 
 #[test]
+fn a_change_of_rate_and_a_refund_add_up() {
+    // Race: the rate is lowered while another thread puts a token back. Fails when `lower` takes
+    // its price from the limits of its first look only: half a token comes back. Fails when the
+    // compare-and-swap that switches the limits is a store: none does.
+    model(|| {
+        let bucket = bucket(4);
+        bucket.try_acquire(3).unwrap();
+        let other = {
+            let bucket = bucket.clone();
+            thread::spawn(move || bucket.refund(1))
+        };
+        bucket.set_rate(Rate::every(Duration::from_secs(2))).unwrap();
+        other.join().unwrap();
+        assert_eq!(bucket.peek(), 2);
+        assert_eq!(bucket.time_until(3), Some(Duration::from_secs(2)));
+    });
+}
+
+#[test]
+fn a_change_of_burst_and_a_cancelled_reservation_add_up() {
+    // Race: the burst is raised while a turn is cancelled. Fails when the compare-and-swap that
+    // switches the limits is a store, and when `lower` writes without comparing: one of the two is
+    // lost.
+    model(|| {
+        let config = BucketConfig::per_second(1).burst(1).max_wait(Duration::from_secs(3));
+        let bucket = Arc::new(TokenBucket::new(config, At(5)));
+        bucket.try_acquire(1).unwrap();
+        let other = {
+            let bucket = bucket.clone();
+            thread::spawn(move || bucket.set_burst(2).unwrap())
+        };
+        bucket.reserve(1).unwrap().cancel();
+        other.join().unwrap();
+        assert_eq!(bucket.burst(), 2);
+        assert_eq!(bucket.time_until(1), Some(Duration::from_secs(1)), "empty, and no turn taken");
+    });
+}
+
+#[test]
 fn a_reader_overtaken_by_two_changes_is_not_refused() {
     // Race: while a call looks at the limits, one change makes them free and the next one
     // rewrites them. At no time are there fewer than two tokens. Fails when a refusal does not
