@@ -123,7 +123,8 @@ fn a_refund_and_an_acquire_add_up() {
 
 #[test]
 fn a_cancelled_reservation_and_a_kept_one_add_up() {
-    // Race: one turn is cancelled while another one is reserved. Fails as the one above.
+    // Race: one turn is cancelled while another one is reserved. Fails when `lower` or `take`
+    // stores what it worked out instead of comparing: one of the two is lost.
     model(|| {
         let config = BucketConfig::per_second(1).burst(1).max_wait(Duration::from_secs(3));
         let bucket = Arc::new(TokenBucket::new(config, At(5)));
