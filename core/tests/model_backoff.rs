@@ -1,5 +1,7 @@
 //! Backoff against a slow and obvious model: powers as whole numbers of any length.
 
+mod modelling;
+
 use std::time::Duration;
 
 use fusebox_core::{Backoff, Delays, Jitter, Random};
@@ -85,11 +87,6 @@ fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap()
 }
 
-fn cases() -> ProptestConfig {
-    let cases = std::env::var("FUSEBOX_CASES").ok().and_then(|cases| cases.parse().ok());
-    ProptestConfig::with_cases(cases.unwrap_or(2_000))
-}
-
 /// Short and long times alike, with the ends.
 fn any_nanos() -> impl Strategy<Value = u64> {
     prop_oneof![
@@ -104,7 +101,7 @@ fn any_retry() -> impl Strategy<Value = u32> {
 }
 
 proptest! {
-    #![proptest_config(cases())]
+    #![proptest_config(modelling::config())]
 
     #[test]
     fn exponential_is_exact_to_a_nanosecond_and_its_last_bits(

@@ -6,6 +6,7 @@
 
 #[path = "model_breaker/model.rs"]
 mod model;
+mod modelling;
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -477,10 +478,10 @@ fn check<'a, W, M>(
     }
 }
 
-/// The sequences for each kind of window.
-fn cases() -> u32 {
-    let all = std::env::var("FUSEBOX_CASES").ok().and_then(|cases| cases.parse().ok());
-    all.unwrap_or(2_400_u32).div_ceil(12)
+/// The sequences for each of the twelve kinds of window.
+fn sequences() -> ProptestConfig {
+    let all = modelling::config();
+    ProptestConfig { cases: all.cases.div_ceil(12), ..all }
 }
 
 fn meter(rules: &Rules) -> Meter {
@@ -508,7 +509,7 @@ macro_rules! against_model {
             $(#[$meta])*
             #[test]
             fn $name() {
-                let config = ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() };
+                let config = sequences();
                 let start = prop_oneof![Just(0_u64), 0..1_000_u64];
                 proptest!(config, |(rules in rules($windows), start in start, ops in vec(op(), 1..120))| {
                     let (clock, log) = (TestClock::new(), Log::default());

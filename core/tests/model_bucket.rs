@@ -3,6 +3,7 @@
 
 #[path = "model_bucket/model.rs"]
 mod model;
+mod modelling;
 
 use model::*;
 
@@ -296,18 +297,8 @@ fn keeps_the_law<const HZ: u64>(setup: Setup, start: u64, steps: &[(Step, u32)])
     true
 }
 
-fn config() -> ProptestConfig {
-    let cases = std::env::var("FUSEBOX_CASES").ok().and_then(|cases| cases.parse().ok());
-    ProptestConfig {
-        cases: cases.unwrap_or(2_000),
-        failure_persistence: None,
-        max_global_rejects: u32::MAX,
-        ..ProptestConfig::default()
-    }
-}
-
 proptest! {
-    #![proptest_config(config())]
+    #![proptest_config(modelling::config())]
 
     #[test]
     fn the_bucket_agrees_with_the_model(

@@ -5,6 +5,8 @@
 //! And that the rules keep the promise: all that was ever granted is covered by what was deposited
 //! and by the floor, in exact fractions of exact time.
 
+mod modelling;
+
 use std::time::Duration;
 
 use fusebox_core::{
@@ -289,11 +291,6 @@ fn check_advice<const PER_SECOND: u64>(
     Ok(())
 }
 
-fn cases() -> ProptestConfig {
-    let cases = std::env::var("FUSEBOX_CASES").ok().and_then(|cases| cases.parse().ok());
-    ProptestConfig::with_cases(cases.unwrap_or(2_000))
-}
-
 fn any_settings() -> impl Strategy<Value = Settings> {
     let ratio = prop_oneof![
         (0_u32..=150).prop_map(|percent| (percent, 100)),
@@ -325,7 +322,7 @@ fn any_ops() -> impl Strategy<Value = Vec<Op>> {
 }
 
 proptest! {
-    #![proptest_config(cases())]
+    #![proptest_config(modelling::config())]
 
     #[test]
     fn grants_what_the_model_grants(

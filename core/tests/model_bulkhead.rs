@@ -1,6 +1,8 @@
 //! The bulkhead against a model of it that is slow and obvious: a `VecDeque` of who waits, and the
 //! instant until which each one does.
 
+mod modelling;
+
 use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
@@ -317,12 +319,6 @@ fn compare_with_model<const N: usize>(permits: u32, max_wait: Option<u64>, ops: 
     assert_eq!((usage.available(), usage.waiting()), (permits, 0), "all is given back");
 }
 
-/// `FUSEBOX_CASES`, or a number that is over quickly.
-fn cases() -> ProptestConfig {
-    let cases = std::env::var("FUSEBOX_CASES").ok().and_then(|cases| cases.parse().ok());
-    ProptestConfig::with_cases(cases.unwrap_or(2_000))
-}
-
 fn max_wait() -> impl Strategy<Value = Option<u64>> {
     prop_oneof![
         2 => Just(None),
@@ -333,7 +329,7 @@ fn max_wait() -> impl Strategy<Value = Option<u64>> {
 }
 
 proptest! {
-    #![proptest_config(cases())]
+    #![proptest_config(modelling::config())]
 
     #[test]
     fn behaves_as_its_model(

@@ -6,6 +6,8 @@
 //! that may be coarser than what the call waits for, so that timers also wake late. Everything that
 //! can be seen from outside must agree.
 
+mod modelling;
+
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -361,11 +363,6 @@ fn run<F: Future>(clock: &Millis, grain: u64, future: F) -> F::Output {
     panic!("the call does not end");
 }
 
-fn cases() -> ProptestConfig {
-    let cases = std::env::var("FUSEBOX_CASES").ok().and_then(|cases| cases.parse().ok());
-    ProptestConfig::with_cases(cases.unwrap_or(2_000))
-}
-
 fn millis() -> impl Strategy<Value = u64> {
     prop_oneof![1 => Just(0), 4 => 0..20_u64, 1 => 20..200_u64]
 }
@@ -403,7 +400,7 @@ fn case() -> impl Strategy<Value = Case> {
 }
 
 proptest! {
-    #![proptest_config(cases())]
+    #![proptest_config(modelling::config())]
 
     #[test]
     fn a_call_goes_as_on_paper(case in case()) {

@@ -1,5 +1,7 @@
 //! The semaphore against a model of it that is slow and obvious: a `VecDeque` of who waits.
 
+mod modelling;
+
 use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
@@ -285,14 +287,8 @@ impl<'a> Run<'a> {
     }
 }
 
-/// `FUSEBOX_CASES`, or a number that is over quickly.
-fn cases() -> ProptestConfig {
-    let cases = std::env::var("FUSEBOX_CASES").ok().and_then(|cases| cases.parse().ok());
-    ProptestConfig::with_cases(cases.unwrap_or(2_000))
-}
-
 proptest! {
-    #![proptest_config(cases())]
+    #![proptest_config(modelling::config())]
 
     #[test]
     fn behaves_as_its_model(total in 1..6u32, ops in prop::collection::vec(op(), 1..60)) {

@@ -1,5 +1,7 @@
 //! `Timeout::run` and `Deadline::run` against what their documentation says, one poll at a time.
 
+mod modelling;
+
 use core::cell::Cell;
 use core::future::Future;
 use core::pin::Pin;
@@ -229,14 +231,8 @@ fn compare_with_model<const HZ: u64>(case: &Case) {
     assert_eq!(seen.drops.get(), 1);
 }
 
-/// `FUSEBOX_CASES`, or a number that is over quickly.
-fn cases() -> ProptestConfig {
-    let cases = std::env::var("FUSEBOX_CASES").ok().and_then(|cases| cases.parse().ok());
-    ProptestConfig::with_cases(cases.unwrap_or(2_000))
-}
-
 proptest! {
-    #![proptest_config(cases())]
+    #![proptest_config(modelling::config())]
 
     #[test]
     fn behaves_as_its_model(case in case()) {

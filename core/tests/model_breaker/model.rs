@@ -354,9 +354,11 @@ impl Model {
         let late_by = latest - now;
         if out == 0 {
             (now, now)
-        } else if now - earliest >= (reach << by_width(10, 3)) - reach - accuracy {
-            // About a turn later: what was given long ago may look like the time that a late
-            // reading must not cut short.
+        } else if (now - earliest).abs().max(late_by)
+            >= (reach << by_width(10, 3)) - reach - accuracy
+        {
+            // About a turn later, or set back by as much: what was given then may look like the time
+            // that a late reading must not cut short.
             (now, now + lateness + accuracy)
         } else if late_by <= 0 || earliest - now > lateness + accuracy {
             (now, now)
