@@ -144,7 +144,8 @@ pub use semaphore::{
     Usage,
 };
 pub use time::{
-    Clock, ManualClock, ManualSleep, Ticks, Timer, duration_from_ticks, ticks_from_duration,
+    Clock, Counter, Extended, ManualClock, ManualSleep, Ticks, Timer, duration_from_ticks,
+    ticks_from_duration,
 };
 pub use timeout::{Timeout, WithTimeout};
 pub use word::WORD_BITS;
