@@ -4,6 +4,7 @@ mod backoff;
 mod breaker;
 mod bucket;
 mod budget;
+mod clock;
 mod gates;
 mod pipeline;
 mod retry;
@@ -139,6 +140,16 @@ table! {
         a_cancelled_call_gives_everything_back
         a_breaker_and_a_budget_end_the_retries
         gates_are_told_what_the_classifier_says;
+    clock:
+        one_that_stops_wedges_nothing
+        one_that_steps_back_grants_nothing_twice
+        one_that_is_set_back_for_good_is_believed
+        one_that_leaps_ahead_fills_and_no_more
+        one_that_comes_to_the_end_of_64_bits_goes_on
+        one_that_wraps_at_32_bits_costs_a_burst_at_most
+        an_extended_counter_does_not_wrap
+        on_an_extended_counter_all_is_as_it_should_be
+        readings_in_any_order_grant_no_more_than_the_latest;
 }
 
 /// Runs all checks on a manual clock of `HZ` ticks per second, a multiple of 8 from 1000 to 10^9,
