@@ -32,7 +32,7 @@ pub const fn ticks_at(instant: Instant) -> Ticks {
 /// use embassy_time::{Timer, with_deadline};
 /// use fusebox_embassy::{Deadline, EmbassyClock, instant_at};
 ///
-/// # pollster::block_on(async {
+/// # embassy_futures::block_on(async {
 /// let deadline = Deadline::after(&EmbassyClock, Duration::from_secs(2));
 /// let answer = with_deadline(instant_at(deadline.ticks()), async { 7 }).await;
 /// assert_eq!(answer, Ok(7));

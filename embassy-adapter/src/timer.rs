@@ -27,7 +27,7 @@ use fusebox_core::{Clock, Ticks, Timer};
 /// use fusebox_embassy::{EmbassyTimer, Error, Timeout};
 ///
 /// # fn read() -> impl Future<Output = Result<u16, ()>> { core::future::ready(Ok(7)) }
-/// # pollster::block_on(async {
+/// # embassy_futures::block_on(async {
 /// let reading = Timeout::new(Duration::from_millis(20)).run(EmbassyTimer, read()).await;
 /// assert_eq!(reading, Ok(7));
 /// # });
