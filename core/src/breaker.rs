@@ -46,6 +46,7 @@ use crate::sync::{AtomicWord, Ordering, constructor};
 use crate::time::{Clock, Ticks, Timer, duration_from_ticks};
 use crate::word::Word;
 use rules::Rules;
+pub(crate) use state::GENERATION_BITS;
 use state::{Generation, Snapshot};
 
 /// A circuit breaker over the clock `C`, with a window `W`, a meter `M` and an observer `O`.

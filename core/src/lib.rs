@@ -99,6 +99,7 @@ mod bulkhead;
 mod deadline;
 mod error;
 mod event;
+mod fallback;
 mod gate;
 mod on_drop;
 mod pipeline;
@@ -107,6 +108,7 @@ mod ratio;
 mod retry;
 mod rng;
 mod semaphore;
+mod switch;
 mod sync;
 mod time;
 mod timeout;
@@ -126,9 +128,10 @@ pub use bulkhead::{Bulkhead, BulkheadConfig};
 pub use deadline::{Deadline, DeadlineGate};
 pub use error::{ConfigError, Error, Reason, Rejection};
 pub use event::{Event, GiveUp, Observer};
+pub use fallback::{Answer, Fallback, FallbackFuture, FallingBack, First, OrValue, Tiers};
 pub use gate::{
     Classify, EnterAll, EnterNow, EnterOption, FailureIf, Gate, Guard, Immediate, LetIn, Observed,
-    ObservedEntering, Outcome, Permit, ResultClassify, WaitGate,
+    ObservedEntering, Outcome, Permit, ResultClassify, Shadow, WaitGate,
 };
 pub use pipeline::{Call, Pipeline};
 pub use ratio::Ratio;
@@ -143,6 +146,7 @@ pub use semaphore::{
     Acquire, AcquireBefore, EnterQueued, PermitSource, Queue, Semaphore, Several, Slots, Taken,
     Usage,
 };
+pub use switch::{Flag, Switch, SwitchFor, SwitchSnapshot, Switches};
 pub use time::{
     Clock, ManualClock, ManualSleep, Ticks, Timer, duration_from_ticks, ticks_from_duration,
 };

@@ -251,7 +251,8 @@ where
             (_, None) => {}
         }
         let (name, from, to) = (self.observer.name(), old.state(), new.state());
-        self.observer.on_event(&Event::StateChanged { name, from, to, counts });
+        let generation = new.generation();
+        self.observer.on_event(&Event::StateChanged { name, from, to, counts, generation });
     }
 
     pub(super) fn counts_of(&self, word: Snapshot, now: impl FnOnce() -> Ticks) -> Counts {
