@@ -70,6 +70,7 @@
 
 mod config;
 mod gate;
+mod lease;
 mod live;
 mod state;
 mod wait;
@@ -79,6 +80,7 @@ use core::time::Duration;
 
 pub use config::{BucketConfig, Rate, RateError};
 pub use gate::{TakenTokens, Tokens};
+pub use lease::Lease;
 pub use wait::{AcquireTokens, EnteringBucket, Reservation};
 
 use crate::error::{ConfigError, Reason, Rejection};

@@ -123,7 +123,7 @@ pub use breaker::{
     LastTime, Meter, Metering, Named, Rates, State, UntilReady, Window,
 };
 pub use bucket::{
-    AcquireTokens, BucketConfig, EnteringBucket, Rate, RateError, Reservation, TakenTokens,
+    AcquireTokens, BucketConfig, EnteringBucket, Lease, Rate, RateError, Reservation, TakenTokens,
     TokenBucket, Tokens,
 };
 pub use budget::{BudgetConfig, BudgetSnapshot, RetryBudget};

@@ -197,6 +197,19 @@ fn switches_and_shadows() {
 }
 
 #[test]
+fn leases() {
+    let clock: ManualClock = ManualClock::new();
+    let bucket = TokenBucket::new(BucketConfig::per_second(1000), &clock);
+    let lease = bucket.lease(10);
+    let mut granted = 0;
+    audit(|_| {
+        clock.advance(Duration::from_micros(100));
+        granted += u32::from(lease.call(|| Ok::<_, ()>(())).is_ok());
+    });
+    assert!(granted > CALLS / 11 && granted < CALLS, "{granted} of {CALLS}");
+}
+
+#[test]
 fn fallbacks() {
     audit(|number| {
         let asked = |tier| if number % 3 < tier { Ok(tier) } else { Err(number) };
