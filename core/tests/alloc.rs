@@ -199,7 +199,7 @@ fn switches_and_shadows() {
 #[test]
 fn leases() {
     let clock: ManualClock = ManualClock::new();
-    let bucket = TokenBucket::new(BucketConfig::per_second(1000), &clock);
+    let bucket = TokenBucket::new(BucketConfig::per_second(1000).burst(20), &clock);
     let lease = bucket.lease(10);
     let mut granted = 0;
     audit(|_| {

@@ -242,11 +242,13 @@ where
         let mut counts = self.counts_of(old, now);
         match (old.state(), ended) {
             (State::HalfOpen, Some(failed)) => {
-                counts.requests += 1;
-                counts.failures += u64::from(failed);
-                counts.successes = counts.requests - counts.failures;
+                counts.requests = counts.requests.saturating_add(1);
+                counts.failures = counts.failures.saturating_add(u64::from(failed));
+                counts.successes = counts.requests.saturating_sub(counts.failures);
             }
-            (_, Some(true)) => counts.consecutive_failures += 1,
+            (_, Some(true)) => {
+                counts.consecutive_failures = counts.consecutive_failures.saturating_add(1);
+            }
             (_, Some(false)) => counts.consecutive_failures = 0,
             (_, None) => {}
         }

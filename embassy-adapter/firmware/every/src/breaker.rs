@@ -10,6 +10,9 @@ use fusebox_core::{
 use crate::{CLOCK, Us, Watcher, any, keep, now, outcome, poll, some_time, use_gate};
 
 static PLAIN: CircuitBreaker<&Us> = CircuitBreaker::new(BreakerConfig::standard(), &CLOCK);
+static CAREFUL: CircuitBreaker<&Us> = CircuitBreaker::new(BreakerConfig::aggressive(), &CLOCK);
+static PATIENT: CircuitBreaker<&Us> =
+    CircuitBreaker::with_window(BreakerConfig::conservative(), Consecutive, &CLOCK);
 static WINDOWED: CircuitBreaker<&Us, (LastCalls<&Us>, LastTime<&Us>), Meter, Named<Watcher>> =
     CircuitBreaker::with_parts(
         BreakerConfig::standard(),
@@ -28,9 +31,8 @@ pub(crate) fn all() {
     if let Ok(breaker) = CircuitBreaker::try_new(config(), &CLOCK) {
         use_breaker(&breaker.metered(Meter::new()).observed_by("made", Watcher));
     }
-    for config in [BreakerConfig::aggressive(), BreakerConfig::conservative()] {
-        use_breaker(&CircuitBreaker::with_window(config, Consecutive, &CLOCK));
-    }
+    use_breaker(&CAREFUL);
+    use_breaker(&PATIENT);
     with_windows();
 }
 

@@ -1,6 +1,6 @@
 //! Fallbacks, for results and for futures.
 
-use core::future::ready;
+use crate::ready;
 
 use fusebox_core::{Answer, Fallback, FallbackFuture};
 

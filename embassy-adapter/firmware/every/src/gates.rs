@@ -1,6 +1,6 @@
 //! The algebra of gates.
 
-use core::future::ready;
+use crate::ready;
 
 use fusebox_core::{
     Classify, Deadline, FailureIf, Gate, Guard, Immediate, Observed, Outcome, Permit,
@@ -51,7 +51,10 @@ fn permits() {
 
 fn classes() {
     let result = any(Err::<u32, u32>(1));
-    keep((ResultClassify.classify(&result), FailureIf(|error: &u32| any(*error) > 1).classify(&result)));
+    keep((
+        ResultClassify.classify(&result),
+        FailureIf(|error: &u32| any(*error) > 1).classify(&result),
+    ));
     let ignore = |_: &Result<u32, u32>| any(Outcome::Ignored);
     keep(ONE.call_with(ignore, || result));
     poll(Guard::new(&ONE, ready(result)).classify(ignore));

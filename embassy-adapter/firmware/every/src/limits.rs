@@ -1,6 +1,6 @@
 //! The pipeline, with all its parts.
 
-use core::future::ready;
+use crate::ready;
 use core::time::Duration;
 
 use fusebox_core::{

@@ -25,8 +25,8 @@ mod times;
 use core::future::Future;
 use core::hint::black_box;
 use core::panic::PanicInfo;
-use core::pin::pin;
-use core::task::{Context, Waker};
+use core::pin::{Pin, pin};
+use core::task::{Context, Poll, Waker};
 use core::time::Duration;
 
 use fusebox_core::{Event, Gate, ManualClock, Observer, Outcome, Rng, Ticks};
@@ -95,7 +95,7 @@ fn use_gate<G: Gate>(gate: &G) {
         gate.exit(token, outcome());
     }
     keep(gate.call(|| any(Err::<u32, u32>(1))));
-    poll(gate.guard(core::future::ready(any(Ok::<u32, u32>(1)))));
+    poll(gate.guard(ready(any(Ok::<u32, u32>(1)))));
 }
 
 /// Polls twice, and cancels what is pending then.
@@ -105,6 +105,21 @@ fn poll<F: Future>(future: F) {
     for _ in 0..2 {
         keep(future.as_mut().poll(&mut context).is_ready());
         CLOCK.advance_ticks(any(1));
+    }
+}
+
+/// A future that is ready once. Unlike the core library's, it does not panic when it is polled again.
+fn ready<T>(value: T) -> Ready<T> {
+    Ready(Some(value))
+}
+
+struct Ready<T>(Option<T>);
+
+impl<T: Unpin> Future for Ready<T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<T> {
+        self.0.take().map_or(Poll::Pending, Poll::Ready)
     }
 }
 

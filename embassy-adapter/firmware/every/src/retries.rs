@@ -1,6 +1,6 @@
 //! Backoff and retry.
 
-use core::future::ready;
+use crate::ready;
 use core::time::Duration;
 
 use fusebox_core::{

@@ -19,8 +19,9 @@ pub(crate) fn all() {
     }
     keep(SWITCH.set_share(Ratio::new(any(1), any(2))).is_ok());
     keep((SWITCH.is_enabled(), SWITCH.is_enabled_for(any(1)), SWITCH.snapshot()));
-    let driver = CircuitBreaker::new(BreakerConfig::standard(), &CLOCK);
-    driver.observed_by("driver", (&SWITCH, ())).trip();
+    if let Ok(driver) = CircuitBreaker::try_new(BreakerConfig::standard(), &CLOCK) {
+        driver.observed_by("driver", (&SWITCH, ())).trip();
+    }
 
     use_gate(&SWITCHES.at::<1>());
     if let Some(flag) = SWITCHES.get(any(2)) {

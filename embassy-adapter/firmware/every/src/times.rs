@@ -1,13 +1,12 @@
 //! Clocks, deadlines, timeouts, ratios, random numbers.
 
-use core::future::{pending, ready};
+use core::future::pending;
 
 use fusebox_core::{
-    Clock, Deadline, Random, Ratio, Ticks, Timeout, Timer, duration_from_ticks,
-    ticks_from_duration,
+    Clock, Deadline, Random, Ratio, Ticks, Timeout, Timer, duration_from_ticks, ticks_from_duration,
 };
 
-use crate::{CLOCK, RANDOM, any, keep, now, poll, some_time, use_gate};
+use crate::{CLOCK, RANDOM, any, keep, now, poll, ready, some_time, use_gate};
 
 pub(crate) fn all() {
     CLOCK.advance(some_time());
