@@ -176,6 +176,11 @@ impl<C: Clock + Copy> Shared<C> {
     const fn new(loses: bool, clock: C) -> Self {
         let rates = Rates::failures(Ratio::percent(50)).minimum_calls(8);
         let limits = BucketConfig::per_second(RATE).burst(BURST).max_wait(AHEAD);
+        // At one time for ever no reading is late.
+        let ledger = BucketConfig::per_second(RATE)
+            .burst(LEDGER)
+            .max_wait(Duration::ZERO)
+            .max_lateness(Duration::ZERO);
         let budget = BudgetConfig::new(Ratio::percent(50)).floor_per_second(0).reserve(RESERVE);
         Self {
             loses,
@@ -199,7 +204,7 @@ impl<C: Clock + Copy> Shared<C> {
             windowed_probes: Probes::new(),
             chores: TokenBucket::new(BucketConfig::per_second(CHORES).burst(1), clock),
             bucket: TokenBucket::new(limits, clock),
-            ledger: TokenBucket::new(BucketConfig::per_second(RATE).burst(LEDGER), clock),
+            ledger: TokenBucket::new(ledger, clock),
             tokens_out: Gauge::new(),
             permits: Semaphore::new(PERMITS),
             permits_out: Gauge::new(),

@@ -139,6 +139,27 @@ fn assert_the_lost_update_is_found(report: &Report) {
     assert!(report.failed[0].contains("excludes"), "{}", report.failed[0]);
 }
 
+/// A storm of one, in which time passes with each step.
+fn alone<const HZ: u64>() {
+    let (clock, worker) = (ManualClock::<HZ>::new(), Worker::new(7));
+    let storm: Storm<_> = Storm::new(&clock);
+    for _ in 0..5_000 {
+        worker.step(&storm);
+        clock.advance(Duration::from_micros(100));
+    }
+    verified(&storm, &[worker], Ticks::ZERO).assert_ok();
+}
+
+#[test]
+fn a_clock_of_any_speed_will_do() {
+    alone::<1_000>();
+    alone::<32_768>();
+    alone::<1_000_000>();
+    alone::<12_500_000>();
+    alone::<62_500_000>();
+    alone::<1_000_000_000>();
+}
+
 thread_local! {
     /// What an interrupt does, if one may come.
     static INTERRUPT: Cell<Option<fn(usize)>> = const { Cell::new(None) };
