@@ -4,8 +4,8 @@
 //! thread, a hart, a task, an interrupt) has a [`Worker`] of its own and calls [`Worker::step`] as
 //! often as it likes. A step makes one use of one of the primitives, chosen at random, and notes in
 //! the worker what it was granted. When all contexts are done, [`Storm::verify`] compares what the
-//! workers have noted with what the primitives say, and with what they promise. An asynchronous task
-//! calls [`Worker::call`] as well, which goes through a whole pipeline.
+//! workers have noted with what the primitives say, and with what they promise. An asynchronous
+//! task calls [`Worker::call`] as well, which goes through a whole pipeline.
 //!
 //! ```
 //! use fusebox_core::Clock;
@@ -45,8 +45,8 @@
 //! # Contention
 //!
 //! All of this could hold because the contexts never met. So each step counts itself in a word that
-//! all of them share, by a compare-and-swap loop as the primitives have it, and notes how often that
-//! had to be repeated, and whether another step began before this one was over
+//! all of them share, by a compare-and-swap loop as the primitives have it, and notes how often
+//! that had to be repeated, and whether another step began before this one was over
 //! ([`Totals::retries`], [`Totals::interleaved`]). Go on until these are what the platform should
 //! give: thousands of steps that were not alone, and of contexts that run at the same time, some
 //! hundred retries.

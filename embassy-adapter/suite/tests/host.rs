@@ -121,7 +121,7 @@ fn threads_find_the_shared_state_as_it_must_be() {
             && probes >= times.div_ceil(10)
             && (retries >= times || cores == 1)
     };
-    let (report, totals) = rage(&STORM, &workers::<4>(), |totals| happened(totals, 1_000));
+    let (report, totals) = rage(&STORM, &workers::<4>(), |totals| happened(totals, 500));
     report.assert_ok();
     assert!(happened(&totals, 1), "not all of it really happened: {totals}");
 }
@@ -129,7 +129,7 @@ fn threads_find_the_shared_state_as_it_must_be() {
 #[test]
 fn a_lost_update_is_found() {
     static STORM: Storm<StdClock, true> = Storm::new(StdClock);
-    let (report, _) = rage(&STORM, &workers::<4>(), |totals| totals.interleaved > 20_000);
+    let (report, _) = rage(&STORM, &workers::<4>(), |totals| totals.interleaved > 5_000);
     assert_the_lost_update_is_found(&report);
 }
 

@@ -96,8 +96,8 @@ impl<C: Clock + Copy, const LOSES: bool> Storm<C, LOSES> {
         self.shared.verify(&Sums::of(workers), began, &mut report);
     }
 
-    /// What all workers have counted together: while the storm goes on, a moment ago. It goes on for
-    /// long enough when these say so.
+    /// What all workers have counted together: while the storm goes on, a moment ago. It goes on
+    /// for long enough when these say so.
     pub fn totals<'w>(&self, workers: impl IntoIterator<Item = &'w Worker>) -> Totals {
         let sums = Sums::of(workers);
         let Shared { breaker, windowed, .. } = &self.shared;
