@@ -87,7 +87,7 @@ fn rage<const LOSES: bool>(
     is_enough: impl Fn(&Totals) -> bool + Sync,
 ) -> (Report, Totals) {
     let (began, is_enough) = (StdClock.now(), &is_enough);
-    let until = Deadline::after(&StdClock, Duration::from_secs(5));
+    let until = Deadline::after(&StdClock, Duration::from_secs(3));
     thread::scope(|scope| {
         for (number, worker) in workers.iter().enumerate() {
             scope.spawn(move || {
