@@ -13,9 +13,9 @@ use super::{Storm, Worker};
 struct Trouble;
 
 impl Worker {
-    /// Makes one call through a pipeline of the storm's semaphore, at which it waits, bucket, breaker
-    /// and budget, with a deadline, retries and a timeout. The operation fails at random, and hangs
-    /// at times.
+    /// Makes one call through a pipeline of the storm's semaphore, at which it waits, bucket,
+    /// breaker and budget, with a deadline, retries and a timeout. The operation fails at random,
+    /// and hangs at times.
     ///
     /// It takes at most a fifth of a second, however few the contexts are that let others in.
     ///
@@ -27,6 +27,7 @@ impl Worker {
         C: Clock + Copy,
         T: Timer,
     {
+        let storm = &storm.shared;
         let turn = self.begin(storm);
         let (permits, budget) = (storm.watched_permits(self, 1), storm.watched_budget(self));
         let gates = (storm.watched_bucket(self), storm.watched_breaker(self));
