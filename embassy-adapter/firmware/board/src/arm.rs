@@ -34,6 +34,7 @@ unsafe fn HardFault(frame: &ExceptionFrame) -> ! {
     crate::exit(102)
 }
 
+#[cfg(feature = "timer")]
 pub(crate) fn wait_for_interrupt() {
     cortex_m::asm::wfi();
 }

@@ -16,6 +16,7 @@ mod arm;
 mod report;
 #[cfg(target_arch = "riscv32")]
 mod rv32;
+mod slowed;
 #[cfg(feature = "timer")]
 pub mod timer;
 
@@ -27,6 +28,7 @@ use rv32 as machine;
 pub use machine::{NAME, STORES_CONDITIONALLY, stores_conditionally};
 pub use report::Report;
 pub use semihosting::{print, println};
+pub use slowed::Slowed;
 
 /// How long an instruction takes: what `-icount` says in `.cargo/config.toml`. Longer than two
 /// ticks of each machine's timer.

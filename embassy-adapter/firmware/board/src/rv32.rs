@@ -40,6 +40,7 @@ fn exception(_registers: &riscv_rt::TrapFrame) -> ! {
     crate::exit(102)
 }
 
+#[cfg(feature = "timer")]
 pub(crate) fn wait_for_interrupt() {
     riscv::asm::wfi();
 }
