@@ -151,7 +151,8 @@ pub use semaphore::{
 };
 pub use switch::{Flag, Switch, SwitchFor, SwitchSnapshot, Switches};
 pub use time::{
-    Clock, ManualClock, ManualSleep, Ticks, Timer, duration_from_ticks, ticks_from_duration,
+    Clock, Counter, Extended, ManualClock, ManualSleep, Ticks, Timer, duration_from_ticks,
+    ticks_from_duration,
 };
 pub use timeout::{Timeout, WithTimeout};
 pub use word::WORD_BITS;

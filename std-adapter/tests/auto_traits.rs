@@ -121,6 +121,9 @@ assert_auto!(RetryIf<Alone>: yes, no, yes);
 
 // Clocks, timers, randomness.
 assert_auto!(StdClock: yes, yes, yes);
+assert_auto!(Extended<u8>: yes, yes, yes);
+assert_auto!(Extended<Alone>: yes, no, yes);
+assert_auto!(Extended<Local>: no, no, yes);
 assert_auto!(StdRng: yes, yes, yes);
 assert_auto!(Rng: yes, yes, yes);
 assert_auto!(ManualClock: yes, yes, yes);
@@ -257,6 +260,7 @@ const TRAITS: &[&str] = &[
     "Budget",
     "Classify",
     "Clock",
+    "Counter",
     "Decide",
     "Delays",
     "Fallback",
