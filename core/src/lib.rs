@@ -143,6 +143,9 @@ pub use semaphore::{
     Acquire, AcquireBefore, EnterQueued, PermitSource, Queue, Semaphore, Several, Slots, Taken,
     Usage,
 };
+#[cfg(all(not(loom), fusebox_failed_swaps))]
+#[doc(hidden)]
+pub use sync::failed_swaps;
 pub use time::{
     Clock, ManualClock, ManualSleep, Ticks, Timer, duration_from_ticks, ticks_from_duration,
 };
