@@ -1,0 +1,67 @@
+//! The core on four cores at once, on bare metal: what a kernel asks of it.
+//!
+//! No operating system and no threads: four cores of RV64 or AArch64 start, meet, and use the same
+//! `static` primitives, each as fast as it can. The time is the machine's counter. Phase by phase,
+//! core 0 checks what must hold afterwards, prints a line for each check, and ends the run with a
+//! status. A core that waits for longer than anything here can take ends it as well: a lost wake-up
+//! is a failure, not a run that hangs.
+//!
+//! | phase | what it shows |
+//! |---|---|
+//! | [`alone`] | the behaviour of every primitive with 64-bit words, on core 0 while the others wait |
+//! | [`storm`] | the gates that do not wait: bursts, probes, permits, budgets |
+//! | [`lock`] | one permit excludes, orders memory and is handed on in turn, whatever is cancelled |
+//! | [`pool`] | several permits are conserved, with a queue that is too short |
+//! | [`turns`] | each hand-over wakes the one core whose turn it is |
+//! | [`times`] | timeouts, deadlines and reservations in real time |
+#![no_std]
+#![no_main]
+
+mod alone;
+mod arch;
+mod cores;
+mod executor;
+mod lock;
+mod pool;
+mod report;
+mod storm;
+mod times;
+mod turns;
+mod uptime;
+mod waits;
+
+use core::fmt;
+
+use cores::{Phase, meet};
+
+/// How many cores the machine has and the program uses.
+const CORES: usize = 4;
+
+/// What all cores do together, one after another.
+const PHASES: &[Phase] =
+    &[alone::PHASE, storm::PHASE, lock::PHASE, pool::PHASE, turns::PHASE, times::PHASE];
+
+/// Where each core arrives once it has a stack.
+extern "C" fn core_main(core: usize) -> ! {
+    arch::begin();
+    if core == 0 {
+        report::begin();
+        arch::start_others();
+    }
+    meet();
+    for phase in PHASES {
+        phase.run(core);
+    }
+    if core == 0 {
+        report::end();
+    }
+    loop {
+        arch::idle_until(u64::MAX);
+    }
+}
+
+/// Ends the run as failed, at once.
+fn fail(why: fmt::Arguments<'_>) -> ! {
+    semihosting::eprintln!("FAILED  {why}");
+    semihosting::process::exit(1)
+}
