@@ -147,7 +147,8 @@ pub use semaphore::{
 #[doc(hidden)]
 pub use sync::failed_swaps;
 pub use time::{
-    Clock, ManualClock, ManualSleep, Ticks, Timer, duration_from_ticks, ticks_from_duration,
+    Clock, Counter, Extended, ManualClock, ManualSleep, Ticks, Timer, duration_from_ticks,
+    ticks_from_duration,
 };
 pub use timeout::{Timeout, WithTimeout};
 pub use word::WORD_BITS;

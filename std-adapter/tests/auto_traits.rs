@@ -118,6 +118,9 @@ assert_auto!(RetryIf<Alone>: yes, no, yes);
 
 // Clocks, timers, randomness.
 assert_auto!(StdClock: yes, yes, yes);
+assert_auto!(Extended<u8>: yes, yes, yes);
+assert_auto!(Extended<Alone>: yes, no, yes);
+assert_auto!(Extended<Local>: no, no, yes);
 assert_auto!(StdRng: yes, yes, yes);
 assert_auto!(Rng: yes, yes, yes);
 assert_auto!(ManualClock: yes, yes, yes);
@@ -236,6 +239,7 @@ const TRAITS: &[&str] = &[
     "Budget",
     "Classify",
     "Clock",
+    "Counter",
     "Decide",
     "Delays",
     "Gate",

@@ -4,7 +4,8 @@
 //! thread, a hart, a task, an interrupt) has a [`Worker`] of its own and calls [`Worker::step`] as
 //! often as it likes. A step makes one use of one of the primitives, chosen at random, and notes in
 //! the worker what it was granted. When all contexts are done, [`Storm::verify`] compares what the
-//! workers have noted with what the primitives say, and with what they promise.
+//! workers have noted with what the primitives say, and with what they promise. An asynchronous task
+//! calls [`Worker::call`] as well, which goes through a whole pipeline.
 //!
 //! ```
 //! use fusebox_core::Clock;
@@ -26,6 +27,28 @@
 //! println!("{}", STORM.totals(&WORKERS));
 //! ```
 //!
+//! # What must hold
+//!
+//! * Of the bucket: granted is at most the burst and what has come in since, at its rate. The storm
+//!   asks for more than that, so that a single token too many shows. A second bucket, the *ledger*,
+//!   is asked at one and the same time, for ever: nothing comes in, and every token that is out and
+//!   every token that is left add up to its burst.
+//! * Of the breakers: never more probes at once than allowed, which the storm counts by itself from
+//!   when one was let in until it is about to report; and what their meters count is what the
+//!   workers have seen.
+//! * Of the semaphores: never more permits out than there are, all of them back in the end, nobody
+//!   left in the queue; and one permit excludes, so that a counter may be changed by a load and a
+//!   store under it.
+//! * Of the budget: its balance is what was put in less what was taken out, to the unit.
+//! * Nothing is wedged: each primitive still does what it is for.
+//!
+//! # Contention
+//!
+//! All of this could hold because the contexts never met. So each step counts itself in a word that
+//! all of them share, by a compare-and-swap loop as the primitives have it, and notes how often that
+//! had to be repeated, and whether another step began before this one was over
+//! ([`Totals::retries`], [`Totals::interleaved`]).
+//!
 //! # Interrupt safety
 //!
 //! A step may preempt another one at any instruction, as long as each context has its own worker.
@@ -36,18 +59,27 @@
 //! the harts through a Release store, or masked the interrupt. A worker is written by one context
 //! alone, so that its tallies need no compare-and-swap and cannot lose anything themselves.
 
+mod call;
+mod gauge;
+mod parts;
 mod tally;
 mod verify;
+mod watched;
 mod worker;
 
 use core::fmt;
 use core::time::Duration;
 
-use fusebox_core::{BucketConfig, Clock, Queue, Semaphore, TokenBucket};
+use fusebox_core::{
+    BreakerConfig, BucketConfig, BudgetConfig, CircuitBreaker, Clock, Consecutive, LastCalls,
+    Meter, Queue, Rates, Ratio, RetryBudget, Semaphore, Ticks, TokenBucket, WORD_BITS,
+};
 use portable_atomic::AtomicU32;
 
 pub use verify::Totals;
 pub use worker::Worker;
+
+use gauge::{Gauge, Probes};
 
 /// The primitives that a storm is about. `C` is the clock of all of them.
 ///
@@ -56,30 +88,101 @@ pub use worker::Worker;
 /// interrupt each other, and the storm proves nothing.
 pub struct Storm<C, const LOSES: bool = false> {
     clock: C,
-    /// How many steps were made, counted by a compare-and-swap loop as the primitives have it.
+    /// How many steps were made.
     turns: AtomicU32,
+
+    breaker: CircuitBreaker<C, Consecutive, Meter>,
+    probes: Probes,
+    windowed: CircuitBreaker<C, LastCalls<C, 4>, Meter>,
+    windowed_probes: Probes,
+    /// Says when a worker may change by hand what is not changed by calls.
+    chores: TokenBucket<C>,
+
     bucket: TokenBucket<C>,
-    /// Excludes, so that a counter can be changed by a load and a store.
-    single: Semaphore<Queue<2>>,
+    ledger: TokenBucket<C>,
+    tokens_out: Gauge,
+
+    permits: Semaphore<Queue<PLACES>>,
+    permits_out: Gauge,
+    /// Excludes, so that the guarded counter can be changed by a load and a store.
+    single: Semaphore<Queue<PLACES>>,
     guarded: AtomicU32,
+
+    budget: RetryBudget<C>,
 }
 
-/// Tokens per second of the bucket.
+/// Tokens per second of the bucket: few enough for the storm to ask for more.
 const RATE: u32 = 1_000;
 const BURST: u32 = 16;
+/// How far ahead its tokens may be reserved.
+const AHEAD: Duration = Duration::from_millis(10);
+/// The tokens of the ledger, and when it is asked.
+const LEDGER: u32 = 8;
+const AT: Ticks = Ticks(1 << 20);
+
+const MAX_PROBES: u32 = 2;
+const PROBES_TO_CLOSE: u32 = 3;
+/// How long the breakers are open.
+///
+/// Where words are 32 bits wide a call must not take 64 transitions, as the breaker would then take
+/// it for one of the present generation: a thread may lose its CPU in a call for as long as those
+/// take at this.
+const OPEN_FOR: Duration =
+    if WORD_BITS == 32 { Duration::from_millis(10) } else { Duration::from_micros(200) };
+/// Changes by hand per second; few, for the same reason.
+const CHORES: u32 = 50;
+const WINDOW: u32 = 16;
+
+const PERMITS: u32 = 3;
+/// Places to wait for them: fewer than there may be contexts.
+const PLACES: usize = 2;
+
+/// The most workers.
+const WORKERS: u32 = 16;
+/// How many units a worker may put into the budget that it has not taken out.
+const CREDIT: i32 = 20;
+/// The budget's reserve in retries, of 2 units each: more than all workers may put in together,
+/// each of them one deposit beyond its credit.
+const RESERVE: u32 = 200;
+const _: () = assert!(WORKERS * (CREDIT as u32 + 1) < RESERVE * 2);
+
+const BREAKER: BreakerConfig = BreakerConfig::standard()
+    .consecutive_failures(3)
+    .open_for(OPEN_FOR)
+    .max_probes(MAX_PROBES)
+    .success_threshold(PROBES_TO_CLOSE)
+    .half_open_timeout(Duration::from_secs(20))
+    .max_lateness(Duration::from_millis(20));
 
 impl<C: Clock + Copy, const LOSES: bool> Storm<C, LOSES> {
     /// A storm in the time of `clock`, which all contexts can read.
     #[must_use]
     pub const fn new(clock: C) -> Self {
-        let limits =
-            BucketConfig::per_second(RATE).burst(BURST).max_wait(Duration::from_millis(10));
+        let rates = Rates::failures(Ratio::percent(50)).minimum_calls(8);
+        let limits = BucketConfig::per_second(RATE).burst(BURST).max_wait(AHEAD);
+        let budget = BudgetConfig::new(Ratio::percent(50)).floor_per_second(0).reserve(RESERVE);
         Self {
             clock,
             turns: AtomicU32::new(0),
+            breaker: CircuitBreaker::with_parts(BREAKER, Consecutive, Meter::new(), (), clock),
+            probes: Probes::new(),
+            windowed: CircuitBreaker::with_parts(
+                BREAKER,
+                LastCalls::new(WINDOW, rates),
+                Meter::new(),
+                (),
+                clock,
+            ),
+            windowed_probes: Probes::new(),
+            chores: TokenBucket::new(BucketConfig::per_second(CHORES).burst(1), clock),
             bucket: TokenBucket::new(limits, clock),
+            ledger: TokenBucket::new(BucketConfig::per_second(RATE).burst(LEDGER), clock),
+            tokens_out: Gauge::new(),
+            permits: Semaphore::new(PERMITS),
+            permits_out: Gauge::new(),
             single: Semaphore::new(1),
             guarded: AtomicU32::new(0),
+            budget: RetryBudget::new(budget, clock),
         }
     }
 }

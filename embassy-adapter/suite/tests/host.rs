@@ -4,8 +4,8 @@ use std::thread;
 use std::time::Duration;
 
 use fusebox_std::blocking::{ThreadTimer, block_on};
-use fusebox_std::{Clock, StdClock};
-use fusebox_suite::storm::{Storm, Worker};
+use fusebox_std::{Clock, Deadline, StdClock};
+use fusebox_suite::storm::{Storm, Totals, Worker};
 use fusebox_suite::{Checked, checks};
 
 /// Gathers failures, so that one test shows all of them.
@@ -46,36 +46,57 @@ fn everything_holds_in_real_time() {
     report.assert_ok();
 }
 
-/// Makes steps on as many threads as there are workers.
+/// A storm of as many threads as there are workers; every other one makes calls through the pipeline
+/// as well.
 fn rage<const LOSES: bool>(
     storm: &Storm<StdClock, LOSES>,
     workers: &[Worker],
-    steps: u32,
-) -> Report {
+    time: Duration,
+) -> (Report, Totals) {
     let began = StdClock.now();
+    let until = Deadline::after(&StdClock, time);
     thread::scope(|scope| {
-        for worker in workers {
-            scope.spawn(move || (0..steps).for_each(|_| worker.step(storm)));
+        for (number, worker) in workers.iter().enumerate() {
+            scope.spawn(move || {
+                while !until.expired(&StdClock) {
+                    (0..100).for_each(|_| worker.step(storm));
+                    if number % 2 == 0 {
+                        block_on(worker.call(storm, &ThreadTimer));
+                    }
+                }
+            });
         }
     });
     let mut report = Report::default();
     storm.verify(workers, began, |name, result| report.note(name, result));
-    println!("{}", storm.totals(workers));
-    report
+    let totals = storm.totals(workers);
+    println!("{totals}");
+    (report, totals)
+}
+
+fn workers() -> [Worker; 4] {
+    [1, 2, 3, 4].map(Worker::new)
 }
 
 #[test]
 fn threads_find_the_shared_state_as_it_must_be() {
     static STORM: Storm<StdClock> = Storm::new(StdClock);
-    static WORKERS: [Worker; 4] = [Worker::new(1), Worker::new(2), Worker::new(3), Worker::new(4)];
-    rage(&STORM, &WORKERS, 100_000).assert_ok();
+    let (report, totals) = rage(&STORM, &workers(), Duration::from_secs(1));
+    report.assert_ok();
+    // All of it really happened.
+    let Totals { interleaved, retries, probes, limited, waited, gave_up, withdrawals, .. } = totals;
+    for happened in [interleaved, probes, limited, waited, gave_up, withdrawals] {
+        assert!(happened > 0, "{totals:?}");
+    }
+    // A computer of one core interrupts its threads, but hardly ever there.
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    assert!(retries > 0 || cores == 1, "{totals:?}");
 }
 
 #[test]
 fn a_lost_update_is_found() {
     static STORM: Storm<StdClock, true> = Storm::new(StdClock);
-    static WORKERS: [Worker; 4] = [Worker::new(1), Worker::new(2), Worker::new(3), Worker::new(4)];
-    let report = rage(&STORM, &WORKERS, 100_000);
+    let (report, _) = rage(&STORM, &workers(), Duration::from_millis(200));
     assert_eq!(report.failed.len(), 1, "{:#?}", report.failed);
     assert!(report.failed[0].contains("excludes"), "{}", report.failed[0]);
 }

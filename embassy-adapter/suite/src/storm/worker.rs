@@ -1,7 +1,5 @@
 //! A context that uses the storm's primitives.
 
-use core::hint::black_box;
-
 use fusebox_core::Clock;
 use portable_atomic::{AtomicU32, Ordering};
 
@@ -29,18 +27,23 @@ impl Worker {
     /// Makes one use of one of the primitives.
     pub fn step<C: Clock + Copy, const LOSES: bool>(&self, storm: &Storm<C, LOSES>) {
         let turn = self.begin(storm);
-        if self.random(2) == 0 {
-            self.take_a_token(storm);
-        } else {
-            self.raise_the_guarded_counter(storm);
+        match self.random(16) {
+            0..=2 => self.raise_the_guarded_counter(storm),
+            3 | 4 => self.call_the_breaker(storm),
+            5 | 6 => self.call_the_windowed_breaker(storm),
+            7 | 8 => self.take_a_token(storm),
+            9 => self.borrow_from_the_ledger(storm),
+            10 => self.take_permits(storm),
+            11 | 12 => self.wait_for_permits(storm),
+            13 => self.use_the_budget(storm),
+            14 => self.pass_all_gates(storm),
+            _ => self.do_a_chore(storm),
         }
-        if storm.turns.load(Ordering::Relaxed) != turn {
-            self.add(Tally::Interleaved, 1);
-        }
+        self.end(storm, turn);
     }
 
     /// Counts a step, and the contention on the way.
-    fn begin<C, const LOSES: bool>(&self, storm: &Storm<C, LOSES>) -> u32 {
+    pub(super) fn begin<C, const LOSES: bool>(&self, storm: &Storm<C, LOSES>) -> u32 {
         self.add(Tally::Steps, 1);
         let mut turn = storm.turns.load(Ordering::Relaxed);
         loop {
@@ -56,26 +59,15 @@ impl Worker {
         }
     }
 
-    fn take_a_token<C: Clock, const LOSES: bool>(&self, storm: &Storm<C, LOSES>) {
-        if storm.bucket.try_acquire(1).is_ok() {
-            self.add(Tally::Granted, 1);
+    /// Counts a step that was not alone.
+    pub(super) fn end<C, const LOSES: bool>(&self, storm: &Storm<C, LOSES>, turn: u32) {
+        if storm.turns.load(Ordering::Relaxed) != turn {
+            self.add(Tally::Interleaved, 1);
         }
-    }
-
-    fn raise_the_guarded_counter<C: Clock, const LOSES: bool>(&self, storm: &Storm<C, LOSES>) {
-        let permit = if LOSES { None } else { Some(storm.single.try_acquire()) };
-        if let Some(Err(_)) = permit {
-            return;
-        }
-        // Relaxed, both: the permit orders what its holders do.
-        let seen = storm.guarded.load(Ordering::Relaxed);
-        black_box(storm.clock.now());
-        storm.guarded.store(seen.wrapping_add(1), Ordering::Relaxed);
-        self.add(Tally::Guarded, 1);
     }
 
     /// A number below `bound`.
-    fn random(&self, bound: u32) -> u32 {
+    pub(super) fn random(&self, bound: u32) -> u32 {
         // Xorshift (Marsaglia, 2003), with the shifts 13, 17 and 5. Relaxed, here and in the
         // tallies: one context writes, and who reads comes after it (see the module).
         let mut random = self.random.load(Ordering::Relaxed);
@@ -90,8 +82,19 @@ impl Worker {
         self.tallies[tally as usize].load(Ordering::Relaxed)
     }
 
-    fn add(&self, tally: Tally, n: u32) {
-        let sum = self.read(tally).wrapping_add(n);
-        self.tallies[tally as usize].store(sum, Ordering::Relaxed);
+    /// All tallies, in the order of [`Tally`].
+    pub(super) fn tallies(&self) -> impl Iterator<Item = u32> {
+        self.tallies.iter().map(|tally| tally.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn add(&self, tally: Tally, n: u32) {
+        self.tallies[tally as usize].store(self.read(tally).wrapping_add(n), Ordering::Relaxed);
+    }
+
+    /// Notes a maximum.
+    pub(super) fn most(&self, tally: Tally, n: u32) {
+        if n > self.read(tally) {
+            self.tallies[tally as usize].store(n, Ordering::Relaxed);
+        }
     }
 }

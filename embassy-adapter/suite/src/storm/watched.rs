@@ -1,0 +1,216 @@
+//! The storm's primitives as gates that note in a worker what they hand out.
+
+use core::future::Future;
+use core::pin::Pin;
+use core::task::{Context, Poll, ready};
+
+use fusebox_core::{
+    Budget, CircuitBreaker, Clock, Deadline, EnterQueued, Gate, Meter, Outcome, Queue, Rejection,
+    RetryBudget, Semaphore, State, Taken, TakenTokens, Timer, TokenBucket, WaitGate, Window,
+};
+use pin_project_lite::pin_project;
+
+use super::gauge::{Gauge, Probes};
+use super::tally::{CallTallies, Tally};
+use super::{CREDIT, PLACES, Worker};
+
+/// A breaker. It counts its probes, which only a look from outside can.
+pub(super) struct WatchedBreaker<'a, C, W> {
+    pub(super) breaker: &'a CircuitBreaker<C, W, Meter>,
+    pub(super) probes: &'a Probes,
+    pub(super) tallies: &'a CallTallies,
+    pub(super) worker: &'a Worker,
+}
+
+impl<C: Clock, W: Window<C>> WatchedBreaker<'_, C, W> {
+    /// The half-open generation that a call let in now belongs to: it is one of its probes where it
+    /// is let in before another generation begins.
+    fn next_half_open(&self) -> Option<u16> {
+        if !matches!(self.breaker.state(), State::Open | State::HalfOpen) {
+            return None;
+        }
+        let now = self.breaker.snapshot();
+        match now.state {
+            State::HalfOpen => Some(now.generation),
+            // The call that finds the open time over begins the next generation.
+            State::Open => Some(now.generation.wrapping_add(1)),
+            _ => None,
+        }
+    }
+
+    /// Whether that generation is the present one.
+    fn is_half_open(&self, generation: u16) -> bool {
+        self.breaker.state() == State::HalfOpen && {
+            let now = self.breaker.snapshot();
+            now.state == State::HalfOpen && now.generation == generation
+        }
+    }
+}
+
+impl<C: Clock, W: Window<C>> Gate for WatchedBreaker<'_, C, W> {
+    /// With the generation of a call that is certainly a probe.
+    type Token = (<CircuitBreaker<C, W, Meter> as Gate>::Token, Option<u16>);
+
+    fn enter(&self) -> Result<Self::Token, Rejection> {
+        let expected = self.next_half_open();
+        match self.breaker.enter() {
+            Ok(token) => {
+                // Where the generation ended meanwhile, nobody can tell.
+                let probe = expected.filter(|&generation| self.is_half_open(generation));
+                if let Some(generation) = probe {
+                    self.worker.add(self.tallies.probes, 1);
+                    self.worker.most(self.tallies.most_probes, self.probes.raise(generation));
+                }
+                Ok((token, probe))
+            }
+            Err(rejection) => {
+                self.worker.add(self.tallies.refused, 1);
+                Err(rejection)
+            }
+        }
+    }
+
+    fn exit(&self, (token, probe): Self::Token, outcome: Outcome) {
+        if let Some(generation) = probe {
+            self.probes.lower(generation);
+        }
+        self.breaker.exit(token, outcome);
+        match outcome {
+            Outcome::Success => self.worker.add(self.tallies.succeeded, 1),
+            Outcome::Failure => self.worker.add(self.tallies.failed, 1),
+            Outcome::Ignored | Outcome::Abandoned => self.worker.add(self.tallies.ignored, 1),
+            Outcome::Refused => {}
+        }
+    }
+}
+
+/// A bucket.
+pub(super) struct WatchedBucket<'a, C> {
+    pub(super) bucket: &'a TokenBucket<C>,
+    pub(super) worker: &'a Worker,
+}
+
+impl<C: Clock> Gate for WatchedBucket<'_, C> {
+    type Token = TakenTokens;
+
+    fn enter(&self) -> Result<TakenTokens, Rejection> {
+        match self.bucket.enter() {
+            Ok(token) => {
+                self.worker.add(Tally::Granted, 1);
+                Ok(token)
+            }
+            Err(rejection) => {
+                self.worker.add(Tally::Limited, 1);
+                Err(rejection)
+            }
+        }
+    }
+
+    fn exit(&self, token: TakenTokens, outcome: Outcome) {
+        self.bucket.exit(token, outcome);
+        // A call that never ran gives its token back.
+        if outcome == Outcome::Refused {
+            self.worker.add(Tally::Granted, u32::MAX);
+        }
+    }
+}
+
+/// A semaphore.
+#[derive(Clone, Copy)]
+pub(super) struct WatchedPermits<'a> {
+    pub(super) permits: &'a Semaphore<Queue<PLACES>>,
+    pub(super) out: &'a Gauge,
+    pub(super) n: u32,
+    pub(super) worker: &'a Worker,
+}
+
+impl WatchedPermits<'_> {
+    fn taken(&self, taken: Taken) -> Taken {
+        self.worker.most(Tally::MostPermits, self.out.raise(taken.permits()));
+        taken
+    }
+}
+
+impl Gate for WatchedPermits<'_> {
+    type Token = Taken;
+
+    fn enter(&self) -> Result<Taken, Rejection> {
+        self.permits.of(self.n).enter().map(|taken| self.taken(taken))
+    }
+
+    fn exit(&self, token: Taken, outcome: Outcome) {
+        self.out.lower(token.permits());
+        self.permits.exit(token, outcome);
+        self.worker.add(Tally::Permits, token.permits());
+    }
+}
+
+impl<T: Timer> WaitGate<T> for WatchedPermits<'_> {
+    type Entering<'a>
+        = EnterWatched<'a, T>
+    where
+        Self: 'a,
+        T: 'a;
+
+    fn wait_enter<'a>(&'a self, timer: &'a T, until: Deadline) -> Self::Entering<'a> {
+        EnterWatched { entering: self.permits.wait_enter(timer, until), watched: *self }
+    }
+}
+
+pin_project! {
+    /// The wait of a [`WatchedPermits`].
+    pub(super) struct EnterWatched<'a, T: Timer> {
+        watched: WatchedPermits<'a>,
+        #[pin]
+        entering: EnterQueued<&'a Semaphore<Queue<PLACES>>, &'a T>,
+    }
+}
+
+impl<T: Timer> Future for EnterWatched<'_, T> {
+    type Output = Result<Taken, Rejection>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let entered = ready!(this.entering.poll(cx));
+        Poll::Ready(entered.map(|taken| this.watched.taken(taken)))
+    }
+}
+
+/// A budget.
+pub(super) struct WatchedBudget<'a, C> {
+    pub(super) budget: &'a RetryBudget<C>,
+    pub(super) worker: &'a Worker,
+}
+
+impl<C: Clock> WatchedBudget<'_, C> {
+    /// What this worker has put in more than it took out, in units; negative where it lives on the
+    /// others.
+    fn credit(&self) -> i32 {
+        let [deposits, withdrawals, refunds] =
+            [Tally::Deposits, Tally::Withdrawals, Tally::Refunds].map(|of| self.worker.read(of));
+        let paid = withdrawals.wrapping_sub(refunds).wrapping_mul(2);
+        deposits.wrapping_sub(paid) as i32
+    }
+}
+
+impl<C: Clock> Budget for WatchedBudget<'_, C> {
+    /// As long as no worker has put in too much more than it took out, the balance is never full,
+    /// and nothing put in is lost.
+    fn deposit(&self) {
+        if self.credit() < CREDIT {
+            self.budget.deposit();
+            self.worker.add(Tally::Deposits, 1);
+        }
+    }
+
+    fn withdraw(&self) -> Result<(), Rejection> {
+        self.budget.try_withdraw()?;
+        self.worker.add(Tally::Withdrawals, 1);
+        Ok(())
+    }
+
+    fn refund(&self) {
+        self.budget.refund();
+        self.worker.add(Tally::Refunds, 1);
+    }
+}
