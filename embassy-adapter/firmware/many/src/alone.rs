@@ -12,7 +12,7 @@ use crate::executor::block_on;
 use crate::report;
 use crate::uptime::Uptime;
 
-pub(crate) const PHASE: Phase = Phase { name: "alone", work, verify };
+pub(crate) const PHASE: Phase = Phase { name: "alone", prepare: || {}, work, verify };
 
 /// How late anything may be: the computer may be busy.
 const SLACK: Duration = Duration::from_secs(10);

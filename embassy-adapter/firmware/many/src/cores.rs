@@ -56,6 +56,8 @@ pub(crate) fn meet() {
 /// What all cores do together, and what must hold afterwards.
 pub(crate) struct Phase {
     pub(crate) name: &'static str,
+    /// Runs on core 0 before.
+    pub(crate) prepare: fn(),
     /// Runs on each core.
     pub(crate) work: fn(core: usize),
     /// Runs on core 0 when all are done; tells `report` of each thing that must hold.
@@ -65,6 +67,7 @@ pub(crate) struct Phase {
 impl Phase {
     pub(crate) fn run(&self, core: usize) {
         if core == 0 {
+            (self.prepare)();
             CONTEST.begin();
         }
         meet();
@@ -104,7 +107,7 @@ pub(crate) struct Enough {
 }
 
 /// How long a contest lasts where it need not be longer, in milliseconds.
-const TIME: u64 = 1_000;
+const TIME: u64 = 500;
 /// When it ends in any case, and has failed: far more than a busy computer needs.
 const TOO_LONG: u64 = 20_000;
 

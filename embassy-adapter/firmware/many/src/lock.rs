@@ -11,7 +11,7 @@ use crate::CORES;
 use crate::cores::{Enough, Phase, contend, contended};
 use crate::waits::{Asker, Did, Waits};
 
-pub(crate) const PHASE: Phase = Phase { name: "lock", work, verify };
+pub(crate) const PHASE: Phase = Phase { name: "lock", prepare: || {}, work, verify };
 
 const ENOUGH: Enough = Enough { rounds: 2_000, collisions: 10 };
 
@@ -36,7 +36,7 @@ static WAITING_BY: [AtomicU64; CORES] = [const { AtomicU64::new(0) }; CORES];
 /// How often one was served that had asked after another had been waiting.
 static OVERTAKEN: AtomicU32 = AtomicU32::new(0);
 
-static WAITS: Waits = Waits::NEW;
+static WAITS: Waits = Waits::none();
 
 // SeqCst: one order of all instants and what is noted by them.
 fn instant() -> u64 {

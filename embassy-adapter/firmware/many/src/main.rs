@@ -9,7 +9,8 @@
 //! | phase | what it shows |
 //! |---|---|
 //! | [`alone`] | the behaviour of every primitive with 64-bit words, on core 0 while the others wait |
-//! | [`storm`] | the gates that do not wait: bursts, probes, permits, budgets |
+//! | [`hammer`] | one gate at a time: never more than the burst, the probes, the permits, the retries |
+//! | [`storm`] | all primitives at once, and pipelines |
 //! | [`lock`] | one permit excludes, orders memory and is handed on in turn, whatever is cancelled |
 //! | [`pool`] | several permits are conserved, with a queue that is too short |
 //! | [`turns`] | each hand-over wakes the one core whose turn it is |
@@ -21,6 +22,7 @@ mod alone;
 mod arch;
 mod cores;
 mod executor;
+mod hammer;
 mod lock;
 mod pool;
 mod report;
@@ -31,6 +33,7 @@ mod uptime;
 mod waits;
 
 use core::fmt;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use cores::{Phase, meet};
 
@@ -38,8 +41,18 @@ use cores::{Phase, meet};
 const CORES: usize = 4;
 
 /// What all cores do together, one after another.
-const PHASES: &[Phase] =
-    &[alone::PHASE, storm::PHASE, lock::PHASE, pool::PHASE, turns::PHASE, times::PHASE];
+const PHASES: &[Phase] = &[
+    alone::PHASE,
+    hammer::BUCKET,
+    hammer::PROBES,
+    hammer::PERMITS,
+    hammer::BUDGET,
+    storm::PHASE,
+    lock::PHASE,
+    pool::PHASE,
+    turns::PHASE,
+    times::PHASE,
+];
 
 /// Where each core arrives once it has a stack.
 extern "C" fn core_main(core: usize) -> ! {
@@ -55,13 +68,23 @@ extern "C" fn core_main(core: usize) -> ! {
     if core == 0 {
         report::end();
     }
+    rest()
+}
+
+/// Ends the run as failed, at once. Of several cores that fail together, the first one says why.
+fn fail(why: fmt::Arguments<'_>) -> ! {
+    static FAILING: AtomicBool = AtomicBool::new(false);
+    // Relaxed: only who is first matters.
+    if !FAILING.swap(true, Ordering::Relaxed) {
+        semihosting::eprintln!("FAILED  {why}");
+        semihosting::process::exit(1)
+    }
+    rest()
+}
+
+/// Does nothing any more.
+fn rest() -> ! {
     loop {
         arch::idle_until(u64::MAX);
     }
-}
-
-/// Ends the run as failed, at once.
-fn fail(why: fmt::Arguments<'_>) -> ! {
-    semihosting::eprintln!("FAILED  {why}");
-    semihosting::process::exit(1)
 }

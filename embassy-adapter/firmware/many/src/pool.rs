@@ -9,7 +9,7 @@ use fusebox_suite::{Checked, ensure, ensure_eq};
 use crate::cores::{Enough, Phase, contend, contended};
 use crate::waits::{Asker, Did, Waits};
 
-pub(crate) const PHASE: Phase = Phase { name: "pool", work, verify };
+pub(crate) const PHASE: Phase = Phase { name: "pool", prepare: || {}, work, verify };
 
 const ENOUGH: Enough = Enough { rounds: 2_000, collisions: 10 };
 
@@ -23,7 +23,7 @@ static OUT: AtomicU32 = AtomicU32::new(0);
 /// The most that were.
 static MOST: AtomicU32 = AtomicU32::new(0);
 
-static WAITS: Waits = Waits::NEW;
+static WAITS: Waits = Waits::none();
 
 fn work(core: usize) {
     let asker = Asker::new(core, &WAITS);

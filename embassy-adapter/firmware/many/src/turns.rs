@@ -1,14 +1,15 @@
-//! One permit from hand to hand, with nothing else going on: each hand-over has to wake the one core
+//! Permits from hand to hand, with nothing else going on: each hand-over has to wake the one core
 //! whose turn it is, as no other event would.
 //!
-//! Core 0 holds the permit, has the others line up in an order that it draws, one of them leave
+//! Core 0 holds the permits, has the others line up in an order that it draws, one of them leave
 //! again at times, and lets go. In `lock` and `pool` a wake-up that is lost may be made good by the
 //! next one; here the core sleeps on, and the run fails.
 
 use core::pin::pin;
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use core::task::Poll;
 
-use fusebox_core::{Acquire, Queue, Random, Rng, Semaphore};
+use fusebox_core::{Acquire, Permit, Queue, Random, Rejection, Rng, Semaphore};
 use fusebox_suite::{Checked, ensure, ensure_eq};
 
 use crate::CORES;
@@ -16,24 +17,29 @@ use crate::arch::{self, TICKS_PER_SECOND, ticks};
 use crate::cores::{Phase, Tallies, phase_began, wait_until};
 use crate::executor::Task;
 
-pub(crate) const PHASE: Phase = Phase { name: "turns", work, verify };
+pub(crate) const PHASE: Phase = Phase { name: "turns", prepare: || {}, work, verify };
 
 /// Those who line up: all cores but core 0.
 const LINE: usize = CORES - 1;
 
 type Baton = Semaphore<Queue<LINE>>;
 
-static BATON: Baton = Semaphore::new(1);
+static BATON: Baton = Semaphore::new(BOTH);
+
+/// The permits that there are.
+const BOTH: u32 = 2;
 
 /// What core 0 asks of each of the others.
 static ORDERS: [AtomicU32; CORES] = [const { AtomicU32::new(DONE) }; CORES];
 /// The last order was carried out.
 const DONE: u32 = 0;
-const LINE_UP: u32 = 1;
-/// Stand in line, but only to leave it when told.
-const LINE_UP_TO_LEAVE: u32 = 2;
-const LEAVE: u32 = 3;
-const GO_HOME: u32 = 4;
+/// Stand in line for so many permits..
+const LINE_UP_FOR_ONE: u32 = 1;
+const LINE_UP_FOR_BOTH: u32 = 2;
+/// ..or for both, but only to leave the line when told.
+const LINE_UP_TO_LEAVE: u32 = 3;
+const LEAVE: u32 = 4;
+const GO_HOME: u32 = 5;
 
 /// Who has been served in this turn, in order, and how many.
 static SERVED: [AtomicUsize; LINE] = [const { AtomicUsize::new(0) }; LINE];
@@ -41,7 +47,7 @@ static SERVED_COUNT: AtomicUsize = AtomicUsize::new(0);
 
 /// At least so many turns, and for so many milliseconds.
 const TURNS: u64 = 20;
-const TIME: u64 = 1_000;
+const TIME: u64 = 500;
 
 static TALLIES: Tallies<4> = Tallies::new(["turns", "wrong turns", "slept", "left"]);
 const TURN: usize = 0;
@@ -69,43 +75,63 @@ fn work(core: usize) {
     }
 }
 
-/// Core 0 gives an order. Release, and Acquire where it is read: what core 0 did before is done; and
-/// back again when the order is carried out.
+/// Core 0 gives an order.
 fn order(core: usize, order: u32) {
+    // Release, as where it is carried out, and Acquire where it is read: what either side did
+    // before is done.
     ORDERS[core].store(order, Ordering::Release);
     arch::wake(core);
+}
+
+/// The same, and waits until it is carried out.
+fn give_order(core: usize, what: u32) {
+    order(core, what);
+    wait_until("an order to be carried out", u64::MAX, || is_done(core));
 }
 
 fn is_done(core: usize) -> bool {
     ORDERS[core].load(Ordering::Acquire) == DONE
 }
 
-/// A turn of the permit through all hands; whether it went as it should.
+/// A turn of the permits through all hands; whether it went as it should.
 fn turn(random: &Rng) -> bool {
-    let Ok(permit) = BATON.try_acquire() else { return false };
     let mut line = [1, 2, 3];
     line.swap(0, random.below(3) as usize);
     line.swap(1, 1 + random.below(2) as usize);
     // The place of the one that leaves; in each fourth turn nobody does.
     let leaves = random.below(LINE as u64 + 1) as usize;
+    // The first one leaves such that nothing else can be what ends the waits of the others: they
+    // need one permit each, which is free all the time, while it needs both.
+    let first_leaves = leaves == 0;
+    let (held, line_up) = if first_leaves { (1, LINE_UP_FOR_ONE) } else { (2, LINE_UP_FOR_BOTH) };
+
+    let Ok(held) = BATON.try_acquire_many(held) else { return false };
     SERVED_COUNT.store(0, Ordering::Relaxed);
     for (place, &core) in line.iter().enumerate() {
-        order(core, if place == leaves { LINE_UP_TO_LEAVE } else { LINE_UP });
-        wait_until("a core to line up", u64::MAX, || is_done(core));
+        give_order(core, if place == leaves { LINE_UP_TO_LEAVE } else { line_up });
     }
+    let overtaken = BATON.try_acquire().is_ok();
+    let mut comes_back = None;
     if let Some(&core) = line.get(leaves) {
-        order(core, LEAVE);
-        wait_until("a core to leave the line", u64::MAX, || is_done(core));
+        give_order(core, LEAVE);
+        if !first_leaves {
+            // It is the last one then, though not by its place in the queue.
+            give_order(core, LINE_UP_FOR_BOTH);
+            comes_back = Some(core);
+        }
     }
-    let expected = LINE - usize::from(leaves < LINE);
-    let waiting = BATON.waiting();
-    permit.success();
+    // What core 0 goes on to hold while the others are served.
+    let held = Some(held).filter(|_| first_leaves);
+    let stayed = line.into_iter().enumerate().filter(|&(place, _)| place != leaves);
+    let expected = stayed.map(|(_, core)| core).chain(comes_back);
+    let count = LINE - usize::from(first_leaves);
     // Acquire: pairs with the Release of those who were served.
-    wait_until("all to be served", u64::MAX, || SERVED_COUNT.load(Ordering::Acquire) == expected);
-    wait_until("the permit to come back", u64::MAX, || BATON.available() == 1);
-    let served = SERVED.iter().map(|served| served.load(Ordering::Relaxed)).take(expected);
-    let in_line = line.into_iter().enumerate().filter(|&(place, _)| place != leaves);
-    waiting as usize == expected && served.eq(in_line.map(|(_, core)| core))
+    let all_served = || SERVED_COUNT.load(Ordering::Acquire) == count;
+    wait_until("all to be served", u64::MAX, all_served);
+    drop(held);
+    wait_until("the permits to come back", u64::MAX, || BATON.available() == BOTH);
+    let served = SERVED.iter().map(|served| served.load(Ordering::Relaxed)).take(count);
+    !overtaken && served.eq(expected)
 }
 
 /// One of the others carries out an order; whether there may be more.
@@ -115,15 +141,21 @@ fn obey(core: usize) -> bool {
     if order == GO_HOME {
         return false;
     }
+    let permits = if order == LINE_UP_FOR_ONE { 1 } else { BOTH };
     {
-        let wait = pin!(Acquire::new(&BATON, 1));
+        let wait = pin!(Acquire::new(&BATON, permits));
         let mut task = Task::new(wait);
-        if task.poll().is_ready() {
-            TALLIES.add(core, WRONG, 1);
-        }
+        let polled = task.poll();
         carried_out(core);
-        if order == LINE_UP {
-            serve(core, task);
+        if let Poll::Ready(answer) = polled {
+            TALLIES.add(core, WRONG, 1);
+            serve(core, answer);
+            return true;
+        }
+        if order != LINE_UP_TO_LEAVE {
+            let answer = task.finish();
+            TALLIES.add(core, SLEPT, task.slept);
+            serve(core, answer);
             return true;
         }
         wait_until("the order to leave", u64::MAX, || !is_done(core));
@@ -139,10 +171,8 @@ fn carried_out(core: usize) {
     arch::wake(0);
 }
 
-/// Waits to the end, and notes who was served.
-fn serve(core: usize, mut task: Task<'_, Acquire<&'static Baton>>) {
-    let answer = task.finish();
-    TALLIES.add(core, SLEPT, task.slept);
+/// Notes who was served.
+fn serve(core: usize, answer: Result<Permit<&'static Baton>, Rejection>) {
     let Ok(permit) = answer else {
         TALLIES.add(core, WRONG, 1);
         return;
@@ -159,7 +189,7 @@ fn serve(core: usize, mut task: Task<'_, Acquire<&'static Baton>>) {
 fn verify(report: &mut dyn FnMut(&'static str, Checked)) {
     TALLIES.print();
     report("turns: everybody is woken in turn", in_turn());
-    report("turns: the permit is back", is_back());
+    report("turns: the permits are back", is_back());
 }
 
 fn in_turn() -> Checked {
@@ -171,7 +201,7 @@ fn in_turn() -> Checked {
 }
 
 fn is_back() -> Checked {
-    ensure_eq!(BATON.available(), 1);
+    ensure_eq!(BATON.available(), BOTH);
     ensure_eq!(BATON.waiting(), 0);
     Ok(())
 }

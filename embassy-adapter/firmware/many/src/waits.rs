@@ -40,16 +40,18 @@ pub(crate) type Waits = Tallies<8>;
 
 impl Waits {
     /// Nothing yet.
-    pub(crate) const NEW: Self = Self::new([
-        "served",
-        "slept",
-        "cancelled",
-        "timed out",
-        "too early",
-        "queue full",
-        "refused",
-        "surprised",
-    ]);
+    pub(crate) const fn none() -> Self {
+        Self::new([
+            "served",
+            "slept",
+            "cancelled",
+            "timed out",
+            "too early",
+            "queue full",
+            "refused",
+            "surprised",
+        ])
+    }
 
     /// One more on this core.
     pub(crate) fn note(&self, core: usize, did: Did) {

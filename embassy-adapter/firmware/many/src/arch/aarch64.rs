@@ -159,7 +159,7 @@ pub(crate) fn frequency() -> u64 {
     frequency
 }
 
-/// The interrupt controller, a GICv2: the distributor, and each core's own interface.
+/// The interrupt controller, of version 2: the distributor, and each core's own interface.
 const DISTRIBUTOR: usize = 0x0800_0000;
 const INTERFACE: usize = 0x0801_0000;
 
