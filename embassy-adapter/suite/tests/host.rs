@@ -1,12 +1,13 @@
-//! The suite on the host: all checks, and the storm with threads.
+//! The suite on the host: all checks, and the storm with threads and with interrupts.
 
+use std::cell::Cell;
 use std::thread;
 use std::time::Duration;
 
-use fusebox_std::blocking::{ThreadTimer, block_on};
-use fusebox_std::{Clock, Deadline, StdClock};
+use fusebox_std::blocking::{self, ThreadTimer};
+use fusebox_std::{Clock, Deadline, ManualClock, Random, Rng, StdClock, Ticks, Timer, TokioTimer};
 use fusebox_suite::storm::{Storm, Totals, Worker};
-use fusebox_suite::{Checked, checks};
+use fusebox_suite::{Checked, Polled, checks};
 
 /// Gathers failures, so that one test shows all of them.
 #[derive(Default)]
@@ -23,6 +24,7 @@ impl Report {
         }
     }
 
+    #[track_caller]
     fn assert_ok(&self) {
         assert!(self.passed > 0 && self.failed.is_empty(), "{:#?}", self.failed);
     }
@@ -34,69 +36,174 @@ fn everything_holds_on_manual_clocks_of_all_speeds() {
     checks::run::<1_000>(|name, result| report.note(name, result));
     checks::run::<32_768>(|name, result| report.note(name, result));
     checks::run::<1_000_000>(|name, result| report.note(name, result));
+    checks::run::<12_500_000>(|name, result| report.note(name, result));
     checks::run::<1_000_000_000>(|name, result| report.note(name, result));
     report.assert_ok();
 }
 
-#[test]
-fn everything_holds_in_real_time() {
+/// Whatever else the computer does.
+const SLACK: Duration = Duration::from_secs(20);
+
+async fn timed(timer: impl Timer) {
     let mut report = Report::default();
-    let slack = Duration::from_secs(20);
-    block_on(checks::timed::run(&ThreadTimer, slack, |name, result| report.note(name, result)));
+    checks::timed::run(&timer, SLACK, |name, result| report.note(name, result)).await;
     report.assert_ok();
 }
 
-/// A storm of as many threads as there are workers; every other one makes calls through the pipeline
-/// as well.
+#[test]
+fn everything_holds_on_a_thread_that_sleeps() {
+    blocking::block_on(timed(ThreadTimer));
+}
+
+#[test]
+fn everything_holds_in_tokios_time() {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .expect("a runtime needs nothing but memory")
+        .block_on(timed(TokioTimer));
+}
+
+#[test]
+fn everything_holds_where_nobody_sleeps() {
+    fusebox_suite::block_on(timed(Polled(StdClock)));
+}
+
+fn verified<C: Clock + Copy, const LOSES: bool>(
+    storm: &Storm<C, LOSES>,
+    workers: &[Worker],
+    began: Ticks,
+) -> Report {
+    let mut report = Report::default();
+    storm.verify(workers, began, |name, result| report.note(name, result));
+    report
+}
+
+/// A storm of as many threads as there are workers, until it has been enough or for some seconds;
+/// every other one makes calls through the pipeline as well.
 fn rage<const LOSES: bool>(
     storm: &Storm<StdClock, LOSES>,
     workers: &[Worker],
-    time: Duration,
+    is_enough: impl Fn(&Totals) -> bool + Sync,
 ) -> (Report, Totals) {
-    let began = StdClock.now();
-    let until = Deadline::after(&StdClock, time);
+    let (began, is_enough) = (StdClock.now(), &is_enough);
+    let until = Deadline::after(&StdClock, Duration::from_secs(5));
     thread::scope(|scope| {
         for (number, worker) in workers.iter().enumerate() {
             scope.spawn(move || {
-                while !until.expired(&StdClock) {
+                while !until.expired(&StdClock) && !is_enough(&storm.totals(workers)) {
                     (0..100).for_each(|_| worker.step(storm));
                     if number % 2 == 0 {
-                        block_on(worker.call(storm, &ThreadTimer));
+                        blocking::block_on(worker.call(storm, &ThreadTimer));
                     }
                 }
             });
         }
     });
-    let mut report = Report::default();
-    storm.verify(workers, began, |name, result| report.note(name, result));
     let totals = storm.totals(workers);
     println!("{totals}");
-    (report, totals)
+    (verified(storm, workers, began), totals)
 }
 
-fn workers() -> [Worker; 4] {
-    [1, 2, 3, 4].map(Worker::new)
+fn workers<const N: usize>() -> [Worker; N] {
+    std::array::from_fn(|number| Worker::new(number as u32))
 }
 
 #[test]
 fn threads_find_the_shared_state_as_it_must_be() {
     static STORM: Storm<StdClock> = Storm::new(StdClock);
-    let (report, totals) = rage(&STORM, &workers(), Duration::from_secs(1));
-    report.assert_ok();
-    // All of it really happened.
-    let Totals { interleaved, retries, probes, limited, waited, gave_up, withdrawals, .. } = totals;
-    for happened in [interleaved, probes, limited, waited, gave_up, withdrawals] {
-        assert!(happened > 0, "{totals:?}");
-    }
     // A computer of one core interrupts its threads, but hardly ever there.
     let cores = thread::available_parallelism().map_or(1, usize::from);
-    assert!(retries > 0 || cores == 1, "{totals:?}");
+    let is_enough = |totals: &Totals| {
+        let Totals { steps, interleaved, retries, probes, granted, waited, gave_up, .. } = *totals;
+        steps > 200_000
+            && interleaved > 1_000
+            && (retries > 100 || cores == 1)
+            && probes > 100
+            && granted > 100
+            && waited.min(gave_up).min(totals.limited).min(totals.withdrawals) > 100
+    };
+    let (report, totals) = rage(&STORM, &workers::<4>(), is_enough);
+    report.assert_ok();
+    assert!(is_enough(&totals), "not all of it really happened: {totals}");
 }
 
 #[test]
 fn a_lost_update_is_found() {
     static STORM: Storm<StdClock, true> = Storm::new(StdClock);
-    let (report, _) = rage(&STORM, &workers(), Duration::from_millis(200));
+    let (report, _) = rage(&STORM, &workers::<4>(), |totals| totals.interleaved > 20_000);
+    assert_the_lost_update_is_found(&report);
+}
+
+#[track_caller]
+fn assert_the_lost_update_is_found(report: &Report) {
     assert_eq!(report.failed.len(), 1, "{:#?}", report.failed);
     assert!(report.failed[0].contains("excludes"), "{}", report.failed[0]);
+}
+
+thread_local! {
+    /// What an interrupt does, if one may come.
+    static INTERRUPT: Cell<Option<fn(usize)>> = const { Cell::new(None) };
+    /// How many interrupts are on.
+    static LEVEL: Cell<usize> = const { Cell::new(0) };
+    static TIME: ManualClock<1_000_000> = const { ManualClock::new() };
+    static CHANCE: Rng = const { Rng::from_seed(7) };
+}
+
+/// A clock that is interrupted at times just after it was read, so that its reading is late; and
+/// with it whatever has read it. Time passes as it is read.
+#[derive(Clone, Copy)]
+struct Interrupted;
+
+const LEVELS: usize = 3;
+
+impl Clock for Interrupted {
+    const TICKS_PER_SECOND: u64 = 1_000_000;
+
+    fn now(&self) -> Ticks {
+        let now = TIME.with(|time| {
+            time.advance_ticks(CHANCE.with(|chance| chance.below(20)));
+            time.now()
+        });
+        let level = LEVEL.get() + 1;
+        if let Some(interrupt) = INTERRUPT.get() {
+            if level < LEVELS && CHANCE.with(|chance| chance.below(8)) == 0 {
+                LEVEL.set(level);
+                interrupt(level);
+                LEVEL.set(level - 1);
+            }
+        }
+        now
+    }
+}
+
+/// Steps on one core that are interrupted by others, at the same places in each run.
+fn interrupted<const LOSES: bool>(
+    storm: &Storm<Interrupted, LOSES>,
+    workers: &[Worker; LEVELS],
+    interrupt: fn(usize),
+) -> Report {
+    let began = Interrupted.now();
+    INTERRUPT.set(Some(interrupt));
+    (0..50_000).for_each(|_| workers[0].step(storm));
+    INTERRUPT.set(None);
+    let totals = storm.totals(workers);
+    println!("{totals}");
+    assert!(totals.interleaved > 1_000 && totals.probes > 100, "{totals}");
+    verified(storm, workers, began)
+}
+
+#[test]
+fn interrupts_find_the_shared_state_as_it_must_be() {
+    static STORM: Storm<Interrupted> = Storm::new(Interrupted);
+    static WORKERS: [Worker; LEVELS] = [Worker::new(1), Worker::new(2), Worker::new(3)];
+    interrupted(&STORM, &WORKERS, |level| WORKERS[level].step(&STORM)).assert_ok();
+}
+
+#[test]
+fn an_update_that_an_interrupt_loses_is_found() {
+    static STORM: Storm<Interrupted, true> = Storm::new(Interrupted);
+    static WORKERS: [Worker; LEVELS] = [Worker::new(1), Worker::new(2), Worker::new(3)];
+    let report = interrupted(&STORM, &WORKERS, |level| WORKERS[level].step(&STORM));
+    assert_the_lost_update_is_found(&report);
 }
