@@ -56,8 +56,6 @@ pub(crate) fn meet() {
 /// What all cores do together, and what must hold afterwards.
 pub(crate) struct Phase {
     pub(crate) name: &'static str,
-    /// Runs on core 0 before.
-    pub(crate) prepare: fn(),
     /// Runs on each core.
     pub(crate) work: fn(core: usize),
     /// Runs on core 0 when all are done; tells `report` of each thing that must hold.
@@ -67,7 +65,6 @@ pub(crate) struct Phase {
 impl Phase {
     pub(crate) fn run(&self, core: usize) {
         if core == 0 {
-            (self.prepare)();
             CONTEST.begin();
         }
         meet();

@@ -11,7 +11,7 @@ use crate::CORES;
 use crate::cores::{Enough, Phase, contend, contended};
 use crate::waits::{Asker, Did, Waits};
 
-pub(crate) const PHASE: Phase = Phase { name: "lock", prepare: || {}, work, verify };
+pub(crate) const PHASE: Phase = Phase { name: "lock", work, verify };
 
 const ENOUGH: Enough = Enough { rounds: 2_000, collisions: 10 };
 

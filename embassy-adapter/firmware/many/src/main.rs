@@ -76,7 +76,7 @@ fn fail(why: fmt::Arguments<'_>) -> ! {
     static FAILING: AtomicBool = AtomicBool::new(false);
     // Relaxed: only who is first matters.
     if !FAILING.swap(true, Ordering::Relaxed) {
-        semihosting::eprintln!("FAILED  {why}");
+        semihosting::println!("FAILED: {why}");
         semihosting::process::exit(1)
     }
     rest()

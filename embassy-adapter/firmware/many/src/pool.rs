@@ -9,7 +9,7 @@ use fusebox_suite::{Checked, ensure, ensure_eq};
 use crate::cores::{Enough, Phase, contend, contended};
 use crate::waits::{Asker, Did, Waits};
 
-pub(crate) const PHASE: Phase = Phase { name: "pool", prepare: || {}, work, verify };
+pub(crate) const PHASE: Phase = Phase { name: "pool", work, verify };
 
 const ENOUGH: Enough = Enough { rounds: 2_000, collisions: 10 };
 

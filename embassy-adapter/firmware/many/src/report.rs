@@ -26,17 +26,17 @@ pub(crate) fn begin() {
 /// A phase is over: how long it took, and how many compare-and-swaps have failed in it.
 pub(crate) fn phase(name: &str, ticks: u64, collisions: usize) {
     let millis = ticks / (TICKS_PER_SECOND / 1_000);
-    println!("---- {name}: {millis} ms, {collisions} swaps failed");
+    println!("{name}: {millis} ms, {collisions} swaps failed");
 }
 
 /// The result of a check.
 pub(crate) fn check(name: &'static str, result: Checked) {
     CHECKS.fetch_add(1, Ordering::Relaxed);
     match result {
-        Ok(()) => println!("ok      {name}"),
+        Ok(()) => println!("  ok    {name}"),
         Err(failure) => {
             FAILURES.fetch_add(1, Ordering::Relaxed);
-            println!("FAILED  {name}: {failure}");
+            println!("  FAIL  {name}: {failure}");
         }
     }
 }
@@ -53,9 +53,10 @@ pub(crate) fn tally(core: usize, counts: impl Iterator<Item = (&'static str, u32
 /// Ends the run.
 pub(crate) fn end() -> ! {
     let (checks, failures) = (CHECKS.load(Ordering::Relaxed), FAILURES.load(Ordering::Relaxed));
+    let passed = checks - failures;
     if failures != 0 {
-        fail(format_args!("{failures} of {checks} checks"));
+        fail(format_args!("{passed} checks passed, {failures} failed"));
     }
-    println!("{NAME}: all {checks} checks passed");
+    println!("PASSED: {passed} checks passed, {failures} failed");
     semihosting::process::exit(0)
 }

@@ -10,7 +10,7 @@ use crate::cores::{Enough, Phase, contend, contended, phase_began};
 use crate::executor::block_on;
 use crate::uptime::Uptime;
 
-pub(crate) const PHASE: Phase = Phase { name: "storm", prepare: || {}, work, verify };
+pub(crate) const PHASE: Phase = Phase { name: "storm", work, verify };
 
 const ENOUGH: Enough = Enough { rounds: 2_000, collisions: 10 };
 

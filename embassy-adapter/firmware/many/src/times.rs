@@ -15,7 +15,7 @@ use crate::cores::{Enough, Phase, Tallies, contend, contended, meet, phase_began
 use crate::executor::block_on;
 use crate::uptime::Uptime;
 
-pub(crate) const PHASE: Phase = Phase { name: "times", prepare: || {}, work, verify };
+pub(crate) const PHASE: Phase = Phase { name: "times", work, verify };
 
 const ENOUGH: Enough = Enough { rounds: 200, collisions: 0 };
 

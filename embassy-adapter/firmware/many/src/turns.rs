@@ -17,7 +17,7 @@ use crate::arch::{self, TICKS_PER_SECOND, ticks};
 use crate::cores::{Phase, Tallies, phase_began, wait_until};
 use crate::executor::Task;
 
-pub(crate) const PHASE: Phase = Phase { name: "turns", prepare: || {}, work, verify };
+pub(crate) const PHASE: Phase = Phase { name: "turns", work, verify };
 
 /// Those who line up: all cores but core 0.
 const LINE: usize = CORES - 1;
