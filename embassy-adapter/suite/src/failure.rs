@@ -58,7 +58,11 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}: {}", self.file(), self.line(), self.what)?;
+        write!(f, "{}:{}:", self.file(), self.line())?;
+        // Of a condition as the source has it, in one line.
+        for word in self.what.split_ascii_whitespace() {
+            write!(f, " {word}")?;
+        }
         match self.figures {
             Some((left, right)) => write!(f, " ({left}, {right})"),
             None => Ok(()),

@@ -88,6 +88,12 @@ use gauge::Probes;
 /// [`verify`](Self::verify) must report that; where it does not, the contexts did not really
 /// interrupt each other, and the storm proves nothing.
 pub struct Storm<C, const LOSES: bool = false> {
+    shared: Shared<C>,
+}
+
+/// The same, with the mistake known only at run time: a program with both has one copy of the code.
+struct Shared<C> {
+    loses: bool,
     clock: C,
     /// How many steps were made.
     turns: AtomicU32,
@@ -159,10 +165,17 @@ impl<C: Clock + Copy, const LOSES: bool> Storm<C, LOSES> {
     /// A storm in the time of `clock`, which all contexts can read.
     #[must_use]
     pub const fn new(clock: C) -> Self {
+        Self { shared: Shared::new(LOSES, clock) }
+    }
+}
+
+impl<C: Clock + Copy> Shared<C> {
+    const fn new(loses: bool, clock: C) -> Self {
         let rates = Rates::failures(Ratio::percent(50)).minimum_calls(8);
         let limits = BucketConfig::per_second(RATE).burst(BURST).max_wait(AHEAD);
         let budget = BudgetConfig::new(Ratio::percent(50)).floor_per_second(0).reserve(RESERVE);
         Self {
+            loses,
             clock,
             turns: AtomicU32::new(0),
             breaker: CircuitBreaker::with_parts(BREAKER, Consecutive, Meter::new(), (), clock),
@@ -190,6 +203,6 @@ impl<C: Clock + Copy, const LOSES: bool> Storm<C, LOSES> {
 
 impl<C, const LOSES: bool> fmt::Debug for Storm<C, LOSES> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Storm").field("turns", &self.turns).finish_non_exhaustive()
+        f.debug_struct("Storm").field("turns", &self.shared.turns).finish_non_exhaustive()
     }
 }

@@ -319,12 +319,15 @@ pub(super) fn an_observer_hears_of_every_change_once<const HZ: u64>() -> Checked
     clock.advance(SECOND);
     permit!(breaker).success();
     breaker.reset();
-    ensure!(journal.took(&[
-        ("event", Note::Changed(State::Closed, State::Open)),
-        ("event", Note::Refused),
-        ("event", Note::Changed(State::Open, State::HalfOpen)),
-        ("event", Note::Changed(State::HalfOpen, State::Closed)),
-    ]));
+    ensure!(
+        journal.took(&[
+            ("event", Note::Changed(State::Closed, State::Open)),
+            ("event", Note::Refused),
+            ("event", Note::Changed(State::Open, State::HalfOpen)),
+            ("event", Note::Changed(State::HalfOpen, State::Closed)),
+        ]),
+        "in this order"
+    );
     Ok(())
 }
 

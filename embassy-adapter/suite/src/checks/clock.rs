@@ -98,7 +98,7 @@ impl<C: Clock + Copy> Primitives<C> {
 pub(super) fn one_that_stops_wedges_nothing<const HZ: u64>() -> Checked {
     let clock = ManualClock::<HZ>::new();
     clock.advance(SECOND * 1_000);
-    let all = Primitives::new(&clock);
+    let all = Primitives::new(Hardware::Wide(&clock));
     all.use_up()?;
     for _ in 0..100 {
         ensure_eq!(all.tokens(), 0);
@@ -127,7 +127,7 @@ pub(super) fn one_that_stops_wedges_nothing<const HZ: u64>() -> Checked {
 pub(super) fn one_that_steps_back_grants_nothing_twice<const HZ: u64>() -> Checked {
     let clock = ManualClock::<HZ>::new();
     clock.advance(SECOND * 1_000);
-    let all = Primitives::new(&clock);
+    let all = Primitives::new(Hardware::Wide(&clock));
     all.use_up()?;
     for _ in 0..100 {
         clock.rewind(LATENESS / 2);
@@ -150,7 +150,7 @@ pub(super) fn one_that_is_set_back_for_good_is_believed<const HZ: u64>() -> Chec
     for half_open in [false, true] {
         clock.set(Ticks::ZERO);
         clock.advance(SECOND * 10_000);
-        let all = Primitives::new(&clock);
+        let all = Primitives::new(Hardware::Wide(&clock));
         all.use_up()?;
         if half_open {
             clock.advance(SECOND);
@@ -167,7 +167,7 @@ pub(super) fn one_that_leaps_ahead_fills_and_no_more<const HZ: u64>() -> Checked
     const DAY: Duration = Duration::from_secs(24 * 60 * 60);
     let clock = ManualClock::<HZ>::new();
     for days in [1, 7, 365, 10_000] {
-        let all = Primitives::new(&clock);
+        let all = Primitives::new(Hardware::Wide(&clock));
         all.use_up()?;
         // And an eighth, to miss what is a multiple of the words' time.
         clock.advance(DAY * days + EIGHTH);
@@ -180,7 +180,7 @@ pub(super) fn one_that_comes_to_the_end_of_64_bits_goes_on<const HZ: u64>() -> C
     let clock = ManualClock::<HZ>::new();
     let before = ticks_from_duration(EIGHTH * 4, HZ);
     clock.set(Ticks(u64::MAX - before + 1));
-    let all = Primitives::new(&clock);
+    let all = Primitives::new(Hardware::Wide(&clock));
     all.use_up()?;
     let mut granted = 0;
     for eighth in 1..=8 {
@@ -207,12 +207,27 @@ impl<const HZ: u64> Counter for Narrow<'_, HZ> {
     }
 }
 
-/// As whoever did not read the documentation has it.
-impl<const HZ: u64> Clock for Narrow<'_, HZ> {
+/// A clock over a hardware counter. One type for all, so that a small target has the code of the
+/// primitives once.
+#[derive(Clone, Copy)]
+enum Hardware<'a, const HZ: u64> {
+    /// Of 64 bits.
+    Wide(&'a ManualClock<HZ>),
+    /// Of 32 bits, as whoever did not read the documentation has it.
+    Wraps(Narrow<'a, HZ>),
+    /// Of 32 bits, as it should be.
+    Extended(&'a Extended<Narrow<'a, HZ>>),
+}
+
+impl<const HZ: u64> Clock for Hardware<'_, HZ> {
     const TICKS_PER_SECOND: u64 = HZ;
 
     fn now(&self) -> Ticks {
-        Ticks(u64::from(self.read()))
+        match self {
+            Self::Wide(clock) => clock.now(),
+            Self::Wraps(counter) => Ticks(u64::from(counter.read())),
+            Self::Extended(clock) => clock.now(),
+        }
     }
 }
 
@@ -225,7 +240,7 @@ pub(super) fn one_that_wraps_at_32_bits_costs_a_burst_at_most<const HZ: u64>() -
     let clock = ManualClock::<HZ>::new();
     for half_open in [false, true] {
         before_the_wrap(&clock, EIGHTH * 12);
-        let all = Primitives::new(Narrow(&clock));
+        let all = Primitives::new(Hardware::Wraps(Narrow(&clock)));
         all.use_up()?;
         if half_open {
             clock.advance(SECOND);
@@ -264,7 +279,8 @@ pub(super) fn on_an_extended_counter_all_is_as_it_should_be<const HZ: u64>() -> 
     before_the_wrap(&clock, SECOND * 2);
     // The readings from before it was made are no concern of the counter's.
     let extended = Extended::new(Narrow(&clock));
-    let (ours, exact) = (Primitives::new(&extended), Primitives::new(&clock));
+    let ours = Primitives::new(Hardware::Extended(&extended));
+    let exact = Primitives::new(Hardware::Wide(&clock));
     ours.use_up()?;
     exact.use_up()?;
     for _ in 0..50 {
@@ -283,7 +299,7 @@ pub(super) fn readings_in_any_order_grant_no_more_than_the_latest<const HZ: u64>
     let clock = ManualClock::<HZ>::new();
     let begin = Ticks(ticks_from_duration(SECOND * 1_000, HZ));
     clock.set(begin);
-    let all = Primitives::new(&clock);
+    let all = Primitives::new(Hardware::Wide(&clock));
     let random = Rng::from_seed(7);
     let (mut latest, mut granted, mut retried) = (begin, 0, 0);
     for _ in 0..300 {

@@ -19,24 +19,30 @@ pub(super) fn a_tuple_lets_in_all_or_nothing<const HZ: u64>() -> Checked {
     let gates = (&a, &b, &c);
     ensure!(gates.call(|| Ok::<_, ()>(7)) == Ok(7));
     let ended = Note::Ended(Outcome::Success);
-    ensure!(journal.took(&[
-        ("a", Note::Entered),
-        ("b", Note::Entered),
-        ("c", Note::Entered),
-        ("c", ended),
-        ("b", ended),
-        ("a", ended),
-    ]));
+    ensure!(
+        journal.took(&[
+            ("a", Note::Entered),
+            ("b", Note::Entered),
+            ("c", Note::Entered),
+            ("c", ended),
+            ("b", ended),
+            ("a", ended),
+        ]),
+        "in this order"
+    );
     c.refusing.set(Some(Reason::SwitchedOff));
     ensure!(reason(gates.permit()) == Some(Reason::SwitchedOff));
     let rolled_back = Note::Ended(Outcome::Refused);
-    ensure!(journal.took(&[
-        ("a", Note::Entered),
-        ("b", Note::Entered),
-        ("c", Note::Refused),
-        ("b", rolled_back),
-        ("a", rolled_back),
-    ]));
+    ensure!(
+        journal.took(&[
+            ("a", Note::Entered),
+            ("b", Note::Entered),
+            ("c", Note::Refused),
+            ("b", rolled_back),
+            ("a", rolled_back),
+        ]),
+        "in this order"
+    );
     Ok(())
 }
 
@@ -84,14 +90,17 @@ pub(super) fn a_call_says_what_its_result_means<const HZ: u64>() -> Checked {
     let by_status = FailureIf(|status: &u32| *status >= 500);
     ensure!(gate.call_with(by_status, || Err::<(), _>(404)).is_err());
     ensure!(gate.call_with(by_status, || Err::<(), _>(503)).is_err());
-    ensure!(journal.took(&[
-        ("a", Note::Entered),
-        ("a", Note::Ended(Outcome::Failure)),
-        ("a", Note::Entered),
-        ("a", Note::Ended(Outcome::Ignored)),
-        ("a", Note::Entered),
-        ("a", Note::Ended(Outcome::Failure)),
-    ]));
+    ensure!(
+        journal.took(&[
+            ("a", Note::Entered),
+            ("a", Note::Ended(Outcome::Failure)),
+            ("a", Note::Entered),
+            ("a", Note::Ended(Outcome::Ignored)),
+            ("a", Note::Entered),
+            ("a", Note::Ended(Outcome::Failure)),
+        ]),
+        "in this order"
+    );
     Ok(())
 }
 

@@ -36,21 +36,24 @@ pub(super) fn its_parts_are_in_the_order_that_works<const HZ: u64>() -> Checked 
         ready(if attempt.is_retry() { Ok(7) } else { Err(1_u32) })
     }));
     ensure!(answer == Poll::Ready(Ok(7)));
-    ensure!(journal.took(&[
-        ("call", Note::Entered),
-        ("first", Note::Entered),
-        ("second", Note::Entered),
-        ("operation", Note::Ran(1)),
-        ("second", Note::Ended(Outcome::Failure)),
-        ("first", Note::Ended(Outcome::Failure)),
-        ("event", Note::Retrying(1)),
-        ("first", Note::Entered),
-        ("second", Note::Entered),
-        ("operation", Note::Ran(2)),
-        ("second", Note::Ended(Outcome::Success)),
-        ("first", Note::Ended(Outcome::Success)),
-        ("call", Note::Ended(Outcome::Success)),
-    ]));
+    ensure!(
+        journal.took(&[
+            ("call", Note::Entered),
+            ("first", Note::Entered),
+            ("second", Note::Entered),
+            ("operation", Note::Ran(1)),
+            ("second", Note::Ended(Outcome::Failure)),
+            ("first", Note::Ended(Outcome::Failure)),
+            ("event", Note::Retrying(1)),
+            ("first", Note::Entered),
+            ("second", Note::Entered),
+            ("operation", Note::Ran(2)),
+            ("second", Note::Ended(Outcome::Success)),
+            ("first", Note::Ended(Outcome::Success)),
+            ("call", Note::Ended(Outcome::Success)),
+        ]),
+        "in this order"
+    );
     Ok(())
 }
 
@@ -64,11 +67,14 @@ pub(super) fn where_nothing_ran_the_outer_gates_lose_nothing<const HZ: u64>() ->
         .per_attempt(&attempt);
     let answer = finish(pipeline.call(|_| ready(Ok::<u32, u32>(7))));
     ensure!(rejected(answer) == Some(Reason::CircuitOpen), "which is not retried");
-    ensure!(journal.took(&[
-        ("call", Note::Entered),
-        ("attempt", Note::Refused),
-        ("call", Note::Ended(Outcome::Refused)),
-    ]));
+    ensure!(
+        journal.took(&[
+            ("call", Note::Entered),
+            ("attempt", Note::Refused),
+            ("call", Note::Ended(Outcome::Refused)),
+        ]),
+        "in this order"
+    );
     Ok(())
 }
 
@@ -85,14 +91,17 @@ pub(super) fn an_attempt_is_cut_off_and_tried_again<const HZ: u64>() -> Checked 
     });
     ensure!(advance_until(&clock, EIGHTH, 20, call) == Some(Ok(7)));
     ensure_eq!(clock.elapsed(), EIGHTH * 3);
-    ensure!(journal.took(&[
-        ("gate", Note::Entered),
-        ("gate", Note::Ended(Outcome::Failure)),
-        ("event", Note::TimedOut(1)),
-        ("event", Note::Retrying(1)),
-        ("gate", Note::Entered),
-        ("gate", Note::Ended(Outcome::Success)),
-    ]));
+    ensure!(
+        journal.took(&[
+            ("gate", Note::Entered),
+            ("gate", Note::Ended(Outcome::Failure)),
+            ("event", Note::TimedOut(1)),
+            ("event", Note::Retrying(1)),
+            ("gate", Note::Entered),
+            ("gate", Note::Ended(Outcome::Success)),
+        ]),
+        "in this order"
+    );
     Ok(())
 }
 
@@ -106,12 +115,15 @@ pub(super) fn nothing_runs_past_the_deadline<const HZ: u64>() -> Checked {
     let call = pipeline.call(|_| pending::<Result<u32, u32>>());
     ensure!(advance_until(&clock, EIGHTH, 20, call) == Some(Err(Error::TimedOut)));
     ensure_eq!(clock.elapsed(), SECOND, "the second attempt was cut short");
-    ensure!(journal.took(&[
-        ("event", Note::TimedOut(1)),
-        ("event", Note::Retrying(1)),
-        ("event", Note::TimedOut(2)),
-        ("event", Note::GaveUp(2, GiveUp::Deadline)),
-    ]));
+    ensure!(
+        journal.took(&[
+            ("event", Note::TimedOut(1)),
+            ("event", Note::Retrying(1)),
+            ("event", Note::TimedOut(2)),
+            ("event", Note::GaveUp(2, GiveUp::Deadline)),
+        ]),
+        "in this order"
+    );
     let passed = Deadline::after(&clock, EIGHTH);
     clock.advance(EIGHTH);
     let late = finish(pipeline.call_before(passed, |_| ready(Ok::<u32, u32>(7))));
@@ -152,12 +164,15 @@ pub(super) fn a_cancelled_call_gives_everything_back<const HZ: u64>() -> Checked
         let mut runs = pin!(pipeline.call(|_| pending::<Result<u32, u32>>()));
         ensure!(poll_once(runs.as_mut()).is_pending());
     }
-    ensure!(journal.took(&[
-        ("call", Note::Entered),
-        ("attempt", Note::Entered),
-        ("attempt", Note::Ended(Outcome::Abandoned)),
-        ("call", Note::Ended(Outcome::Abandoned)),
-    ]));
+    ensure!(
+        journal.took(&[
+            ("call", Note::Entered),
+            ("attempt", Note::Entered),
+            ("attempt", Note::Ended(Outcome::Abandoned)),
+            ("call", Note::Ended(Outcome::Abandoned)),
+        ]),
+        "in this order"
+    );
     Ok(())
 }
 

@@ -121,11 +121,14 @@ pub(super) fn listeners_hear_of_each_retry<const HZ: u64>() -> Checked {
         .observed_by("radio", &journal);
     ensure!(finish(retry.call(&clock, never)) == Poll::Ready(Err(Error::Inner(3))));
     ensure_eq!(heard.get(), 12);
-    ensure!(journal.took(&[
-        ("event", Note::Retrying(1)),
-        ("event", Note::Retrying(2)),
-        ("event", Note::GaveUp(3, GiveUp::Attempts)),
-    ]));
+    ensure!(
+        journal.took(&[
+            ("event", Note::Retrying(1)),
+            ("event", Note::Retrying(2)),
+            ("event", Note::GaveUp(3, GiveUp::Attempts)),
+        ]),
+        "in this order"
+    );
     Ok(())
 }
 

@@ -25,8 +25,8 @@ fn half_of_at_least(minimum: u32) -> Rates {
 
 pub(super) fn a_rate_that_is_reached_trips<const HZ: u64>() -> Checked {
     let clock = ManualClock::<HZ>::new();
-    let last_ten: LastCalls<_, 5> = LastCalls::new(10, half_of_at_least(4));
-    let breaker = CircuitBreaker::with_window(CONFIG, last_ten, &clock);
+    let last_eight: LastCalls<_, 4> = LastCalls::new(8, half_of_at_least(4));
+    let breaker = CircuitBreaker::with_window(CONFIG, last_eight, &clock);
     calls(&breaker, &[false, true, true])?;
     ensure_eq!(breaker.state(), State::Closed, "fewer than the minimum");
     calls(&breaker, &[true, true])?;
@@ -40,8 +40,8 @@ pub(super) fn a_rate_that_is_reached_trips<const HZ: u64>() -> Checked {
 
 pub(super) fn a_success_can_be_the_call_that_is_missing<const HZ: u64>() -> Checked {
     let clock = ManualClock::<HZ>::new();
-    let last_ten: LastCalls<_, 5> = LastCalls::new(10, half_of_at_least(4));
-    let breaker = CircuitBreaker::with_window(CONFIG, last_ten, &clock);
+    let last_eight: LastCalls<_, 4> = LastCalls::new(8, half_of_at_least(4));
+    let breaker = CircuitBreaker::with_window(CONFIG, last_eight, &clock);
     calls(&breaker, &[false, false, true])?;
     ensure_eq!(breaker.state(), State::Closed);
     calls(&breaker, &[true])?;

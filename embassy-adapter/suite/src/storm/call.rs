@@ -27,6 +27,7 @@ impl Worker {
         C: Clock + Copy,
         T: Timer,
     {
+        let storm = &storm.shared;
         let turn = self.begin(storm);
         let (permits, budget) = (storm.watched_permits(self, 1), storm.watched_budget(self));
         let gates = (storm.watched_bucket(self), storm.watched_breaker(self));

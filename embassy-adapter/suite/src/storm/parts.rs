@@ -12,12 +12,12 @@ use portable_atomic::Ordering;
 
 use super::tally::{CALLS, Tally, WINDOWED};
 use super::watched::{WatchedBreaker, WatchedBucket, WatchedBudget, WatchedPermits};
-use super::{AT, PERMITS, PLACES, RATE, Storm, Worker};
+use super::{AT, PERMITS, PLACES, RATE, Shared, Worker};
 use crate::poll_once;
 
-type Shared = Semaphore<Queue<PLACES>>;
+type Permits = Semaphore<Queue<PLACES>>;
 
-impl<C: Clock + Copy, const LOSES: bool> Storm<C, LOSES> {
+impl<C: Clock + Copy> Shared<C> {
     pub(super) fn watched_breaker<'a>(
         &'a self,
         worker: &'a Worker,
@@ -48,16 +48,13 @@ impl<C: Clock + Copy, const LOSES: bool> Storm<C, LOSES> {
 impl Worker {
     /// A load and a store under a semaphore; with the mistake, without it.
     #[inline(never)]
-    pub(super) fn raise_the_guarded_counter<C: Clock + Copy, const LOSES: bool>(
-        &self,
-        storm: &Storm<C, LOSES>,
-    ) {
+    pub(super) fn raise_the_guarded_counter<C: Clock + Copy>(&self, storm: &Shared<C>) {
         let permit = match self.random(2) {
-            _ if LOSES => None,
+            _ if storm.loses => None,
             0 => self.wait_a_little(storm, pin!(storm.single.acquire())).and_then(Result::ok),
             _ => storm.single.try_acquire().ok(),
         };
-        if permit.is_none() && !LOSES {
+        if permit.is_none() && !storm.loses {
             return;
         }
         // Relaxed, both: the permit orders what its holders do.
@@ -69,24 +66,18 @@ impl Worker {
     }
 
     #[inline(never)]
-    pub(super) fn call_the_breaker<C: Clock + Copy, const LOSES: bool>(
-        &self,
-        storm: &Storm<C, LOSES>,
-    ) {
+    pub(super) fn call_the_breaker<C: Clock + Copy>(&self, storm: &Shared<C>) {
         self.pass(storm, &storm.watched_breaker(self));
     }
 
     #[inline(never)]
-    pub(super) fn call_the_windowed_breaker<C: Clock + Copy, const LOSES: bool>(
-        &self,
-        storm: &Storm<C, LOSES>,
-    ) {
+    pub(super) fn call_the_windowed_breaker<C: Clock + Copy>(&self, storm: &Shared<C>) {
         self.pass(storm, &storm.watched_windowed(self));
     }
 
     /// A token now or a promise of one, kept or not.
     #[inline(never)]
-    pub(super) fn take_a_token<C: Clock + Copy, const LOSES: bool>(&self, storm: &Storm<C, LOSES>) {
+    pub(super) fn take_a_token<C: Clock + Copy>(&self, storm: &Shared<C>) {
         if self.random(4) != 0 {
             return self.pass(storm, &storm.watched_bucket(self));
         }
@@ -105,10 +96,7 @@ impl Worker {
 
     /// Tokens taken and given back, at a time that never passes.
     #[inline(never)]
-    pub(super) fn borrow_from_the_ledger<C: Clock + Copy, const LOSES: bool>(
-        &self,
-        storm: &Storm<C, LOSES>,
-    ) {
+    pub(super) fn borrow_from_the_ledger<C: Clock + Copy>(&self, storm: &Shared<C>) {
         let n = 1 + self.random(3);
         let turn = match self.random(2) {
             0 => storm.ledger.try_acquire_at(n, AT).map(|()| None),
@@ -125,16 +113,13 @@ impl Worker {
     }
 
     #[inline(never)]
-    pub(super) fn take_permits<C: Clock + Copy, const LOSES: bool>(&self, storm: &Storm<C, LOSES>) {
+    pub(super) fn take_permits<C: Clock + Copy>(&self, storm: &Shared<C>) {
         self.pass(storm, &storm.watched_permits(self, 1 + self.random(PERMITS)));
     }
 
     /// A wait in the queue that is given up if it takes long.
     #[inline(never)]
-    pub(super) fn wait_for_permits<C: Clock + Copy, const LOSES: bool>(
-        &self,
-        storm: &Storm<C, LOSES>,
-    ) {
+    pub(super) fn wait_for_permits<C: Clock + Copy>(&self, storm: &Shared<C>) {
         let n = 1 + self.random(PERMITS);
         match self.wait_a_little(storm, pin!(storm.permits.acquire_many(n))) {
             Some(Ok(permit)) => {
@@ -151,10 +136,7 @@ impl Worker {
     }
 
     #[inline(never)]
-    pub(super) fn use_the_budget<C: Clock + Copy, const LOSES: bool>(
-        &self,
-        storm: &Storm<C, LOSES>,
-    ) {
+    pub(super) fn use_the_budget<C: Clock + Copy>(&self, storm: &Shared<C>) {
         let budget = storm.watched_budget(self);
         budget.deposit();
         if self.random(2) == 0 && budget.withdraw().is_ok() && self.random(4) == 0 {
@@ -165,10 +147,7 @@ impl Worker {
 
     /// All of them for one call, or none.
     #[inline(never)]
-    pub(super) fn pass_all_gates<C: Clock + Copy, const LOSES: bool>(
-        &self,
-        storm: &Storm<C, LOSES>,
-    ) {
+    pub(super) fn pass_all_gates<C: Clock + Copy>(&self, storm: &Shared<C>) {
         let gates = (
             storm.watched_permits(self, 1),
             storm.watched_bucket(self),
@@ -180,7 +159,7 @@ impl Worker {
 
     /// Changes by hand what calls do not change, now and then.
     #[inline(never)]
-    pub(super) fn do_a_chore<C: Clock + Copy, const LOSES: bool>(&self, storm: &Storm<C, LOSES>) {
+    pub(super) fn do_a_chore<C: Clock + Copy>(&self, storm: &Shared<C>) {
         if storm.chores.try_acquire(1).is_err() {
             return;
         }
@@ -192,7 +171,7 @@ impl Worker {
     }
 
     /// Lowers the bucket's rate, and raises it again.
-    fn slow_down_for_a_moment<C: Clock + Copy, const LOSES: bool>(&self, storm: &Storm<C, LOSES>) {
+    fn slow_down_for_a_moment<C: Clock + Copy>(&self, storm: &Shared<C>) {
         // Either may find another change under way; the lower rate is as good, until the next time.
         for rate in [RATE / 2, RATE] {
             let _ = storm.bucket.set_rate(Rate::per_second(rate));
@@ -200,9 +179,9 @@ impl Worker {
         }
     }
 
-    fn set_by_hand<C: Clock + Copy, W: Window<C>, const LOSES: bool>(
+    fn set_by_hand<C: Clock + Copy, W: Window<C>>(
         &self,
-        storm: &Storm<C, LOSES>,
+        storm: &Shared<C>,
         breaker: &CircuitBreaker<C, W, Meter>,
     ) {
         match self.random(4) {
@@ -216,7 +195,7 @@ impl Worker {
     }
 
     /// A call that takes a moment and ends somehow, if it is let in.
-    fn pass<C: Clock + Copy, G: Gate, const LOSES: bool>(&self, storm: &Storm<C, LOSES>, gate: &G) {
+    fn pass<C: Clock + Copy, G: Gate>(&self, storm: &Shared<C>, gate: &G) {
         let Ok(permit) = gate.permit() else { return };
         self.dawdle(storm);
         match self.random(8) {
@@ -228,11 +207,11 @@ impl Worker {
     }
 
     /// Polls a few times; `None` where that was not enough.
-    fn wait_a_little<'s, C: Clock + Copy, const LOSES: bool>(
+    fn wait_a_little<'s, C: Clock + Copy>(
         &self,
-        storm: &Storm<C, LOSES>,
-        mut wait: Pin<&mut Acquire<&'s Shared>>,
-    ) -> Option<Result<Permit<&'s Shared>, Rejection>> {
+        storm: &Shared<C>,
+        mut wait: Pin<&mut Acquire<&'s Permits>>,
+    ) -> Option<Result<Permit<&'s Permits>, Rejection>> {
         for _ in 0..=self.random(4) {
             if let Poll::Ready(answer) = poll_once(wait.as_mut()) {
                 return Some(answer);
@@ -243,7 +222,7 @@ impl Worker {
     }
 
     /// Takes a moment, so that others may come in between.
-    fn dawdle<C: Clock + Copy, const LOSES: bool>(&self, storm: &Storm<C, LOSES>) {
+    fn dawdle<C: Clock + Copy>(&self, storm: &Shared<C>) {
         for _ in 0..=self.random(4) {
             black_box(storm.clock.now());
         }

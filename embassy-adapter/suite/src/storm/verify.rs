@@ -12,8 +12,8 @@ use portable_atomic::Ordering;
 
 use super::tally::{CALLS, CallTallies, FIRST_MAXIMUM, TALLIES, Tally, WINDOWED};
 use super::{
-    AHEAD, AT, BURST, LEDGER, MAX_PROBES, OPEN_FOR, PERMITS, PROBES_TO_CLOSE, RATE, Storm, WINDOW,
-    WORKERS, Worker,
+    AHEAD, AT, BURST, LEDGER, MAX_PROBES, OPEN_FOR, PERMITS, PROBES_TO_CLOSE, RATE, Shared, Storm,
+    WINDOW, WORKERS, Worker,
 };
 use crate::{Checked, Failure, ensure, ensure_eq, poll_once};
 
@@ -91,19 +91,7 @@ impl<C: Clock + Copy, const LOSES: bool> Storm<C, LOSES> {
         began: Ticks,
         mut report: impl FnMut(&'static str, Checked),
     ) {
-        let sums = Sums::of(workers);
-        report("storm: every step was counted", self.every_step(&sums));
-        report("storm: no probe too many", self.probes(&sums));
-        report("storm: the meters count what happened", self.meters(&sums));
-        report("storm: no token above burst and rate", self.granted(&sums, began));
-        report("storm: all tokens of the ledger are there", self.ledger(&sums));
-        report("storm: all permits are back, and never were too many", self.permits(&sums));
-        report("storm: a semaphore of one permit excludes", self.guarded(&sums));
-        report("storm: the budget is exact", self.budget(&sums));
-        // Last, as these use what was counted.
-        report("storm: the breakers are not wedged", self.breakers_work());
-        report("storm: the bucket is not wedged", self.bucket_works());
-        report("storm: the semaphores are not wedged", self.semaphores_work());
+        self.shared.verify(&Sums::of(workers), began, &mut report);
     }
 
     /// What all workers have counted together.
@@ -120,6 +108,23 @@ impl<C: Clock + Copy, const LOSES: bool> Storm<C, LOSES> {
             gave_up: sums.get(Tally::GaveUp),
             withdrawals: sums.get(Tally::Withdrawals),
         }
+    }
+}
+
+impl<C: Clock + Copy> Shared<C> {
+    fn verify(&self, sums: &Sums, began: Ticks, report: &mut dyn FnMut(&'static str, Checked)) {
+        report("storm: every step was counted", self.every_step(sums));
+        report("storm: no probe too many", self.probes(sums));
+        report("storm: the meters count what happened", self.meters(sums));
+        report("storm: no token above burst and rate", self.granted(sums, began));
+        report("storm: all tokens of the ledger are there", self.ledger(sums));
+        report("storm: all permits are back, and never were too many", self.permits(sums));
+        report("storm: a semaphore of one permit excludes", self.guarded(sums));
+        report("storm: the budget is exact", self.budget(sums));
+        // Last, as these use what was counted.
+        report("storm: the breakers are not wedged", self.breakers_work());
+        report("storm: the bucket is not wedged", self.bucket_works());
+        report("storm: the semaphores are not wedged", self.semaphores_work());
     }
 
     fn every_step(&self, sums: &Sums) -> Checked {

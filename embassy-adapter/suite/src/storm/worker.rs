@@ -3,8 +3,8 @@
 use fusebox_core::Clock;
 use portable_atomic::{AtomicU32, Ordering};
 
-use super::Storm;
 use super::tally::{TALLIES, Tally};
+use super::{Shared, Storm};
 
 /// One context of a [`Storm`]: a thread, a hart, a task or an interrupt, and what it has counted.
 ///
@@ -25,7 +25,12 @@ impl Worker {
     }
 
     /// Makes one use of one of the primitives.
+    #[inline]
     pub fn step<C: Clock + Copy, const LOSES: bool>(&self, storm: &Storm<C, LOSES>) {
+        self.step_in(&storm.shared);
+    }
+
+    fn step_in<C: Clock + Copy>(&self, storm: &Shared<C>) {
         let turn = self.begin(storm);
         match self.random(16) {
             0..=2 => self.raise_the_guarded_counter(storm),
@@ -43,7 +48,7 @@ impl Worker {
     }
 
     /// Counts a step, and the contention on the way.
-    pub(super) fn begin<C, const LOSES: bool>(&self, storm: &Storm<C, LOSES>) -> u32 {
+    pub(super) fn begin<C>(&self, storm: &Shared<C>) -> u32 {
         self.add(Tally::Steps, 1);
         let mut turn = storm.turns.load(Ordering::Relaxed);
         loop {
@@ -60,7 +65,7 @@ impl Worker {
     }
 
     /// Counts a step that was not alone.
-    pub(super) fn end<C, const LOSES: bool>(&self, storm: &Storm<C, LOSES>, turn: u32) {
+    pub(super) fn end<C>(&self, storm: &Shared<C>, turn: u32) {
         if storm.turns.load(Ordering::Relaxed) != turn {
             self.add(Tally::Interleaved, 1);
         }
