@@ -16,7 +16,7 @@ static FAILURES: AtomicU32 = AtomicU32::new(0);
 /// Says what this is, and makes sure that it is.
 pub(crate) fn begin() {
     println!(
-        "{NAME}: {CORES} cores, words of {WORD_BITS} bits, {TICKS_PER_SECOND} ticks per second"
+        "many on {NAME}: {CORES} cores, words of {WORD_BITS} bits, {TICKS_PER_SECOND} ticks per second"
     );
     if frequency() != TICKS_PER_SECOND {
         fail(format_args!("the counter runs at {} per second", frequency()));

@@ -18,7 +18,7 @@ const ENOUGH: Enough = Enough { rounds: 2_000, collisions: 10 };
 const STEPS_PER_CALL: u32 = 8_192;
 
 /// With the mistake planted, the storm must fail.
-const LOSES: bool = cfg!(feature = "planted-lost-update");
+pub(crate) const LOSES: bool = cfg!(feature = "planted-lost-update");
 
 static STORM: Storm<Uptime, LOSES> = Storm::new(Uptime);
 static WORKERS: [Worker; CORES] = [Worker::new(1), Worker::new(2), Worker::new(3), Worker::new(4)];
