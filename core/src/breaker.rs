@@ -356,6 +356,12 @@ impl<C, W, M, O> CircuitBreaker<C, W, M, O> {
         self.load().state()
     }
 
+    /// The observer that it was made with.
+    #[must_use]
+    pub const fn observer(&self) -> &O {
+        &self.observer
+    }
+
     /// Whether the state is open or forced open: for people and metrics.
     ///
     /// True also when the open time is over, until a call comes: whoever decides by it whether to

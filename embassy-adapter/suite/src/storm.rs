@@ -34,8 +34,8 @@
 //!   is asked at one and the same time, for ever: nothing comes in, and every token that is out and
 //!   every token that is left add up to its burst.
 //! * Of the breakers: never more probes at once than allowed, which the storm counts by itself from
-//!   when one was let in until it is about to report; and what their meters count is what the
-//!   workers have seen.
+//!   when one was let in until it is about to report; each change of state begins where the one
+//!   before has led to; and what their meters count is what the workers have seen.
 //! * Of the semaphores: never more permits out than there are, all of them back in the end, nobody
 //!   left in the queue; and one permit excludes, so that a counter may be changed by a load and a
 //!   store under it.
@@ -60,6 +60,7 @@
 //! alone, so that its tallies need no compare-and-swap and cannot lose anything themselves.
 
 mod call;
+mod changes;
 mod gauge;
 mod parts;
 mod tally;
@@ -80,6 +81,7 @@ pub use gauge::Gauge;
 pub use verify::Totals;
 pub use worker::Worker;
 
+use changes::Changes;
 use gauge::Probes;
 
 /// The primitives that a storm is about. `C` is the clock of all of them.
@@ -91,6 +93,8 @@ pub struct Storm<C, const LOSES: bool = false> {
     shared: Shared<C>,
 }
 
+type Breaker<C, W> = CircuitBreaker<C, W, Meter, Changes>;
+
 /// The same, with the mistake known only at run time: a program with both has one copy of the code.
 struct Shared<C> {
     loses: bool,
@@ -98,9 +102,9 @@ struct Shared<C> {
     /// How many steps were made.
     turns: AtomicU32,
 
-    breaker: CircuitBreaker<C, Consecutive, Meter>,
+    breaker: Breaker<C, Consecutive>,
     probes: Probes,
-    windowed: CircuitBreaker<C, LastCalls<C, 4>, Meter>,
+    windowed: Breaker<C, LastCalls<C, 4>>,
     windowed_probes: Probes,
     /// Says when a worker may change by hand what is not changed by calls.
     chores: TokenBucket<C>,
@@ -178,13 +182,19 @@ impl<C: Clock + Copy> Shared<C> {
             loses,
             clock,
             turns: AtomicU32::new(0),
-            breaker: CircuitBreaker::with_parts(BREAKER, Consecutive, Meter::new(), (), clock),
+            breaker: CircuitBreaker::with_parts(
+                BREAKER,
+                Consecutive,
+                Meter::new(),
+                Changes::new(),
+                clock,
+            ),
             probes: Probes::new(),
             windowed: CircuitBreaker::with_parts(
                 BREAKER,
                 LastCalls::new(WINDOW, rates),
                 Meter::new(),
-                (),
+                Changes::new(),
                 clock,
             ),
             windowed_probes: Probes::new(),

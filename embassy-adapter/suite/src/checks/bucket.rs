@@ -243,7 +243,7 @@ pub(super) fn a_late_reading_loses<const HZ: u64>() -> Checked {
     let clock = ManualClock::<HZ>::new();
     clock.advance(SECOND * 10);
     let late = clock.now();
-    let bucket = TokenBucket::new(CONFIG, &clock);
+    let bucket = TokenBucket::new(CONFIG.max_wait(Duration::ZERO), &clock);
     clock.advance(SECOND);
     ensure!(bucket.try_acquire(3).is_ok());
     for _ in 0..10 {

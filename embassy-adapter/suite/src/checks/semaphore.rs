@@ -72,7 +72,7 @@ pub(super) fn first_come_first_served<const HZ: u64>() -> Checked {
     ensure!(poll_once(second.as_mut()).is_pending());
     ensure_eq!(permits.waiting(), 2);
     drop(first_held);
-    ensure!(permits.try_acquire().is_err(), "a newcomer does not overtake");
+    ensure!(permits.try_acquire().is_err(), "it is on its way to the first");
     ensure!(poll_once(second.as_mut()).is_pending());
     let Poll::Ready(Ok(granted)) = poll_once(first) else {
         return Err(Failure::new("the first is served"));
@@ -92,6 +92,8 @@ pub(super) fn who_needs_many_is_not_overtaken<const HZ: u64>() -> Checked {
     ensure!(poll_once(narrow.as_mut()).is_pending());
     drop(one);
     ensure!(poll_once(narrow.as_mut()).is_pending());
+    ensure_eq!(permits.available(), 1);
+    ensure!(permits.try_acquire().is_err(), "a newcomer does not overtake");
     drop(other);
     let Poll::Ready(Ok(both)) = poll_once(wide) else {
         return Err(Failure::new("the wide one is served"));

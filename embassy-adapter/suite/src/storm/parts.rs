@@ -5,14 +5,13 @@ use core::pin::{Pin, pin};
 use core::task::Poll;
 
 use fusebox_core::{
-    Acquire, Budget, CircuitBreaker, Clock, Gate, Meter, Permit, Queue, Rate, Rejection, Semaphore,
-    Window,
+    Acquire, Budget, Clock, Gate, Permit, Queue, Rate, Rejection, Semaphore, Window,
 };
 use portable_atomic::Ordering;
 
 use super::tally::{CALLS, Tally, WINDOWED};
 use super::watched::{WatchedBreaker, WatchedBucket, WatchedBudget, WatchedPermits};
-use super::{AT, PERMITS, PLACES, RATE, Shared, Worker};
+use super::{AT, Breaker, PERMITS, PLACES, RATE, Shared, Worker};
 use crate::poll_once;
 
 type Permits = Semaphore<Queue<PLACES>>;
@@ -182,7 +181,7 @@ impl Worker {
     fn set_by_hand<C: Clock + Copy, W: Window<C>>(
         &self,
         storm: &Shared<C>,
-        breaker: &CircuitBreaker<C, W, Meter>,
+        breaker: &Breaker<C, W>,
     ) {
         match self.random(4) {
             0 => return breaker.trip(),

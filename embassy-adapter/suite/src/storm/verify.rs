@@ -5,15 +5,13 @@ use core::pin::pin;
 use core::task::Poll;
 use core::time::Duration;
 
-use fusebox_core::{
-    CircuitBreaker, Clock, Gate, Meter, Outcome, Reason, State, Ticks, Window, ticks_from_duration,
-};
+use fusebox_core::{Clock, Gate, Outcome, Reason, State, Ticks, Window, ticks_from_duration};
 use portable_atomic::Ordering;
 
 use super::tally::{CALLS, CallTallies, FIRST_MAXIMUM, TALLIES, Tally, WINDOWED};
 use super::{
-    AHEAD, AT, BURST, LEDGER, MAX_PROBES, OPEN_FOR, PERMITS, PROBES_TO_CLOSE, RATE, Shared, Storm,
-    WINDOW, WORKERS, Worker,
+    AHEAD, AT, BURST, Breaker, LEDGER, MAX_PROBES, OPEN_FOR, PERMITS, PROBES_TO_CLOSE, RATE,
+    Shared, Storm, WINDOW, WORKERS, Worker,
 };
 use crate::{Checked, Failure, ensure, ensure_eq, poll_once};
 
@@ -28,7 +26,9 @@ pub struct Totals {
     /// Compare-and-swaps that failed because another context was faster. Only contexts that run at
     /// the same time meet often enough for this to be certain.
     pub retries: u32,
-    /// Probes that the two breakers let in.
+    /// Times that the two breakers opened.
+    pub opened: u32,
+    /// Probes that they let in.
     pub probes: u32,
     /// Tokens that the bucket granted.
     pub granted: u32,
@@ -44,13 +44,16 @@ pub struct Totals {
 
 impl fmt::Display for Totals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { steps, interleaved, retries, probes, granted, limited, .. } = self;
-        let Self { waited, gave_up, withdrawals, .. } = self;
+        let Self { steps, interleaved, retries, opened, probes, .. } = self;
+        let Self { granted, limited, waited, gave_up, withdrawals, .. } = self;
         write!(
             f,
             "{steps} steps, {interleaved} interleaved, {retries} compare-and-swaps retried; "
         )?;
-        write!(f, "{probes} probes; {granted} tokens granted, {limited} refused; ")?;
+        write!(
+            f,
+            "{opened} times opened, {probes} probes; {granted} tokens granted, {limited} refused; "
+        )?;
         write!(f, "{waited} waits granted, {gave_up} given up; {withdrawals} retries paid for")
     }
 }
@@ -97,10 +100,12 @@ impl<C: Clock + Copy, const LOSES: bool> Storm<C, LOSES> {
     /// What all workers have counted together.
     pub fn totals<'w>(&self, workers: impl IntoIterator<Item = &'w Worker>) -> Totals {
         let sums = Sums::of(workers);
+        let Shared { breaker, windowed, .. } = &self.shared;
         Totals {
             steps: sums.get(Tally::Steps),
             interleaved: sums.get(Tally::Interleaved),
             retries: sums.get(Tally::Retries),
+            opened: breaker.observer().opened().wrapping_add(windowed.observer().opened()),
             probes: sums.get(Tally::Probes).wrapping_add(sums.get(Tally::WindowedProbes)),
             granted: sums.get(Tally::Granted),
             limited: sums.get(Tally::Limited),
@@ -115,6 +120,7 @@ impl<C: Clock + Copy> Shared<C> {
     fn verify(&self, sums: &Sums, began: Ticks, report: &mut dyn FnMut(&'static str, Checked)) {
         report("storm: every step was counted", self.every_step(sums));
         report("storm: no probe too many", self.probes(sums));
+        report("storm: each change of state follows from the last", self.changes());
         report("storm: the meters count what happened", self.meters(sums));
         report("storm: no token above burst and rate", self.granted(sums, began));
         report("storm: all tokens of the ledger are there", self.ledger(sums));
@@ -138,6 +144,13 @@ impl<C: Clock + Copy> Shared<C> {
         ensure!(most <= MAX_PROBES, "more probes at once than allowed");
         let most = sums.get(Tally::MostWindowedProbes);
         ensure!(most <= MAX_PROBES, "more probes of the windowed breaker at once than allowed");
+        Ok(())
+    }
+
+    fn changes(&self) -> Checked {
+        let Self { breaker, windowed, .. } = self;
+        ensure!(breaker.observer().lead_to(breaker.state()), "of the breaker");
+        ensure!(windowed.observer().lead_to(windowed.state()), "of the windowed breaker");
         Ok(())
     }
 
@@ -225,7 +238,7 @@ fn ticks<C: Clock>(duration: Duration) -> u64 {
 
 /// A meter against the tallies, which have 32 bits.
 fn metered<C: Clock, W: Window<C>>(
-    breaker: &CircuitBreaker<C, W, Meter>,
+    breaker: &Breaker<C, W>,
     sums: &Sums,
     tallies: &CallTallies,
 ) -> Checked {
@@ -240,7 +253,7 @@ fn metered<C: Clock, W: Window<C>>(
 }
 
 /// As many probes are let in as there may be, and good ones close the breaker.
-fn works<C: Clock, W: Window<C>>(breaker: &CircuitBreaker<C, W, Meter>, now: Ticks) -> Checked {
+fn works<C: Clock, W: Window<C>>(breaker: &Breaker<C, W>, now: Ticks) -> Checked {
     // Where it is half-open already, it stays so: a probe that the storm has lost would be missing.
     if breaker.state() == State::Closed {
         breaker.trip_at(now);

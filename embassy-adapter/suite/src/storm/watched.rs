@@ -5,18 +5,18 @@ use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 
 use fusebox_core::{
-    Budget, CircuitBreaker, Clock, Deadline, EnterQueued, Gate, Meter, Outcome, Queue, Rejection,
-    RetryBudget, Semaphore, State, Taken, TakenTokens, Timer, TokenBucket, WaitGate, Window,
+    Budget, Clock, Deadline, EnterQueued, Gate, Outcome, Queue, Rejection, RetryBudget, Semaphore,
+    State, Taken, TakenTokens, Timer, TokenBucket, WaitGate, Window,
 };
 use pin_project_lite::pin_project;
 
 use super::gauge::{Gauge, Probes};
 use super::tally::{CallTallies, Tally};
-use super::{CREDIT, PLACES, Worker};
+use super::{Breaker, CREDIT, PLACES, Worker};
 
 /// A breaker. It counts its probes, which only a look from outside can.
 pub(super) struct WatchedBreaker<'a, C, W> {
-    pub(super) breaker: &'a CircuitBreaker<C, W, Meter>,
+    pub(super) breaker: &'a Breaker<C, W>,
     pub(super) probes: &'a Probes,
     pub(super) tallies: &'a CallTallies,
     pub(super) worker: &'a Worker,
@@ -49,7 +49,7 @@ impl<C: Clock, W: Window<C>> WatchedBreaker<'_, C, W> {
 
 impl<C: Clock, W: Window<C>> Gate for WatchedBreaker<'_, C, W> {
     /// With the generation of a call that is certainly a probe.
-    type Token = (<CircuitBreaker<C, W, Meter> as Gate>::Token, Option<u16>);
+    type Token = (<Breaker<C, W> as Gate>::Token, Option<u16>);
 
     fn enter(&self) -> Result<Self::Token, Rejection> {
         let expected = self.next_half_open();
