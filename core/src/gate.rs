@@ -9,12 +9,14 @@ mod compose;
 mod guard;
 mod observed;
 mod permit;
+mod shadow;
 mod wait;
 
 pub use compose::{EnterOption, LetIn};
 pub use guard::{FailureIf, Guard, ResultClassify};
 pub use observed::{Observed, ObservedEntering};
 pub use permit::Permit;
+pub use shadow::Shadow;
 pub use wait::{EnterAll, EnterNow, Immediate, WaitGate};
 
 use crate::error::{Error, Rejection};
@@ -209,6 +211,15 @@ pub trait Gate {
         Self: Sized,
     {
         Observed::new(self, name, observer)
+    }
+
+    /// The same gate in shadow mode: it decides and counts, but lets every call in until
+    /// [`Shadow::enforce`].
+    fn shadow(self) -> Shadow<Self>
+    where
+        Self: Sized,
+    {
+        Shadow::new(self)
     }
 }
 

@@ -70,12 +70,13 @@
 //!
 //! The example `sensor` is this one with a wire that breaks and is mended.
 //!
-//! The operation of a retry or a pipeline is called once for each attempt, so its futures may share
-//! what is outside of the closure, but none may have it for itself: what takes `&mut self`, as most
-//! drivers do, goes into a mutex, or is made by the closure, such as an `I2cDevice` of
-//! `embassy-embedded-hal` on a shared bus. What becomes of a transfer that is cut off is its HAL's to
-//! say. [`Timeout::run`] and [`Gate::guard`] take a single future, which may borrow whatever it
-//! likes.
+//! The operation of a retry or a pipeline is called once for each attempt. Its futures may share
+//! what is outside of the closure, but none may have it for itself: so what takes `&mut self`, as
+//! most drivers do, goes into a mutex, or is made by the closure, such as an `I2cDevice` of
+//! `embassy-embedded-hal` on a shared bus. [`Timeout::run`] and [`Gate::guard`] take a single
+//! future, which may borrow whatever it likes.
+//!
+//! An attempt that is cut off is dropped; what becomes of a transfer then is for its HAL to say.
 //!
 //! # Features
 //!
@@ -93,28 +94,32 @@
 //!
 //! The clock is embassy's time driver, in its ticks. This crate chooses neither: the HAL brings the
 //! driver, and with it, or by a `tick-hz` feature of `embassy-time`, the rate. Durations are
-//! rounded up to a tick once, in constructors, and each call works on ticks.
+//! rounded up to a tick once, in constructors, and calls work on ticks. As with embassy's own
+//! timers, the first tick of a wait is the one that has begun, so that it is short by a part of it.
 //!
-//! Settings take the [`Duration`](core::time::Duration) of the core library. [`core_duration`] makes one
-//! of embassy's, and [`ticks_at`] makes an instant of embassy's a [`Deadline`].
+//! Settings take the [`Duration`](core::time::Duration) of the core library. [`core_duration`]
+//! makes one of embassy's, and [`ticks_at`] makes an instant of embassy's a [`Deadline`].
 //!
 //! Waits go through the driver as those of `embassy-time` do: with the queue that is part of the
-//! executor, they work in embassy's tasks, and with its generic queue under any executor.
+//! executor they work in embassy's tasks, with its generic queue under any executor. What does not
+//! wait, such as [`Gate::permit`] and [`Gate::call`], works in interrupt handlers too, on the same
+//! statics.
 //!
 //! # Clocks that go wrong
 //!
 //! A driver must count 64 bits and never step back. One that misses an overflow of its hardware
-//! does otherwise, and so does a [`Clock`] of your own over a counter of 32 bits. Nothing panics, and
-//! no permit or probe is lost or handed out twice. For the rest:
+//! breaks that, and so does a [`Clock`] of your own over a counter of 32 bits. Nothing panics then,
+//! and no permit is lost or handed out twice. As for the rest:
 //!
-//! | the clock | what bounds a rate, and circuits | waits that had begun |
+//! | the clock | buckets, budgets and circuits | waits that had begun |
 //! |---|---|---|
-//! | stands still | stay as they are: an open circuit open, an empty bucket empty | go on until it moves |
-//! | steps back by up to `max_lateness` (one second, unless told otherwise) | keep to their limits, and take longer by the step | end later by the step |
-//! | steps back further | may start anew: a bucket full, an open circuit probed early; refuse for no longer than they would have from a fresh start, and `max_lateness` | end later by the step |
-//! | wraps at 32 bits | the same, once for each wrap | never end, where their end was beyond the wrap |
+//! | stands still | stay as they are: an empty bucket empty, an open circuit open | go on until it moves |
+//! | steps back, by at most their `max_lateness` (a second, unless told otherwise) | keep to their limits, and take longer by the step | end later by the step |
+//! | steps back further | may begin anew, a bucket full and an open circuit with a probe; or refuse for longer, by `max_lateness` at most (of a bucket, and its `max_wait`) | end later by the step |
+//! | wraps at 32 bits | the same, at each wrap | never end, where their end lies beyond the wrap |
 //!
-//! So extend a narrow counter to 64 bits before it is a [`Clock`], as embassy's drivers do.
+//! So a narrow counter is to be extended to 64 bits before it is a [`Clock`], as embassy's drivers
+//! extend theirs.
 //!
 //! # Randomness
 //!

@@ -3,18 +3,19 @@
 
 mod mock;
 
-use std::future::{Future, pending};
+use std::future::pending;
 use std::pin::pin;
 
 use fusebox_embassy::prelude::*;
 use mock::{Alarm, Time, ms};
 
-const BURST: u32 = 5;
-const PER_SECOND: u32 = 10;
+const PER_SECOND: u64 = 10;
+const BURST: u64 = 5;
 const OPEN_MS: u64 = 2_000;
+const MAX_WAIT_MS: u64 = 1_000;
 /// How far the clock may step back for limits to be kept strictly.
 const LATENESS_MS: u64 = 1_000;
-/// Words of 32 bits tell time in units that are longer than a tick.
+/// Words of 32 bits tell time in units that are longer than a tick, and this looks each 10 ms.
 const SLACK_MS: u64 = 20;
 const MINUTE: u64 = 60_000;
 
@@ -27,57 +28,64 @@ struct Parts {
 }
 
 impl Parts {
-    fn new() -> Self {
-        let opens = BreakerConfig::standard().consecutive_failures(1).open_for(ms(OPEN_MS));
-        let budget =
-            BudgetConfig::new(Ratio::percent(0)).floor_per_second(PER_SECOND).reserve(BURST);
-        Self {
-            breaker: CircuitBreaker::new(opens, EmbassyClock),
-            bucket: TokenBucket::new(
-                BucketConfig::per_second(PER_SECOND).burst(BURST),
-                EmbassyClock,
-            ),
-            budget: RetryBudget::new(budget, EmbassyClock),
-            permits: Semaphore::new(1),
-        }
-    }
-
     /// An open circuit, an empty bucket and an empty budget.
     fn used_up() -> Self {
-        let parts = Self::new();
+        let opens = BreakerConfig::standard().open_for(ms(OPEN_MS));
+        let bucket = BucketConfig::per_second(PER_SECOND as u32).burst(BURST as u32);
+        let budget = BudgetConfig::new(Ratio::percent(0))
+            .floor_per_second(PER_SECOND as u32)
+            .reserve(BURST as u32);
+        let parts = Self {
+            breaker: CircuitBreaker::new(opens, EmbassyClock),
+            bucket: TokenBucket::new(bucket.max_wait(ms(MAX_WAIT_MS)), EmbassyClock),
+            budget: RetryBudget::new(budget, EmbassyClock),
+            permits: Semaphore::new(1),
+        };
         parts.breaker.trip();
         assert_eq!((parts.tokens(), parts.retries()), (BURST, BURST));
         parts
     }
 
     /// Takes what there is.
-    fn tokens(&self) -> u32 {
-        (0..).take_while(|_| self.bucket.try_acquire(1).is_ok()).count() as u32
+    fn tokens(&self) -> u64 {
+        (0..).take_while(|_| self.bucket.try_acquire(1).is_ok()).count() as u64
     }
 
-    fn retries(&self) -> u32 {
-        (0..).take_while(|_| self.budget.try_withdraw().is_ok()).count() as u32
+    /// Takes what there is.
+    fn retries(&self) -> u64 {
+        (0..).take_while(|_| self.budget.try_withdraw().is_ok()).count() as u64
     }
 
-    /// How long until the breaker lets a probe in, as counted by the steps of 10 ms that it takes,
-    /// and how many tokens there are until then.
-    fn until_probed(&self, time: &Time) -> (u64, u32) {
-        let (mut waited, mut tokens) = (0, self.tokens());
-        while self.breaker.permit().is_err() {
-            assert!(waited < MINUTE, "the circuit stays open");
-            time.advance_millis(10);
-            waited += 10;
-            tokens += self.tokens();
+    /// Asks for everything each 10 ms, which `pass` lets pass, for so long.
+    fn watch(&self, millis: u64, mut pass: impl FnMut()) -> Seen {
+        let mut seen = Seen::default();
+        for now in (0..millis).step_by(10) {
+            let (tokens, retries) = (self.tokens(), self.retries());
+            if self.breaker.permit().is_ok() {
+                seen.probe.get_or_insert(now);
+            }
+            if tokens > 0 {
+                seen.token.get_or_insert(now);
+            }
+            seen.tokens += tokens;
+            seen.retries += retries;
+            let permit = self.permits.try_acquire().expect("not one is lost");
+            assert!(self.permits.try_acquire().is_err(), "nor is one made up");
+            drop(permit);
+            pass();
         }
-        (waited, tokens)
+        seen
     }
 }
 
-fn polled<F: Future>(future: F) -> Option<F::Output> {
-    match Alarm::new().poll(pin!(future)) {
-        std::task::Poll::Ready(output) => Some(output),
-        std::task::Poll::Pending => None,
-    }
+#[derive(Debug, Default)]
+struct Seen {
+    /// When the circuit let a first call in.
+    probe: Option<u64>,
+    /// When there was a first token.
+    token: Option<u64>,
+    tokens: u64,
+    retries: u64,
 }
 
 #[test]
@@ -85,27 +93,28 @@ fn a_clock_that_stands_still_changes_nothing() {
     let time = Time::begin();
     time.jump(Ticks(12_345_678));
     let (parts, alarm) = (Parts::used_up(), Alarm::new());
-    let held = parts.permits.try_acquire();
-    let waits = async {
+    let mut waits = pin!(async {
         let hangs = Timeout::new(ms(1)).run(EmbassyTimer, pending::<Result<(), ()>>()).await;
-        (hangs, parts.bucket.acquire(EmbassyTimer, 1).await, EmbassyClock.now())
-    };
-    let mut waits = pin!(waits);
-    for _ in 0..1_000 {
-        assert!(parts.breaker.permit().is_err() && parts.tokens() == 0);
+        (hangs, parts.bucket.acquire(EmbassyTimer, 1).await)
+    });
+    assert!(alarm.poll(waits.as_mut()).is_pending());
+    let seen = parts.watch(MINUTE, || {
         assert!(alarm.poll(waits.as_mut()).is_pending());
-        assert!(polled(parts.permits.acquire_timeout(EmbassyTimer, ms(1))).is_none());
-    }
-    assert_eq!(alarm.rung(), 0, "nobody looks at such a clock again and again");
-    // What needs no clock goes on.
+    });
+    assert_eq!((seen.probe, seen.tokens, seen.retries), (None, 0, 0));
+    assert_eq!(alarm.rung(), 0, "nobody asks such a clock again and again");
+
+    // Those that wait for permits need no clock for it.
+    let held = parts.permits.try_acquire();
+    let mut permit = pin!(parts.permits.acquire_timeout(EmbassyTimer, ms(1)));
+    assert!(alarm.poll(permit.as_mut()).is_pending());
     drop(held);
-    assert!(parts.permits.try_acquire().is_ok());
-    // And all the rest does when the clock does.
-    let (timeout, token, at) = time.run(waits);
-    assert_eq!((timeout, token), (Err(Error::TimedOut), Ok(())));
-    assert!(at > Ticks(12_345_678));
-    let (waited, _) = parts.until_probed(&time);
-    assert!(waited <= OPEN_MS);
+    assert!(alarm.poll(permit).is_ready());
+
+    // The rest goes on when the clock does.
+    assert_eq!(time.run(waits), (Err(Error::TimedOut), Ok(())));
+    let seen = parts.watch(3_000, || time.advance_millis(10));
+    assert!(seen.probe.is_some_and(|at| at <= OPEN_MS), "{seen:?}");
 }
 
 #[test]
@@ -116,13 +125,15 @@ fn small_steps_back_cost_only_time() {
         let parts = Parts::used_up();
         time.jump(Ticks(3_000_000_000 - back * 1_000));
 
-        let (waited, tokens) = parts.until_probed(&time);
-        // As long as it would have taken, and the step.
-        let expected = OPEN_MS + back;
-        assert!(waited <= expected + 10 && waited + SLACK_MS >= expected, "{waited} ms");
+        let seen = parts.watch(4_000, || time.advance_millis(10));
+        let late = |at: Option<u64>, due| {
+            at.is_some_and(|at| (due + back - SLACK_MS..=due + back + SLACK_MS).contains(&at))
+        };
+        assert!(late(seen.probe, OPEN_MS), "{seen:?} after -{back}");
+        assert!(late(seen.token, 1_000 / PER_SECOND), "{seen:?} after -{back}");
         // Nothing for the time that passed twice.
-        assert!(u64::from(tokens) <= OPEN_MS * u64::from(PER_SECOND) / 1_000, "{tokens}");
-        assert!(u64::from(parts.retries()) <= waited * u64::from(PER_SECOND) / 1_000);
+        assert!(seen.tokens <= (4_000 - back) * PER_SECOND / 1_000, "{seen:?} after -{back}");
+        assert!(seen.retries <= 4_000 * PER_SECOND / 1_000, "{seen:?} after -{back}");
     }
 }
 
@@ -130,19 +141,20 @@ fn small_steps_back_cost_only_time() {
 fn large_steps_back_cost_at_most_a_fresh_start() {
     let time = Time::begin();
     let now = 90 * MINUTE;
-    for back in [LATENESS_MS + SLACK_MS, 2_500, 3_500, 10_000, MINUTE, 71 * MINUTE, now] {
+    for back in [LATENESS_MS + SLACK_MS, 2_000, 2_500, 3_500, 10_000, MINUTE, 71 * MINUTE, now] {
         time.jump(Ticks(now * 1_000));
         let parts = Parts::used_up();
         time.jump(Ticks((now - back) * 1_000));
 
-        let (waited, tokens) = parts.until_probed(&time);
-        assert!(waited <= OPEN_MS + LATENESS_MS + SLACK_MS, "{waited} ms after -{back}");
-        let fresh = BURST + (waited * u64::from(PER_SECOND) / 1_000) as u32;
-        assert!(tokens <= fresh, "{tokens} in {waited} ms after -{back}");
-        assert!(parts.retries() <= fresh);
+        let seen = parts.watch(10_000, || time.advance_millis(10));
+        let soon = OPEN_MS + LATENESS_MS + SLACK_MS;
+        assert!(seen.probe.is_some_and(|at| at <= soon), "{seen:?} after -{back}");
+        let soon = 1_000 / PER_SECOND + MAX_WAIT_MS + LATENESS_MS + SLACK_MS;
+        assert!(seen.token.is_some_and(|at| at <= soon), "{seen:?} after -{back}");
+        let fresh = BURST + 10_000 * PER_SECOND / 1_000;
+        assert!(seen.tokens <= fresh && seen.retries <= fresh, "{seen:?} after -{back}");
         // From then on it is as it was.
-        time.advance_millis(10_000);
-        assert_eq!((parts.tokens(), parts.tokens()), (BURST, 0));
+        assert!(seen.tokens >= 70 && seen.retries >= 70, "{seen:?} after -{back}");
         assert_eq!(parts.breaker.call(|| Ok::<_, ()>(7)), Ok(7));
     }
 }
@@ -152,31 +164,20 @@ fn large_steps_back_cost_at_most_a_fresh_start() {
 fn a_clock_that_wraps_at_32_bits_costs_a_burst_for_each_wrap() {
     const WRAP: u64 = 1 << 32;
     let time = Time::begin();
-    let parts = Parts::new();
-    for second in [0, 1, 2, 3, 30] {
-        time.jump(Ticks(WRAP - second * 1_000_000 - 1));
-        parts.breaker.trip();
-        let (mut passed, mut tokens, mut probed) = (0, 0, None);
-        let mut held = parts.permits.try_acquire().expect("free");
-        while passed < MINUTE {
-            tokens += parts.tokens();
-            if probed.is_none() && parts.breaker.permit().is_ok() {
-                probed = Some(passed);
-            }
-            drop(held);
-            held = parts.permits.try_acquire().expect("not one is lost");
-            assert!(parts.permits.try_acquire().is_err(), "nor is one made up");
+    for before in [0, 1, 500, 1_000, 2_000, 3_000, 30_000] {
+        time.jump(Ticks(WRAP - before * 1_000 - 1));
+        let parts = Parts::used_up();
+        let seen = parts.watch(MINUTE, || {
             time.advance_millis(10);
-            passed += 10;
             if EmbassyClock.now() >= Ticks(WRAP) {
                 time.jump(Ticks(EmbassyClock.now().0 - WRAP));
             }
-        }
-        drop(held);
-        let most = 2 * BURST + (passed * u64::from(PER_SECOND) / 1_000) as u32;
-        assert!((most - 3 * BURST..=most).contains(&tokens), "{tokens} of {most}");
-        let probed = probed.expect("it does not stay open");
-        assert!(probed <= OPEN_MS + LATENESS_MS + SLACK_MS, "{probed} ms");
+        });
+        let exact = MINUTE * PER_SECOND / 1_000;
+        assert!((exact - 30..=exact + BURST).contains(&seen.tokens), "{seen:?}, -{before}");
+        assert!((exact - 40..=exact + BURST).contains(&seen.retries), "{seen:?}, -{before}");
+        let soon = OPEN_MS + LATENESS_MS + SLACK_MS;
+        assert!(seen.probe.is_some_and(|at| at <= soon), "{seen:?}, -{before}");
     }
 }
 

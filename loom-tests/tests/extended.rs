@@ -62,8 +62,8 @@ impl Device {
 }
 
 /// Race: a reader is stopped between the number of halves and the counter, while two halves pass.
-/// Fails where it does not look at the number again, or not after the counter (without the fence, or
-/// with the counter read first).
+/// Fails where it does not look at the number again, or not after the counter (without the fence,
+/// or with the counter read first).
 #[test]
 fn a_stopped_reader_is_neither_early_nor_a_period_late() {
     model(|| {

@@ -95,6 +95,9 @@ assert_auto!(Reason: yes, yes, yes);
 assert_auto!(Rejection: yes, yes, yes);
 assert_auto!(ConfigError: yes, yes, yes);
 assert_auto!(Event<'static>: yes, yes, yes);
+assert_auto!(SwitchSnapshot: yes, yes, yes);
+assert_auto!(Answer<u8>: yes, yes, yes);
+assert_auto!(Tiers<u8, Local>: no, no, yes);
 assert_auto!(Error<u8>: yes, yes, yes);
 assert_auto!(Error<Alone>: yes, no, yes);
 assert_auto!(Error<Local>: no, no, yes);
@@ -155,6 +158,12 @@ assert_auto!(DeadlineGate<StdClock>: yes, yes, yes);
 assert_auto!(Immediate<&'static CircuitBreaker>: yes, yes, yes);
 assert_auto!(Immediate<Rc<CircuitBreaker>>: no, no, yes);
 assert_auto!(Observed<&'static CircuitBreaker, Alone>: yes, no, yes);
+assert_auto!(Shadow<&'static CircuitBreaker>: yes, yes, yes);
+assert_auto!(Shadow<Bulkhead, Named<Alone>>: yes, no, yes);
+assert_auto!(Switch: yes, yes, yes);
+assert_auto!(SwitchFor<'static>: yes, yes, yes);
+assert_auto!(Switches: yes, yes, yes);
+assert_auto!(Flag<'static>: yes, yes, yes);
 
 // What calls hold of them.
 assert_auto!(BreakerToken: yes, yes, yes);
@@ -163,6 +172,9 @@ assert_auto!(Taken: yes, yes, yes);
 assert_auto!(TakenTokens: yes, yes, yes);
 assert_auto!(Reservation<'static, StdClock>: yes, yes, yes);
 assert_auto!(Reservation<'static, Rc<StdClock>>: no, no, yes);
+assert_auto!(Lease<&'static TokenBucket, StdClock>: yes, no, yes);
+assert_auto!(Lease<Arc<TokenBucket>, StdClock>: yes, no, yes);
+assert_auto!(Lease<Rc<TokenBucket>, StdClock>: no, no, yes);
 assert_auto!(Permit<&'static CircuitBreaker>: yes, yes, yes);
 assert_auto!(Permit<Arc<Bulkhead>>: yes, yes, yes);
 assert_auto!(Permit<Rc<Semaphore>>: no, no, yes);
@@ -234,6 +246,15 @@ assert_auto!(CallOf<Rc<()>, (), Make<u8>, Fut<u8>, ()>: no, no, no);
 assert_auto!(CallOf<Limits, Checks<StdClock>, Make<u8>, Fut<u8>, ()>: yes, yes, no);
 assert_auto!(CallOf<Limits, Checks<Rc<StdClock>>, Make<u8>, Fut<u8>, ()>: no, no, no);
 
+// Fallbacks: a chain is what its tiers are.
+assert_auto!(First<Fut<u8>>: yes, yes, yes);
+assert_auto!(First<Pinned>: yes, yes, no);
+assert_auto!(FallingBack<First<Fut<u8>>, (), fn(()) -> Fut<u8>, Fut<u8>>: yes, yes, yes);
+assert_auto!(FallingBack<First<Fut<Local>>, (), fn(()) -> Fut<u8>, Fut<u8>>: no, no, yes);
+assert_auto!(FallingBack<First<Fut<u8>>, (), Alone, Pinned>: yes, no, no);
+assert_auto!(OrValue<First<Fut<u8>>, u8>: yes, yes, yes);
+assert_auto!(OrValue<First<Pinned>, Local>: no, no, no);
+
 /// What the core exports beside types.
 const TRAITS: &[&str] = &[
     "Budget",
@@ -242,6 +263,8 @@ const TRAITS: &[&str] = &[
     "Counter",
     "Decide",
     "Delays",
+    "Fallback",
+    "FallbackFuture",
     "Gate",
     "Metering",
     "Observer",

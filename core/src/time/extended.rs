@@ -1,10 +1,10 @@
 //! A clock over a hardware counter that is too narrow to count for ever.
 //!
 //! **Background.** A [`Clock`] counts in 64 bits, and a timer of a microcontroller in 16, 24 or 32:
-//! after 65 ms, 2 s or 71 minutes at 1 MHz it starts again from zero. Taken as it is, each wrap is a
-//! clock that was set back for good: deadlines never come, and a bucket is full again. Counting the
-//! wraps in an interrupt has a race: a reader may see the counter wrapped and the interrupt still
-//! pending, or it interrupted the reader in between, or is masked.
+//! after 65 ms, 17 s or 71 minutes at 1 MHz it starts again from zero. Taken as it is, each wrap is
+//! a clock that was set back for good: deadlines never come, and a bucket is full again. Counting
+//! the wraps in an interrupt has a race: a reader may see the counter wrapped and the interrupt
+//! still pending, or it interrupted the reader in between, or is masked.
 //!
 //! **Solution.** Count half periods, not wraps, and let the readers do it. The number of half
 //! periods that have begun says which half of its period the counter was in; the counter's own
@@ -17,11 +17,11 @@
 //! **Why it works.** The number of halves is read first, then the counter, then the number again;
 //! where that has changed, all is read anew. So between its two looks no other reader has counted a
 //! half, and the counter's reading is of the half that was counted last or of the one after it,
-//! which the lowest bit of the number tells apart. A reader that read the counter first would, where
-//! it is interrupted for half a period, put its old reading into a later half: a reading from the
-//! future, and the half that follows would be counted twice. A compare-and-swap that comes late
-//! finds the number changed and does nothing; the reading that goes with it is right for when it was
-//! taken, and late, as any may be.
+//! which the lowest bit of the number tells apart. A reader that read the counter first would,
+//! where it is interrupted for half a period, put its old reading into a later half: a reading from
+//! the future, and the half that follows would be counted twice. A compare-and-swap that comes late
+//! finds the number changed and does nothing; the reading that goes with it is right for when it
+//! was taken, and late, as any may be.
 //!
 //! # Lock freedom
 //!
@@ -289,8 +289,8 @@ mod tests {
         assert_eq!(clock.now(), Ticks(0));
     }
 
-    /// The reading of what was interrupted is neither from the future nor from a period ago, however
-    /// long the interrupt took and wherever it came.
+    /// The reading of what was interrupted is neither from the future nor from a period ago,
+    /// however long the interrupt took and wherever it came.
     #[test]
     fn an_interrupted_reading_is_right() {
         /// Is interrupted just before it is read; the interrupt reads the clock now and then.

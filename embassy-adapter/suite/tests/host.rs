@@ -87,7 +87,7 @@ fn rage<const LOSES: bool>(
     is_enough: impl Fn(&Totals) -> bool + Sync,
 ) -> (Report, Totals) {
     let (began, is_enough) = (StdClock.now(), &is_enough);
-    let until = Deadline::after(&StdClock, Duration::from_secs(5));
+    let until = Deadline::after(&StdClock, Duration::from_secs(3));
     thread::scope(|scope| {
         for (number, worker) in workers.iter().enumerate() {
             scope.spawn(move || {
@@ -121,7 +121,7 @@ fn threads_find_the_shared_state_as_it_must_be() {
             && probes >= times.div_ceil(10)
             && (retries >= times || cores == 1)
     };
-    let (report, totals) = rage(&STORM, &workers::<4>(), |totals| happened(totals, 1_000));
+    let (report, totals) = rage(&STORM, &workers::<4>(), |totals| happened(totals, 500));
     report.assert_ok();
     assert!(happened(&totals, 1), "not all of it really happened: {totals}");
 }
@@ -129,7 +129,7 @@ fn threads_find_the_shared_state_as_it_must_be() {
 #[test]
 fn a_lost_update_is_found() {
     static STORM: Storm<StdClock, true> = Storm::new(StdClock);
-    let (report, _) = rage(&STORM, &workers::<4>(), |totals| totals.interleaved > 20_000);
+    let (report, _) = rage(&STORM, &workers::<4>(), |totals| totals.interleaved > 5_000);
     assert_the_lost_update_is_found(&report);
 }
 
@@ -137,6 +137,27 @@ fn a_lost_update_is_found() {
 fn assert_the_lost_update_is_found(report: &Report) {
     assert_eq!(report.failed.len(), 1, "{:#?}", report.failed);
     assert!(report.failed[0].contains("excludes"), "{}", report.failed[0]);
+}
+
+/// A storm of one, in which time passes with each step.
+fn alone<const HZ: u64>() {
+    let (clock, worker) = (ManualClock::<HZ>::new(), Worker::new(7));
+    let storm: Storm<_> = Storm::new(&clock);
+    for _ in 0..5_000 {
+        worker.step(&storm);
+        clock.advance(Duration::from_micros(100));
+    }
+    verified(&storm, &[worker], Ticks::ZERO).assert_ok();
+}
+
+#[test]
+fn a_clock_of_any_speed_will_do() {
+    alone::<1_000>();
+    alone::<32_768>();
+    alone::<1_000_000>();
+    alone::<12_500_000>();
+    alone::<62_500_000>();
+    alone::<1_000_000_000>();
 }
 
 thread_local! {

@@ -14,9 +14,9 @@ use crate::poll_once;
 pub(super) const EIGHTH: Duration = Duration::from_millis(125);
 pub(super) const SECOND: Duration = Duration::from_secs(1);
 
-/// Whether a time is what it should be, as closely as a bucket promises: where words are 32 bits wide
-/// its intervals are up to a thousandth longer, and a call may come early by a 256th of one; and a
-/// tick of the slowest clock.
+/// Whether a time is what it should be, as closely as a bucket promises: where words are 32 bits
+/// wide its intervals are up to a thousandth longer, and a call may come early by a 256th of one;
+/// and a tick of the slowest clock.
 pub(super) fn is_about(time: Option<Duration>, exactly: Duration) -> bool {
     let (less, more) = match WORD_BITS {
         32 => (exactly / 256, exactly / 1_000),

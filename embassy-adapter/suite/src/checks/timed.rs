@@ -1,7 +1,7 @@
 //! What needs time to pass: checked on the timer of the platform.
 //!
-//! That nothing happens too early is checked by the platform's own clock. That it happens in time is
-//! checked only as far as the caller says: an emulator may be slow, and a computer busy.
+//! That nothing happens too early is checked by the platform's own clock. That it happens in time
+//! is checked only as far as the caller says: an emulator may be slow, and a computer busy.
 
 mod breaker;
 mod bucket;
@@ -20,8 +20,8 @@ use crate::failure::Checked;
 
 macro_rules! table {
     ($($module:ident: $($check:ident)+;)+) => {
-        /// Runs all checks on `timer`, one after another, and tells `report` of each. It takes about
-        /// half a second of the timer's time.
+        /// Runs all checks on `timer`, one after another, and tells `report` of each. It takes
+        /// about half a second of the timer's time.
         ///
         /// `slack` is how much too late anything may happen: a generous multiple of the timer's
         /// period where nothing else runs, seconds where the computer may be busy.

@@ -13,9 +13,9 @@ use super::{Storm, Worker};
 struct Trouble;
 
 impl Worker {
-    /// Makes one call through a pipeline of the storm's semaphore, at which it waits, bucket, breaker
-    /// and budget, with a deadline, retries and a timeout. The operation fails at random, and hangs
-    /// at times.
+    /// Makes one call through a pipeline of the storm's semaphore, at which it waits, bucket,
+    /// breaker and budget, with a deadline, retries and a timeout. The operation fails at random,
+    /// and hangs at times.
     ///
     /// It takes at most a fifth of a second, however few the contexts are that let others in.
     ///

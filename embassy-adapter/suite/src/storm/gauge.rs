@@ -36,10 +36,10 @@ impl Gauge {
     }
 }
 
-/// How many probes of the latest half-open state are out.
+/// How many probes of one half-open state are out.
 ///
-/// A probe may still be out when its breaker has been open again and half-open once more, and counts
-/// for nothing then. So the count is kept with the generation it is of, in one word:
+/// A probe may still be out when its breaker has been open again and half-open once more, and
+/// counts for nothing then. So the count is kept with the generation it is of, in one word:
 ///
 /// ```text
 ///  31        16 15         0
@@ -47,6 +47,9 @@ impl Gauge {
 /// | generation |   probes   |
 /// +------------+------------+
 /// ```
+///
+/// Whoever raises it for another generation begins to count anew. It never shows more than are out,
+/// and fewer only where contexts were stopped between being let in and saying so.
 #[derive(Debug)]
 pub(super) struct Probes(AtomicU32);
 
@@ -55,31 +58,46 @@ impl Probes {
         Self(AtomicU32::new(0))
     }
 
-    /// A probe of `generation` was let in: how many of that generation are out now; 0 where a later
-    /// one has begun.
+    /// A probe of `generation` was let in: how many of that generation are out now.
     pub(super) fn raise(&self, generation: u16) -> u32 {
-        let raised = self.update(generation, |probes| probes.wrapping_add(1));
-        raised.map_or(0, u32::from)
+        let raised = |word| match word as u16 {
+            probes if (word >> 16) as u16 == generation => probes.wrapping_add(1),
+            _ => 1,
+        };
+        let next = |word| Some(u32::from(generation) << 16 | u32::from(raised(word)));
+        // AcqRel: the breaker's own swaps are; this must not be moved across them.
+        match self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, next) {
+            Ok(word) | Err(word) => u32::from(raised(word)),
+        }
     }
 
     /// A probe of `generation` is about to report.
     pub(super) fn lower(&self, generation: u16) {
-        self.update(generation, |probes| probes.saturating_sub(1));
-    }
-
-    /// Changes the count of `generation`, unless a later one has begun.
-    fn update(&self, generation: u16, change: impl Fn(u16) -> u16) -> Option<u16> {
-        // AcqRel: the breaker's own swaps are; this must not be moved across them.
-        let next = |word: u32| {
+        let next = |word| {
             let (latest, probes) = ((word >> 16) as u16, word as u16);
-            let probes = match generation.wrapping_sub(latest) {
-                0 => change(probes),
-                ahead if ahead < 1 << 15 => change(0),
-                _ => return None,
-            };
-            Some(u32::from(generation) << 16 | u32::from(probes))
+            (latest == generation && probes > 0).then(|| word - 1)
         };
-        let old = self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, next).ok()?;
-        next(old).map(|word| word as u16)
+        // As in `raise`. Another generation is counted by now where it does nothing.
+        let _ = self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, next);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn probes_are_counted_by_generation() {
+        let probes = Probes::new();
+        assert_eq!([probes.raise(63), probes.raise(63), probes.raise(63)], [1, 2, 3]);
+        probes.lower(63);
+        assert_eq!(probes.raise(63), 3);
+        assert_eq!(probes.raise(0), 1, "the generation after it, where there are 64");
+        probes.lower(63);
+        assert_eq!(probes.raise(0), 2, "one from before is none of these");
+        probes.lower(0);
+        probes.lower(0);
+        probes.lower(0);
+        assert_eq!(probes.raise(0), 1);
     }
 }

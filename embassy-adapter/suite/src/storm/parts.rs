@@ -11,7 +11,7 @@ use portable_atomic::Ordering;
 
 use super::tally::{CALLS, Tally, WINDOWED};
 use super::watched::{WatchedBreaker, WatchedBucket, WatchedBudget, WatchedPermits};
-use super::{AT, Breaker, PERMITS, PLACES, RATE, Shared, Worker};
+use super::{AT, Breaker, MAX_PROBES, PERMITS, PLACES, RATE, Shared, Worker};
 use crate::poll_once;
 
 type Permits = Semaphore<Queue<PLACES>>;
@@ -66,12 +66,12 @@ impl Worker {
 
     #[inline(never)]
     pub(super) fn call_the_breaker<C: Clock + Copy>(&self, storm: &Shared<C>) {
-        self.pass(storm, &storm.watched_breaker(self));
+        self.pass_a_few_times(storm, &storm.watched_breaker(self));
     }
 
     #[inline(never)]
     pub(super) fn call_the_windowed_breaker<C: Clock + Copy>(&self, storm: &Shared<C>) {
-        self.pass(storm, &storm.watched_windowed(self));
+        self.pass_a_few_times(storm, &storm.watched_windowed(self));
     }
 
     /// A token now or a promise of one, kept or not.
@@ -197,6 +197,18 @@ impl Worker {
     fn pass<C: Clock + Copy, G: Gate>(&self, storm: &Shared<C>, gate: &G) {
         let Ok(permit) = gate.permit() else { return };
         self.dawdle(storm);
+        self.finish(permit);
+    }
+
+    /// A few calls at once: one more than there may be probes, so that all of these are out each
+    /// time that a breaker is half-open, and whoever else comes then is one too many.
+    fn pass_a_few_times<C: Clock + Copy, G: Gate>(&self, storm: &Shared<C>, gate: &G) {
+        let permits = [(); MAX_PROBES as usize + 1].map(|()| gate.permit());
+        self.dawdle(storm);
+        permits.into_iter().flatten().for_each(|permit| self.finish(permit));
+    }
+
+    fn finish<G: Gate>(&self, permit: Permit<&G>) {
         match self.random(8) {
             0 | 1 => permit.failure(),
             2 => permit.ignore(),

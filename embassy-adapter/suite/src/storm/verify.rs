@@ -70,9 +70,8 @@ impl Sums {
         for worker in workers {
             sums.workers += 1;
             for (place, (sum, tally)) in sums.of.iter_mut().zip(worker.tallies()).enumerate() {
-                let both =
-                    if place < FIRST_MAXIMUM { sum.wrapping_add(tally) } else { tally.max(*sum) };
-                *sum = both;
+                let is_sum = place < FIRST_MAXIMUM;
+                *sum = if is_sum { sum.wrapping_add(tally) } else { tally.max(*sum) };
             }
         }
         sums
@@ -97,7 +96,8 @@ impl<C: Clock + Copy, const LOSES: bool> Storm<C, LOSES> {
         self.shared.verify(&Sums::of(workers), began, &mut report);
     }
 
-    /// What all workers have counted together.
+    /// What all workers have counted together: while the storm goes on, a moment ago. It goes on
+    /// for long enough when these say so.
     pub fn totals<'w>(&self, workers: impl IntoIterator<Item = &'w Worker>) -> Totals {
         let sums = Sums::of(workers);
         let Shared { breaker, windowed, .. } = &self.shared;

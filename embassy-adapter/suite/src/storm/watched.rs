@@ -23,26 +23,28 @@ pub(super) struct WatchedBreaker<'a, C, W> {
 }
 
 impl<C: Clock, W: Window<C>> WatchedBreaker<'_, C, W> {
-    /// The half-open generation that a call let in now belongs to: it is one of its probes where it
-    /// is let in before another generation begins.
-    fn next_half_open(&self) -> Option<u16> {
+    /// The state and its generation, where a call that is let in may be a probe.
+    fn look(&self) -> Option<(State, u16)> {
+        // Cheap, as most looks end here.
         if !matches!(self.breaker.state(), State::Open | State::HalfOpen) {
             return None;
         }
         let now = self.breaker.snapshot();
-        match now.state {
-            State::HalfOpen => Some(now.generation),
-            // The call that finds the open time over begins the next generation.
-            State::Open => Some(now.generation.wrapping_add(1)),
-            _ => None,
-        }
+        Some((now.state, now.generation))
     }
 
-    /// Whether that generation is the present one.
-    fn is_half_open(&self, generation: u16) -> bool {
-        self.breaker.state() == State::HalfOpen && {
-            let now = self.breaker.snapshot();
-            now.state == State::HalfOpen && now.generation == generation
+    /// The generation that a call which was let in since then is certainly a probe of.
+    fn is_probe(&self, (then, before): (State, u16)) -> Option<u16> {
+        let (State::HalfOpen, now) = self.look()? else { return None };
+        // Generations wrap, where words are narrow after 64 of them.
+        let next = before.wrapping_add(1);
+        let follows = now == next || (now == 0 && next.is_power_of_two());
+        match then {
+            State::HalfOpen if now == before => Some(now),
+            // Whoever finds the open time over begins the next generation; till then nobody is let
+            // in.
+            State::Open if follows => Some(now),
+            _ => None,
         }
     }
 }
@@ -52,11 +54,11 @@ impl<C: Clock, W: Window<C>> Gate for WatchedBreaker<'_, C, W> {
     type Token = (<Breaker<C, W> as Gate>::Token, Option<u16>);
 
     fn enter(&self) -> Result<Self::Token, Rejection> {
-        let expected = self.next_half_open();
+        let before = self.look();
         match self.breaker.enter() {
             Ok(token) => {
-                // Where the generation ended meanwhile, nobody can tell.
-                let probe = expected.filter(|&generation| self.is_half_open(generation));
+                // Where another generation has begun meanwhile, nobody can tell.
+                let probe = before.and_then(|before| self.is_probe(before));
                 if let Some(generation) = probe {
                     self.worker.add(self.tallies.probes, 1);
                     self.worker.most(self.tallies.most_probes, self.probes.raise(generation));
