@@ -146,7 +146,7 @@ pub(crate) fn contend(core: usize, enough: &Enough, mut round: impl FnMut()) {
         round();
         let rounds = CONTEST.rounds[core].fetch_add(1, Ordering::Relaxed);
         // One core judges, and not all the time.
-        if core == 0 && rounds % 16 == 0 && CONTEST.is_over(enough) {
+        if core == 0 && rounds.is_multiple_of(16) && CONTEST.is_over(enough) {
             CONTEST.over.store(true, Ordering::Relaxed);
         }
     }

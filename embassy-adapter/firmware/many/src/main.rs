@@ -37,6 +37,11 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use cores::{Phase, meet};
 
+#[cfg(not(fusebox_failed_swaps))]
+compile_error!(
+    "start cargo in the folder of this program, where its settings are, or use `../run`"
+);
+
 /// How many cores the machine has and the program uses.
 const CORES: usize = 4;
 

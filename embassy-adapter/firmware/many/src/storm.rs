@@ -28,7 +28,7 @@ fn work(core: usize) {
     let mut steps = 0_u32;
     contend(core, &ENOUGH, || {
         steps += 1;
-        if steps % STEPS_PER_CALL == 0 {
+        if steps.is_multiple_of(STEPS_PER_CALL) {
             block_on(worker.call(&STORM, &Uptime));
         } else {
             worker.step(&STORM);
