@@ -11,19 +11,24 @@
 //! A program is a function that returns its [`Report`], named by [`program!`].
 #![no_std]
 
-#[cfg_attr(target_arch = "arm", path = "cortex_m.rs")]
-#[cfg_attr(target_arch = "riscv32", path = "riscv.rs")]
-mod machine;
+#[cfg(target_arch = "arm")]
+mod arm;
 mod report;
+#[cfg(target_arch = "riscv32")]
+mod rv32;
+mod slowed;
+#[cfg(feature = "timer")]
 pub mod timer;
 
-use core::future::Future;
-use core::pin::pin;
-use core::task::{Context, Poll, Waker};
+#[cfg(target_arch = "arm")]
+use arm as machine;
+#[cfg(target_arch = "riscv32")]
+use rv32 as machine;
 
 pub use machine::{NAME, STORES_CONDITIONALLY, stores_conditionally};
 pub use report::Report;
 pub use semihosting::{print, println};
+pub use slowed::Slowed;
 
 /// How long an instruction takes: what `-icount` says in `.cargo/config.toml`. Longer than two
 /// ticks of each machine's timer.
@@ -50,7 +55,12 @@ fn start() -> ! {
         // SAFETY: `program!` writes it, with this signature; without that, linking fails.
         safe fn board_program() -> Report;
     }
-    exit(if board_program().close() { 0 } else { 1 })
+    finish(board_program())
+}
+
+/// Ends the run, for programs that never return.
+pub fn finish(report: Report) -> ! {
+    exit(if report.close() { 0 } else { 1 })
 }
 
 /// Ends the run with a status; what a shell sees of it.
@@ -60,8 +70,11 @@ fn exit(status: i32) -> ! {
 
 /// Runs a future to its end. The core sleeps between polls; the [`timer`] must be running, as each
 /// of its interrupts wakes it.
+#[cfg(feature = "timer")]
 pub fn block_on<F: Future>(future: F) -> F::Output {
-    let mut future = pin!(future);
+    use core::task::{Context, Poll, Waker};
+
+    let mut future = core::pin::pin!(future);
     loop {
         if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             return output;

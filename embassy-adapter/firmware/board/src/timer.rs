@@ -8,7 +8,7 @@ use core::task::{Context, Poll};
 use critical_section::Mutex;
 use fusebox_core::{Clock, Ticks, Timer};
 
-use crate::machine;
+use crate::machine::timer as machine;
 
 /// The ticks of the timer in a second.
 pub const TICKS_PER_SECOND: u64 = machine::TICKS_PER_SECOND;

@@ -1,25 +1,13 @@
-//! Cortex-M with a SysTick timer.
+//! SysTick, the timer of Cortex-M.
 
 use core::arch::naked_asm;
 use core::cell::Cell;
 
 use cortex_m::peripheral::{SCB, SYST};
-use cortex_m_rt::{ExceptionFrame, entry, exception};
+use cortex_m_rt::ExceptionFrame;
 use critical_section::{CriticalSection, Mutex};
-use semihosting::println;
 
-use crate::timer;
-
-/// The machine, for the reader of a run.
-pub const NAME: &str = if cfg!(machine = "microbit") {
-    "Cortex-M0 (QEMU microbit)"
-} else if cfg!(machine = "mps2-an386") {
-    "Cortex-M4 (QEMU mps2-an386)"
-} else {
-    "Cortex-M3 (QEMU lm3s6965evb)"
-};
-
-/// The core clock at reset.
+/// The core clock at reset, by which SysTick counts.
 pub(crate) const TICKS_PER_SECOND: u64 = if cfg!(machine = "microbit") {
     16_000_000
 } else if cfg!(machine = "mps2-an386") {
@@ -28,42 +16,10 @@ pub(crate) const TICKS_PER_SECOND: u64 = if cfg!(machine = "microbit") {
     12_500_000
 };
 
-/// Whether this core writes an atomic by a store that fails if something came in between.
-pub const STORES_CONDITIONALLY: bool = !cfg!(machine = "microbit");
-
 /// SysTick's control register: counting by the core's clock, with an interrupt at 0.
 const ON: u32 = 0b111;
 /// The same, but not counting. (Not all 0: that would choose a clock that some cores do not have.)
 const OFF: u32 = 0b100;
-
-#[entry]
-fn enter() -> ! {
-    crate::start()
-}
-
-/// An instruction that the core does not know, a wild access, a stack that is full: the end of the
-/// run.
-#[exception]
-unsafe fn HardFault(frame: &ExceptionFrame) -> ! {
-    println!("HARD FAULT at {:#010x}", frame.pc());
-    crate::exit(102)
-}
-
-pub(crate) fn wait_for_interrupt() {
-    cortex_m::asm::wfi();
-}
-
-/// Whether the instruction at `address` is a store-conditional (`STREX`, `STREXB` or `STREXH`).
-pub fn stores_conditionally(address: usize) -> bool {
-    let read = |address: usize| {
-        // SAFETY: an instruction is there, in flash, at least two bytes long.
-        unsafe { (address as *const u16).read_volatile() }
-    };
-    let first = read(address);
-    // 32-bit encodings T1 of the Armv7-M manual, A7.7.
-    first & 0xFFF0 == 0xE840
-        || (first & 0xFFF0 == 0xE8C0 && matches!(read(address + 2) >> 4 & 0xF, 4 | 5))
-}
 
 /// How far time has come.
 ///
@@ -173,5 +129,5 @@ extern "C" fn handler(frame: &ExceptionFrame) {
         let count = COUNT.borrow(cs);
         count.set(count.get().over());
     });
-    timer::interrupt(frame.pc() as usize);
+    crate::timer::interrupt(frame.pc() as usize);
 }
