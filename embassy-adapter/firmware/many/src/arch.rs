@@ -11,7 +11,7 @@ pub(crate) use aarch64::*;
 #[cfg(target_arch = "riscv64")]
 pub(crate) use riscv64::*;
 
-use crate::{CORES, fail};
+use crate::{CORES, end};
 
 /// Bytes of stack for each core: a power of two, as the start shifts by it.
 const STACK_SIZE: usize = 1 << STACK_SHIFT;
@@ -28,7 +28,11 @@ unsafe impl Sync for Stacks {}
 #[unsafe(link_section = ".stacks")]
 static STACKS: Stacks = Stacks(core::cell::UnsafeCell::new([[0; STACK_SIZE]; CORES]));
 
+/// The status for a fault.
+const FAULT: i32 = 102;
+
 /// Where a core goes that ran into a fault: anything is better than to hang.
 extern "C" fn trapped(cause: usize, at: usize) -> ! {
-    fail(format_args!("core {} ran into a fault: cause {cause:#x} at {at:#x}", core_index()))
+    let core = core_index();
+    end(FAULT, format_args!("core {core} ran into a fault: cause {cause:#x} at {at:#x}"))
 }

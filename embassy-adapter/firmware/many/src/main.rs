@@ -77,13 +77,18 @@ extern "C" fn core_main(core: usize) -> ! {
     rest()
 }
 
-/// Ends the run as failed, at once. Of several cores that fail together, the first one says why.
+/// Ends the run as failed.
 fn fail(why: fmt::Arguments<'_>) -> ! {
-    static FAILING: AtomicBool = AtomicBool::new(false);
+    end(1, why)
+}
+
+/// Ends the run at once. Of several cores that do so together, the first one says why.
+fn end(status: i32, why: fmt::Arguments<'_>) -> ! {
+    static ENDING: AtomicBool = AtomicBool::new(false);
     // Relaxed: only who is first matters.
-    if !FAILING.swap(true, Ordering::Relaxed) {
+    if !ENDING.swap(true, Ordering::Relaxed) {
         semihosting::println!("FAILED: {why}");
-        semihosting::process::exit(1)
+        semihosting::process::exit(status)
     }
     rest()
 }

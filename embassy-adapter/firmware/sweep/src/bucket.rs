@@ -20,6 +20,7 @@ pub(crate) const CASES: &[Case] = &[
     Case::new("bucket: tokens come back while others are taken", refund),
     Case::new("bucket: a call that never ran, and one that does", refused),
     Case::new("bucket: a reservation is cancelled, and others want its tokens", cancelled),
+    Case::new("bucket: a lease is renewed and given back, and others take", leased),
     Case::new("bucket: taking during a change of the rate", rate_changes_meanwhile),
     Case::twice("bucket: taking during two changes of the rate", rate_changes_meanwhile),
     Case::new("bucket: a change of the rate while others take", change_of_rate),
@@ -140,6 +141,21 @@ fn cancelled(race: &mut Race) {
         &mut || take(&bucket),
     );
     race.end(bucket.peek() == u32::from(race.interrupt() != 0), left(&bucket));
+}
+
+fn leased(race: &mut Race) {
+    let bucket = bucket(2);
+    let lease = bucket.lease(2);
+    race.run(
+        [&mut || answer(lease.try_acquire(1)), &mut || {
+            lease.give_back();
+            u32::MAX
+        }],
+        &mut || take(&bucket),
+    );
+    // One for the holder of the lease, and one for the other unless it came while both were leased.
+    let taken = race.let_in() as u32;
+    race.end((1..=2).contains(&taken) && bucket.peek() == 2 - taken, left(&bucket));
 }
 
 /// The limits are words of their own. The second change overwrites those that a call may be reading:

@@ -10,10 +10,12 @@
 mod breaker;
 mod bucket;
 mod budget;
+mod clock;
 mod explore;
 mod planted;
 mod race;
 mod semaphore;
+mod switch;
 mod time;
 
 use board::Report;
@@ -24,8 +26,9 @@ board::program!(run);
 
 fn run() -> Report {
     let (mut report, mut margins) = (Report::open("sweep"), Margins::default());
-    let cases = [bucket::CASES, semaphore::CASES, breaker::CASES, budget::CASES, planted::CASES];
-    for case in cases.into_iter().flatten() {
+    let primitives = [bucket::CASES, semaphore::CASES, breaker::CASES, budget::CASES];
+    let others = [switch::CASES, clock::CASES, planted::CASES];
+    for case in primitives.into_iter().chain(others).flatten() {
         case.explore(&mut report, &mut margins);
     }
     margins.report(&mut report);
