@@ -10,13 +10,13 @@ use core::panic::PanicInfo;
 use core::pin::{Pin, pin};
 use core::task::{Context, Poll, Waker};
 
-use fusebox_core::{Clock, Counter, Extended};
+use fusebox_core::{Clock, Counter, Extended, Ticks, Timer};
 
-/// A 32-bit timer at 1 MHz, such as every microcontroller has.
+/// A 32-bit counter at 1 MHz, such as every microcontroller has.
 #[derive(Debug)]
-pub struct Timer;
+pub struct Hardware;
 
-impl Counter for Timer {
+impl Counter for Hardware {
     const TICKS_PER_SECOND: u64 = 1_000_000;
     const PERIOD: u64 = 1 << 32;
 
@@ -26,8 +26,44 @@ impl Counter for Timer {
     }
 }
 
-pub static CLOCK: Extended<Timer> = Extended::new(Timer);
-pub type Uptime = &'static Extended<Timer>;
+pub static CLOCK: Extended<Hardware> = Extended::new(Hardware);
+pub type Uptime = &'static Extended<Hardware>;
+
+/// A timer that is polled, as [`run`] does.
+#[derive(Clone, Copy, Debug)]
+pub struct Sleep;
+pub const SLEEP: Sleep = Sleep;
+
+impl Clock for Sleep {
+    const TICKS_PER_SECOND: u64 = <Extended<Hardware> as Clock>::TICKS_PER_SECOND;
+
+    #[inline]
+    fn now(&self) -> Ticks {
+        CLOCK.now()
+    }
+}
+
+impl Timer for Sleep {
+    type Sleep = Until;
+
+    #[inline]
+    fn sleep_until(&self, at: Ticks) -> Until {
+        Until(at)
+    }
+}
+
+/// A sleep of [`Sleep`].
+#[derive(Debug)]
+pub struct Until(Ticks);
+
+impl Future for Until {
+    type Output = ();
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<()> {
+        if CLOCK.now() >= self.0 { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
 
 static INPUT: u32 = 1;
 static mut OUTPUT: u32 = 0;

@@ -4,11 +4,13 @@
 
 use core::time::Duration;
 use fusebox_core::{Backoff, Delays, Jitter, Rng};
-use size::{output, input, program};
+use size::{input, output, program};
 
 static RNG: Rng = Rng::from_seed(1);
-static FIRST: Backoff<&Rng> = Backoff::exponential(Duration::from_millis(10)).jitter(Jitter::Full, &RNG);
-static SECOND: Backoff<&Rng> = Backoff::exponential(Duration::from_millis(10)).jitter(Jitter::Equal, &RNG);
+static FIRST: Backoff<&Rng> =
+    Backoff::exponential(Duration::from_millis(10)).jitter(Jitter::Full, &RNG);
+static SECOND: Backoff<&Rng> =
+    Backoff::exponential(Duration::from_millis(10)).jitter(Jitter::Equal, &RNG);
 
 #[inline(never)]
 fn typical(backoff: &Backoff<&Rng>) {

@@ -6,7 +6,8 @@ use fusebox_core::{BudgetConfig, Ratio, RetryBudget};
 use size::{CLOCK, Uptime, output, program};
 
 static FIRST: RetryBudget<Uptime> = RetryBudget::new(BudgetConfig::new(Ratio::percent(20)), &CLOCK);
-static SECOND: RetryBudget<Uptime> = RetryBudget::new(BudgetConfig::new(Ratio::percent(10)), &CLOCK);
+static SECOND: RetryBudget<Uptime> =
+    RetryBudget::new(BudgetConfig::new(Ratio::percent(10)), &CLOCK);
 
 #[inline(never)]
 fn typical(budget: &RetryBudget<Uptime>) {

@@ -2,7 +2,6 @@
 #![no_std]
 #![no_main]
 
-use core::cell::Cell;
 use size::{output, program};
 
 struct Nothing;

@@ -8,8 +8,16 @@ use size::{CLOCK, Uptime, output, program, work};
 
 type Breaker = CircuitBreaker<Uptime, LastTime<Uptime>>;
 const RATES: Rates = Rates::failures(Ratio::percent(50));
-static FIRST: Breaker = CircuitBreaker::with_window(BreakerConfig::standard(), LastTime::new(Duration::from_secs(10), RATES), &CLOCK);
-static SECOND: Breaker = CircuitBreaker::with_window(BreakerConfig::aggressive(), LastTime::new(Duration::from_secs(60), RATES), &CLOCK);
+static FIRST: Breaker = CircuitBreaker::with_window(
+    BreakerConfig::standard(),
+    LastTime::new(Duration::from_secs(10), RATES),
+    &CLOCK,
+);
+static SECOND: Breaker = CircuitBreaker::with_window(
+    BreakerConfig::aggressive(),
+    LastTime::new(Duration::from_secs(60), RATES),
+    &CLOCK,
+);
 
 #[inline(never)]
 fn typical(breaker: &Breaker) {

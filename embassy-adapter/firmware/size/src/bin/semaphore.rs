@@ -2,7 +2,7 @@
 #![no_std]
 #![no_main]
 
-use fusebox_core::{Semaphore};
+use fusebox_core::Semaphore;
 use size::{output, program, work};
 
 static FIRST: Semaphore = Semaphore::new(1);
