@@ -118,8 +118,8 @@ pub use breaker::{
     LastTime, Meter, Metering, Named, Rates, State, UntilReady, Window,
 };
 pub use bucket::{
-    AcquireTokens, BucketConfig, EnteringBucket, Rate, RateError, Reservation, TakenTokens,
-    TokenBucket, Tokens,
+    AcquireTokens, BucketConfig, Rate, RateError, Reservation, Reserved, TakenTokens, TokenBucket,
+    Tokens,
 };
 pub use budget::{BudgetConfig, BudgetSnapshot, RetryBudget};
 pub use bulkhead::{Bulkhead, BulkheadConfig};
@@ -127,21 +127,20 @@ pub use deadline::{Deadline, DeadlineGate};
 pub use error::{ConfigError, Error, Reason, Rejection};
 pub use event::{Event, GiveUp, Observer};
 pub use gate::{
-    Classify, EnterAll, EnterNow, EnterOption, FailureIf, Gate, Guard, Immediate, LetIn, Observed,
-    ObservedEntering, Outcome, Permit, ResultClassify, WaitGate,
+    Classify, Entering, FailureIf, Gate, Guard, Immediate, Observed, Outcome, Permit,
+    ResultClassify, WaitGate, WaitingAll,
 };
-pub use pipeline::{Call, Pipeline};
+pub use pipeline::{Call, Parts, Pipeline};
 pub use ratio::Ratio;
 pub use retry::{
-    Attempt, Budget, Decide, Decision, OnRetry, Retry, RetryAll, RetryCall, RetryIf, RetryPolicy,
-    RetryState, Retrying, Verdict,
+    Attempt, Budget, Decide, Decision, OnRetry, Operation, Retry, RetryAll, RetryCall, RetryIf,
+    RetryPolicy, RetryState, Retrying, Verdict,
 };
 pub use rng::{Random, Rng};
 #[cfg(feature = "alloc")]
 pub use semaphore::HeapQueue;
 pub use semaphore::{
-    Acquire, AcquireBefore, EnterQueued, PermitSource, Queue, Semaphore, Several, Slots, Taken,
-    Usage,
+    Acquire, AcquireBefore, PermitSource, Queue, Queued, Semaphore, Several, Slots, Taken, Usage,
 };
 pub use time::{
     Clock, ManualClock, ManualSleep, Ticks, Timer, duration_from_ticks, ticks_from_duration,

@@ -22,20 +22,22 @@
 //! *Parts left out are `()`*, whose code is empty: no branch, no clock reading. The futures are
 //! named structs, so that they can be stored unboxed, and are `Send` exactly when their parts are;
 //! the attempt that operations are given is plain data without a lifetime, or `spawn` would refuse
-//! them.
+//! them. For what else it would refuse, see [`Operation`](crate::Operation) and the sources of
+//! `gate/wait.rs` and `pipeline/call.rs`.
 //!
 //! *The parts are generic and not `const`.* A constant function could not take a pipeline apart
 //! that owns an `Arc`, and owning one is what a service that is built at run time needs. Nothing is
 //! lost: the state is in the gates, and those are in statics.
 
-mod attempt;
 mod call;
+mod parts;
 
 use core::fmt;
 use core::future::Future;
 use core::time::Duration;
 
 pub use call::Call;
+pub use parts::Parts;
 
 use crate::deadline::Deadline;
 use crate::event::Observer;
@@ -43,22 +45,6 @@ use crate::gate::{Classify, Gate, Immediate, ResultClassify, WaitGate};
 use crate::retry::{Attempt, RetryPolicy};
 use crate::time::Timer;
 use crate::timeout::Timeout;
-
-/// The [`Call`] of a pipeline, with the waits at its gates filled in.
-type CallOf<'p, T, C, R, A, K, O, F, Fut, E> = Call<
-    'p,
-    T,
-    C,
-    R,
-    A,
-    K,
-    O,
-    F,
-    Fut,
-    E,
-    <C as WaitGate<T>>::Entering<'p>,
-    <A as WaitGate<T>>::Entering<'p>,
->;
 
 /// All patterns around one call: deadline, gates around the call, retries, gates around each
 /// attempt, timeout of an attempt.
@@ -300,11 +286,7 @@ where
     ///
     /// The future borrows the pipeline, so that no function can make a pipeline and return its
     /// `call`: await it there, in an `async` block if need be, or keep the pipeline where it
-    /// outlives its calls.
-    ///
-    /// In a spawned task, give it to `join!` as `async { pipeline.call(..).await }`: bare, it keeps
-    /// the whole from being spawned ("implementation of `Gate` is not general enough"), because the
-    /// compiler forgets there which borrow outlives which.
+    /// outlives its calls. [`Call::new`] takes it in an `Arc` or a `Box`, and then borrows nothing.
     ///
     /// # Errors
     ///
@@ -318,7 +300,7 @@ where
     /// [`Outcome::Abandoned`](crate::Outcome::Abandoned), or `Refused` where no operation ran.
     /// Nothing is taken before the first poll. **Cancel safety:** that of the operation.
     #[inline]
-    pub fn call<F, Fut, V, E>(&self, operation: F) -> CallOf<'_, T, C, R, A, K, O, F, Fut, E>
+    pub fn call<F, Fut, V, E>(&self, operation: F) -> Call<&Self, F>
     where
         F: FnMut(Attempt) -> Fut,
         Fut: Future<Output = Result<V, E>>,
@@ -359,11 +341,7 @@ where
     /// # });
     /// ```
     #[inline]
-    pub fn call_before<F, Fut, V, E>(
-        &self,
-        deadline: Deadline,
-        operation: F,
-    ) -> CallOf<'_, T, C, R, A, K, O, F, Fut, E>
+    pub fn call_before<F, Fut, V, E>(&self, deadline: Deadline, operation: F) -> Call<&Self, F>
     where
         F: FnMut(Attempt) -> Fut,
         Fut: Future<Output = Result<V, E>>,
