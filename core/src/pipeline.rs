@@ -167,6 +167,27 @@ impl<T, C, R, A, K, O> Pipeline<T, C, R, A, K, O> {
         self.attempt_timeout = Some(timeout.into());
         self
     }
+
+    /// The same pipeline, but with the parts that `change` makes of its own.
+    #[inline]
+    fn with<C2, R2, A2, K2, O2>(
+        self,
+        change: impl FnOnce(C, R, A, K, O) -> (C2, R2, A2, K2, O2),
+    ) -> Pipeline<T, C2, R2, A2, K2, O2> {
+        let (per_call, retry, per_attempt, classify, observer) =
+            change(self.per_call, self.retry, self.per_attempt, self.classify, self.observer);
+        Pipeline {
+            timer: self.timer,
+            per_call,
+            retry,
+            per_attempt,
+            classify,
+            observer,
+            name: self.name,
+            deadline: self.deadline,
+            attempt_timeout: self.attempt_timeout,
+        }
+    }
 }
 
 impl<T, R, A, K, O> Pipeline<T, (), R, A, K, O> {
@@ -180,34 +201,14 @@ impl<T, R, A, K, O> Pipeline<T, (), R, A, K, O> {
 
     /// Asks `gate` once for the whole call, and waits there, at most until the deadline.
     pub fn per_call_waiting<G>(self, gate: G) -> Pipeline<T, G, R, A, K, O> {
-        Pipeline {
-            timer: self.timer,
-            per_call: gate,
-            retry: self.retry,
-            per_attempt: self.per_attempt,
-            classify: self.classify,
-            observer: self.observer,
-            name: self.name,
-            deadline: self.deadline,
-            attempt_timeout: self.attempt_timeout,
-        }
+        self.with(|(), r, a, k, o| (gate, r, a, k, o))
     }
 }
 
 impl<T, C, A, K, O> Pipeline<T, C, (), A, K, O> {
     /// Makes further attempts as `retry` says.
     pub fn retry<R>(self, retry: R) -> Pipeline<T, C, R, A, K, O> {
-        Pipeline {
-            timer: self.timer,
-            per_call: self.per_call,
-            retry,
-            per_attempt: self.per_attempt,
-            classify: self.classify,
-            observer: self.observer,
-            name: self.name,
-            deadline: self.deadline,
-            attempt_timeout: self.attempt_timeout,
-        }
+        self.with(|c, (), a, k, o| (c, retry, a, k, o))
     }
 }
 
@@ -221,34 +222,14 @@ impl<T, C, R, K, O> Pipeline<T, C, R, (), K, O> {
 
     /// Asks `gate` for each attempt, and waits there, at most until the deadline.
     pub fn per_attempt_waiting<G>(self, gate: G) -> Pipeline<T, C, R, G, K, O> {
-        Pipeline {
-            timer: self.timer,
-            per_call: self.per_call,
-            retry: self.retry,
-            per_attempt: gate,
-            classify: self.classify,
-            observer: self.observer,
-            name: self.name,
-            deadline: self.deadline,
-            attempt_timeout: self.attempt_timeout,
-        }
+        self.with(|c, r, (), k, o| (c, r, gate, k, o))
     }
 }
 
 impl<T, C, R, A, O> Pipeline<T, C, R, A, ResultClassify, O> {
     /// Says what a result means to the gates; see [`Classify`].
     pub fn classify<K>(self, classify: K) -> Pipeline<T, C, R, A, K, O> {
-        Pipeline {
-            timer: self.timer,
-            per_call: self.per_call,
-            retry: self.retry,
-            per_attempt: self.per_attempt,
-            classify,
-            observer: self.observer,
-            name: self.name,
-            deadline: self.deadline,
-            attempt_timeout: self.attempt_timeout,
-        }
+        self.with(|c, r, a, ResultClassify, o| (c, r, a, classify, o))
     }
 }
 
@@ -260,17 +241,7 @@ impl<T, C, R, A, K> Pipeline<T, C, R, A, K, ()> {
         name: &'static str,
         observer: O,
     ) -> Pipeline<T, C, R, A, K, O> {
-        Pipeline {
-            timer: self.timer,
-            per_call: self.per_call,
-            retry: self.retry,
-            per_attempt: self.per_attempt,
-            classify: self.classify,
-            observer,
-            name,
-            deadline: self.deadline,
-            attempt_timeout: self.attempt_timeout,
-        }
+        Pipeline { name, ..self.with(|c, r, a, k, ()| (c, r, a, k, observer)) }
     }
 }
 
