@@ -91,6 +91,10 @@ fn bucket(c: &mut Criterion) {
             black_box(&PLENTY).try_acquire_at(1, now)
         });
     });
+    group.bench_function("from a lease of 1000", |b| {
+        let lease = PLENTY.lease(1000);
+        b.iter(|| black_box(&lease).try_acquire(1));
+    });
     group.finish();
 }
 

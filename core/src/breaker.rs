@@ -46,6 +46,7 @@ use crate::sync::{AtomicWord, Ordering, constructor};
 use crate::time::{Clock, Ticks, Timer, duration_from_ticks};
 use crate::word::Word;
 use rules::Rules;
+pub(crate) use state::GENERATION_BITS;
 use state::{Generation, Snapshot};
 
 /// A circuit breaker over the clock `C`, with a window `W`, a meter `M` and an observer `O`.
@@ -244,11 +245,11 @@ impl<C: Clock, W> CircuitBreaker<C, W> {
     where
         W: Window<C>,
     {
-        Rules::new(&config, C::TICKS_PER_SECOND)?;
+        let rules = Rules::new(&config, C::TICKS_PER_SECOND)?;
         if !config.has_rule() && !window.has_rate() {
             return Err(ConfigError::NoTripRule);
         }
-        Ok(Self::with_window(config, window, clock))
+        Ok(Self::by(rules, window, (), (), clock))
     }
 }
 
@@ -293,10 +294,15 @@ impl<C: Clock, W, M, O> CircuitBreaker<C, W, M, O> {
             observer: O,
             clock: C,
         ) -> Self {
-            let rules = match Rules::new(&config, C::TICKS_PER_SECOND) {
-                Ok(rules) => rules,
+            match Rules::new(&config, C::TICKS_PER_SECOND) {
+                Ok(rules) => Self::by(rules, window, meter, observer, clock),
                 Err(error) => error.fail(),
-            };
+            }
+        }
+    }
+
+    constructor! {
+        const fn by(rules: Rules, window: W, meter: M, observer: O, clock: C) -> Self {
             let word = AtomicWord::new(Snapshot::NEW.0);
             Self { word, rules, clock, window, meter, observer }
         }
@@ -354,6 +360,12 @@ impl<C, W, M, O> CircuitBreaker<C, W, M, O> {
     #[inline]
     pub fn state(&self) -> State {
         self.load().state()
+    }
+
+    /// The observer that it was made with.
+    #[must_use]
+    pub const fn observer(&self) -> &O {
+        &self.observer
     }
 
     /// Whether the state is open or forced open: for people and metrics.

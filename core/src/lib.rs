@@ -33,8 +33,11 @@
 //! | [`Backoff`] | the delays between attempts | none |
 //! | [`Retry`] | attempts until one succeeds or it is enough | none |
 //! | [`Pipeline`] | all of it around one operation | none |
+//! | [`Fallback`], [`FallbackFuture`] | what to answer instead, tier by tier | none |
+//! | [`Switch`], [`Switches`] | features that are left out in trouble, by hand, by a breaker, or for a share of calls | two words; one for 32 plain ones |
+//! | [`Shadow`] | any gate, deciding and reporting without refusing | one word |
 //!
-//! The first five and [`Deadline::on`] a clock are [`Gate`]s: they say whether a call may run,
+//! The first five, switches, shadows and [`Deadline::on`] a clock are [`Gate`]s: they say whether a call may run,
 //! alone or together as a tuple. A [`Permit`] or a [`Guard`] gives back exactly once what a gate
 //! handed out, however the call ends.
 //!
@@ -99,6 +102,7 @@ mod bulkhead;
 mod deadline;
 mod error;
 mod event;
+mod fallback;
 mod gate;
 mod on_drop;
 mod pipeline;
@@ -107,6 +111,7 @@ mod ratio;
 mod retry;
 mod rng;
 mod semaphore;
+mod switch;
 mod sync;
 mod time;
 mod timeout;
@@ -118,17 +123,18 @@ pub use breaker::{
     LastTime, Meter, Metering, Named, Rates, State, UntilReady, Window,
 };
 pub use bucket::{
-    AcquireTokens, BucketConfig, Rate, RateError, Reservation, Reserved, TakenTokens, TokenBucket,
-    Tokens,
+    AcquireTokens, BucketConfig, Lease, Rate, RateError, Reservation, Reserved, TakenTokens,
+    TokenBucket, Tokens,
 };
 pub use budget::{BudgetConfig, BudgetSnapshot, RetryBudget};
 pub use bulkhead::{Bulkhead, BulkheadConfig};
 pub use deadline::{Deadline, DeadlineGate};
 pub use error::{ConfigError, Error, Reason, Rejection};
 pub use event::{Event, GiveUp, Observer};
+pub use fallback::{Answer, Fallback, FallbackFuture, FallingBack, First, OrValue, Tiers};
 pub use gate::{
     Classify, Entering, FailureIf, Gate, Guard, Immediate, Observed, Outcome, Permit,
-    ResultClassify, WaitGate, WaitingAll,
+    ResultClassify, Shadow, WaitGate, WaitingAll,
 };
 pub use pipeline::{Call, Parts, Pipeline};
 pub use ratio::Ratio;
@@ -142,8 +148,10 @@ pub use semaphore::HeapQueue;
 pub use semaphore::{
     Acquire, AcquireBefore, PermitSource, Queue, Queued, Semaphore, Several, Slots, Taken, Usage,
 };
+pub use switch::{Flag, Switch, SwitchFor, SwitchSnapshot, Switches};
 pub use time::{
-    Clock, ManualClock, ManualSleep, Ticks, Timer, duration_from_ticks, ticks_from_duration,
+    Clock, Counter, Extended, ManualClock, ManualSleep, Ticks, Timer, duration_from_ticks,
+    ticks_from_duration,
 };
 pub use timeout::{Timeout, WithTimeout};
 pub use word::WORD_BITS;

@@ -5,6 +5,7 @@
 //! a state word is a scaled, wrapping reading; the rules for comparing such readings are in
 //! `time/scale.rs`.
 
+mod extended;
 mod manual;
 pub(crate) mod scale;
 
@@ -13,6 +14,7 @@ use core::time::Duration;
 
 use crate::error::{ConfigError, setting};
 
+pub use extended::{Counter, Extended};
 pub use manual::{ManualClock, ManualSleep};
 
 use crate::pointer::through_pointers;
@@ -58,9 +60,12 @@ impl Ticks {
 /// primitive's `max_lateness`, one second unless told otherwise. What is later than that may be
 /// taken for time that has passed.
 ///
+/// It counts on for as long as the program runs: a hardware counter that wraps is a clock only by
+/// way of [`Extended`].
+///
 /// # Examples
 ///
-/// A clock over a free-running hardware counter:
+/// A clock over a free-running hardware counter of 64 bits:
 ///
 /// ```
 /// use fusebox_core::{Clock, Ticks};

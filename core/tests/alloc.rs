@@ -180,6 +180,51 @@ fn breaker_with_windows() {
 }
 
 #[test]
+fn switches_and_shadows() {
+    let (switch, flags, permits): (_, _, Semaphore) =
+        (Switch::new(), Switches::new(), Semaphore::new(1));
+    switch.set_share(Ratio::percent(50)).unwrap();
+    let shadow = (&permits).shadow();
+    let mut let_in = 0;
+    audit(|number| {
+        let gates = (&switch, switch.of(u64::from(number)), flags.at::<1>(), &shadow);
+        let_in += u32::from(gates.permit().is_ok());
+        let held = shadow.permit();
+        assert!(shadow.permit().is_ok());
+        drop(held);
+    });
+    assert!(let_in > CALLS / 5 && let_in < CALLS / 3, "{let_in} of {CALLS}");
+}
+
+#[test]
+fn leases() {
+    let clock: ManualClock = ManualClock::new();
+    let bucket = TokenBucket::new(BucketConfig::per_second(1000).burst(20), &clock);
+    let lease = bucket.lease(10);
+    let mut granted = 0;
+    audit(|_| {
+        clock.advance(Duration::from_micros(100));
+        granted += u32::from(lease.call(|| Ok::<_, ()>(())).is_ok());
+    });
+    assert!(granted > CALLS / 11 && granted < CALLS, "{granted} of {CALLS}");
+}
+
+#[test]
+fn fallbacks() {
+    audit(|number| {
+        let asked = |tier| if number % 3 < tier { Ok(tier) } else { Err(number) };
+        let sync = asked(0).fallback(|_| asked(1)).fallback_if(|_| true, |_| asked(2)).or_value(3);
+        let first = std::future::ready(asked(0));
+        let chain = first
+            .fallback(|_| std::future::ready(asked(1)))
+            .fallback_if(|_| true, |_| std::future::ready(asked(2)))
+            .or_value(3);
+        assert_eq!(run(chain), sync);
+        assert_eq!(sync.tier(), *sync.value());
+    });
+}
+
+#[test]
 fn backoff() {
     let random = Rng::from_seed(7);
     let backoff = Backoff::exponential(Duration::from_millis(1));

@@ -233,7 +233,7 @@ struct Log(RefCell<Vec<Seen>>);
 impl Observer for &Log {
     fn on_event(&self, event: &Event<'_>) {
         self.0.borrow_mut().push(match *event {
-            Event::StateChanged { name: "model", from, to, counts } => {
+            Event::StateChanged { name: "model", from, to, counts, .. } => {
                 Seen::Changed { from, to, counts }
             }
             Event::Rejected { name: "model", rejection } => Seen::Rejected(rejection),

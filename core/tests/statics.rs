@@ -16,12 +16,30 @@ static BUDGET: RetryBudget<&ManualClock> =
 static BUCKET: TokenBucket<&ManualClock> =
     TokenBucket::new(BucketConfig::per_second(100).burst(10), &CLOCK);
 static SEMAPHORE: Semaphore<Queue<4>> = Semaphore::new(2);
+static SHADOW: Shadow<&Bulkhead> = Shadow::new(&BULKHEAD);
+static SWITCH: Switch = Switch::new();
+static SWITCHES: Switches = Switches::new();
 static BULKHEAD: Bulkhead = Bulkhead::new(BulkheadConfig::new(64));
+static TIMER: Extended<Timer> = Extended::new(Timer);
+static ON_TIMER: TokenBucket<&Extended<Timer>> =
+    TokenBucket::new(BucketConfig::per_second(100), &TIMER);
+
+/// A hardware counter.
+struct Timer;
+
+impl Counter for Timer {
+    const TICKS_PER_SECOND: u64 = 1_000;
+
+    fn read(&self) -> u32 {
+        7
+    }
+}
 
 #[test]
 fn statics_work() {
-    let gates = (&BULKHEAD, &SEMAPHORE, &BUCKET, &BREAKER);
+    let gates = (&SWITCH, SWITCHES.at::<0>(), &SHADOW, &SEMAPHORE, &BUCKET, &BREAKER);
     assert_eq!(gates.call(|| Ok::<_, ()>(7)), Ok(7));
+    assert_eq!(ON_TIMER.call(|| Ok::<_, ()>(TIMER.now())), Ok(Ticks(7)));
 }
 
 #[test]
@@ -30,5 +48,10 @@ fn instances_are_small() {
     assert!(size_of_val(&BUCKET) < AT_MOST, "{}", size_of_val(&BUCKET));
     assert!(size_of_val(&BULKHEAD) < AT_MOST, "{}", size_of_val(&BULKHEAD));
     assert!(size_of::<Semaphore>() < AT_MOST, "{}", size_of::<Semaphore>());
+    assert!(size_of_val(&TIMER) <= size_of::<u64>(), "a word");
     assert!(size_of_val(&BUDGET) < AT_MOST, "{}", size_of_val(&BUDGET));
+    let word = WORD_BITS as usize / 8;
+    assert_eq!(size_of::<Switches>(), word);
+    assert_eq!(size_of::<Shadow<()>>(), word);
+    assert_eq!(size_of::<Switch>(), 2 * word + 8, "two words and the salt");
 }

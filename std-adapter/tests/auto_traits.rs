@@ -82,6 +82,9 @@ assert_auto!(Reason: yes, yes, yes);
 assert_auto!(Rejection: yes, yes, yes);
 assert_auto!(ConfigError: yes, yes, yes);
 assert_auto!(Event<'static>: yes, yes, yes);
+assert_auto!(SwitchSnapshot: yes, yes, yes);
+assert_auto!(Answer<u8>: yes, yes, yes);
+assert_auto!(Tiers<u8, Local>: no, no, yes);
 assert_auto!(Error<u8>: yes, yes, yes);
 assert_auto!(Error<Alone>: yes, no, yes);
 assert_auto!(Error<Local>: no, no, yes);
@@ -105,6 +108,9 @@ assert_auto!(RetryIf<Alone>: yes, no, yes);
 
 // Clocks, timers, randomness.
 assert_auto!(StdClock: yes, yes, yes);
+assert_auto!(Extended<u8>: yes, yes, yes);
+assert_auto!(Extended<Alone>: yes, no, yes);
+assert_auto!(Extended<Local>: no, no, yes);
 assert_auto!(StdRng: yes, yes, yes);
 assert_auto!(Rng: yes, yes, yes);
 assert_auto!(ManualClock: yes, yes, yes);
@@ -139,6 +145,12 @@ assert_auto!(DeadlineGate<StdClock>: yes, yes, yes);
 assert_auto!(Immediate<&'static CircuitBreaker>: yes, yes, yes);
 assert_auto!(Immediate<Rc<CircuitBreaker>>: no, no, yes);
 assert_auto!(Observed<&'static CircuitBreaker, Alone>: yes, no, yes);
+assert_auto!(Shadow<&'static CircuitBreaker>: yes, yes, yes);
+assert_auto!(Shadow<Bulkhead, Named<Alone>>: yes, no, yes);
+assert_auto!(Switch: yes, yes, yes);
+assert_auto!(SwitchFor<'static>: yes, yes, yes);
+assert_auto!(Switches: yes, yes, yes);
+assert_auto!(Flag<'static>: yes, yes, yes);
 
 // What calls hold of them.
 assert_auto!(BreakerToken: yes, yes, yes);
@@ -147,6 +159,9 @@ assert_auto!(Taken: yes, yes, yes);
 assert_auto!(TakenTokens: yes, yes, yes);
 assert_auto!(Reservation<'static, StdClock>: yes, yes, yes);
 assert_auto!(Reservation<'static, Rc<StdClock>>: no, no, yes);
+assert_auto!(Lease<&'static TokenBucket, StdClock>: yes, no, yes);
+assert_auto!(Lease<Arc<TokenBucket>, StdClock>: yes, no, yes);
+assert_auto!(Lease<Rc<TokenBucket>, StdClock>: no, no, yes);
 assert_auto!(Permit<&'static CircuitBreaker>: yes, yes, yes);
 assert_auto!(Permit<Arc<Bulkhead>>: yes, yes, yes);
 assert_auto!(Permit<Rc<Semaphore>>: no, no, yes);
@@ -220,13 +235,25 @@ assert_auto!(CallOf<Limits, Checks<Rc<StdClock>>, Make<u8>>: no, no, no);
 assert_auto!(Call<Arc<Pipe<Limits, Checks<StdClock>>>, Make<u8>>: yes, yes, no);
 assert_auto!(Call<Rc<Pipe>, Make<u8>>: no, no, no);
 
+// Fallbacks: a chain is what its tiers are.
+assert_auto!(First<Fut<u8>>: yes, yes, yes);
+assert_auto!(First<Pinned>: yes, yes, no);
+assert_auto!(FallingBack<First<Fut<u8>>, (), fn(()) -> Fut<u8>, Fut<u8>>: yes, yes, yes);
+assert_auto!(FallingBack<First<Fut<Local>>, (), fn(()) -> Fut<u8>, Fut<u8>>: no, no, yes);
+assert_auto!(FallingBack<First<Fut<u8>>, (), Alone, Pinned>: yes, no, no);
+assert_auto!(OrValue<First<Fut<u8>>, u8>: yes, yes, yes);
+assert_auto!(OrValue<First<Pinned>, Local>: no, no, no);
+
 /// What the core exports beside types.
 const TRAITS: &[&str] = &[
     "Budget",
     "Classify",
     "Clock",
+    "Counter",
     "Decide",
     "Delays",
+    "Fallback",
+    "FallbackFuture",
     "Gate",
     "Metering",
     "Observer",

@@ -335,6 +335,23 @@ fn pipeline_shared_between_tasks() {
     assert!(answer.iter().all(|answer| *answer == Ok("db/x".to_owned())));
 }
 
+#[test]
+fn a_chain_of_fallbacks() {
+    let answer = spawned(async {
+        let client = client();
+        let breaker: CircuitBreaker = CircuitBreaker::new(breaker_config(), StdClock);
+        let stale = String::from("stale");
+        let chain = breaker
+            .guard(client.get(""))
+            .fallback_if(Error::is_rejected, |error| async { Err(error) })
+            .fallback(|_| client.get("replica"))
+            .fallback(|_| async { Ok::<_, Failure>(stale.clone()) })
+            .or_value(String::new());
+        tokio::join!(async { chain.await }, client.get("else")).0
+    });
+    assert_eq!((answer.tier(), answer.into_inner()), (2, "db/replica".into()));
+}
+
 // Futures given bare, without an `async` block around them, to what holds several at once. That asks
 // the compiler for their outputs, and in a spawned task it takes each lifetime for an unknown of its
 // own: it refuses futures whose types must agree on one ("implementation of `Gate` is not general

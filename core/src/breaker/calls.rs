@@ -242,16 +242,19 @@ where
         let mut counts = self.counts_of(old, now);
         match (old.state(), ended) {
             (State::HalfOpen, Some(failed)) => {
-                counts.requests += 1;
-                counts.failures += u64::from(failed);
-                counts.successes = counts.requests - counts.failures;
+                counts.requests = counts.requests.saturating_add(1);
+                counts.failures = counts.failures.saturating_add(u64::from(failed));
+                counts.successes = counts.requests.saturating_sub(counts.failures);
             }
-            (_, Some(true)) => counts.consecutive_failures += 1,
+            (_, Some(true)) => {
+                counts.consecutive_failures = counts.consecutive_failures.saturating_add(1);
+            }
             (_, Some(false)) => counts.consecutive_failures = 0,
             (_, None) => {}
         }
         let (name, from, to) = (self.observer.name(), old.state(), new.state());
-        self.observer.on_event(&Event::StateChanged { name, from, to, counts });
+        let generation = new.generation();
+        self.observer.on_event(&Event::StateChanged { name, from, to, counts, generation });
     }
 
     pub(super) fn counts_of(&self, word: Snapshot, now: impl FnOnce() -> Ticks) -> Counts {

@@ -130,8 +130,11 @@ impl Rules {
         let timeout = check!(in_ticks(HALF_OPEN_TIMEOUT, config.half_open_timeout, hz, 1));
         let lateness = check!(in_ticks(MAX_LATENESS, config.lateness, hz, 0));
 
-        let open_scale = Scale::fit(open_at_most + lateness, OPEN_BITS, HEADROOM, 0);
-        let probe_scale = Scale::fit(timeout + lateness, PROBE_BITS, PROBE_HEADROOM, 0);
+        // Each is at most a quarter of the range.
+        let open_horizon = open_at_most.saturating_add(lateness);
+        let open_scale = Scale::fit(open_horizon, OPEN_BITS, HEADROOM, 0);
+        let probe_horizon = timeout.saturating_add(lateness);
+        let probe_scale = Scale::fit(probe_horizon, PROBE_BITS, PROBE_HEADROOM, 0);
         Ok(Self {
             custom: config.custom,
             probe_rate: config.probe_rate,
@@ -141,12 +144,14 @@ impl Rules {
             seed: (config.seed ^ (config.seed >> 32)) as u32,
             growth: config.growth,
             consecutive: config.consecutive,
-            open_horizon: open_scale.units_up(open_at_most + lateness) as u32,
+            open_horizon: open_scale.units_up(open_horizon) as u32,
             // The deadline is set one unit late, and the timeout is rounded up by itself: so must
             // the lateness be, or a reader that is just so late would take a live
             // deadline for a stale one.
-            probe_horizon: (probe_scale.units_up(timeout) + probe_scale.units_up(lateness)) as u32
-                + 1,
+            probe_horizon: probe_scale
+                .units_up(timeout)
+                .saturating_add(probe_scale.units_up(lateness))
+                .saturating_add(1) as u32,
             open_scale,
             probe_scale,
             jitter_percent: config.jitter_percent as u8,
@@ -175,7 +180,8 @@ impl Rules {
             wait = grown(wait, self.growth).min(self.open_at_most);
         }
         let percent = u64::from(self.jitter_percent);
-        let span = wait / 100 * percent + wait % 100 * percent / 100;
+        // Not more than the wait, as the percentage is at most 100.
+        let span = (wait / 100).saturating_mul(percent).saturating_add(wait % 100 * percent / 100);
         if span == 0 {
             return wait;
         }
@@ -184,7 +190,7 @@ impl Rules {
         // span * random / 2^32 without 128 bits; never the whole span.
         let random = random >> 32;
         let part = (span >> 32) * random + (((span & 0xffff_ffff) * random) >> 32);
-        wait - part
+        wait.saturating_sub(part)
     }
 }
 

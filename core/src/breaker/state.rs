@@ -67,7 +67,7 @@ pub(super) type Generation = u16;
 const _: () = assert!(GENERATION.width() <= Generation::BITS);
 
 /// The width of a generation.
-pub(super) const GENERATION_BITS: u32 = GENERATION.width();
+pub(crate) const GENERATION_BITS: u32 = GENERATION.width();
 
 /// What the word says to a call that wants in.
 #[must_use]

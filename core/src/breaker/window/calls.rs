@@ -80,9 +80,11 @@ impl<C: Clock, const B: usize> LastCalls<C, B> {
             let per_bucket = calls / buckets;
             let most = MAX_REQUESTS * buckets as u64;
             check!(CALLS.check(calls as u64, 1, most));
-            if per_bucket * buckets != calls {
-                let down = per_bucket > 0 && calls - per_bucket * buckets <= buckets / 2;
-                let nearest = if down { per_bucket } else { per_bucket + 1 } * buckets;
+            let over = calls % buckets;
+            if over != 0 {
+                let down = per_bucket > 0 && over <= buckets / 2;
+                let nearest = per_bucket.saturating_add(if down { 0 } else { 1 });
+                let nearest = nearest.saturating_mul(buckets);
                 return Err(ConfigError::UnevenWindow { calls, buckets, nearest });
             }
             let judge = check!(Judge::new(rates, C::TICKS_PER_SECOND));

@@ -114,7 +114,7 @@ impl<C: Clock, const B: usize> LastTime<C, B> {
             let judge = check!(Judge::new(rates, hz));
             // A full bucket is halved; so many calls are counted whatever happens.
             check!(MINIMUM_OF_LAST_TIME.check(judge.minimum as u64, 1, MAX_REQUESTS / 2 + 1));
-            let horizon = scale.units_up(ticks + late);
+            let horizon = scale.units_up(ticks.saturating_add(late));
             Ok(Self { ring: Ring::new(), scale, step, horizon, judge, clock: PhantomData })
         }
     }
@@ -123,7 +123,7 @@ impl<C: Clock, const B: usize> LastTime<C, B> {
     ///
     /// Finer than a tick where there is room, so that a bucket need not be a whole number of ticks.
     const fn scale(ticks: u64, late: u64) -> Scale {
-        Scale::fit(ticks + late, MARK_BITS, HEADROOM, 10)
+        Scale::fit(ticks.saturating_add(late), MARK_BITS, HEADROOM, 10)
     }
 
     /// How many buckets ago `head` was current, and where the bucket of `now` begins.
