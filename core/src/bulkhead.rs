@@ -210,7 +210,7 @@ impl<T: Timer, Q: Slots> WaitGate<T> for Bulkhead<Q> {
     }
 
     #[inline]
-    fn cancel_enter(&self, waiting: Pin<&mut Self::Waiting>) {
+    fn cancel_enter(&self, waiting: Pin<&mut Self::Waiting>, _timer: &T) {
         waiting.cancel(self.semaphore.pool(), 1);
     }
 }

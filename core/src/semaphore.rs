@@ -401,7 +401,7 @@ impl<T: Timer, Q: Slots> WaitGate<T> for Semaphore<Q> {
     }
 
     #[inline]
-    fn cancel_enter(&self, waiting: Pin<&mut Self::Waiting>) {
+    fn cancel_enter(&self, waiting: Pin<&mut Self::Waiting>, _timer: &T) {
         waiting.cancel(self.pool(), 1);
     }
 }
@@ -454,7 +454,7 @@ impl<T: Timer, Q: Slots> WaitGate<T> for Several<'_, Q> {
     }
 
     #[inline]
-    fn cancel_enter(&self, waiting: Pin<&mut Self::Waiting>) {
+    fn cancel_enter(&self, waiting: Pin<&mut Self::Waiting>, _timer: &T) {
         waiting.cancel(self.semaphore.pool(), self.n);
     }
 }

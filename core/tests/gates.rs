@@ -92,7 +92,7 @@ impl<T: Timer> WaitGate<T> for Recording<'_> {
         Poll::Ready(self.enter())
     }
 
-    fn cancel_enter(&self, mut waiting: Pin<&mut Wait>) {
+    fn cancel_enter(&self, mut waiting: Pin<&mut Wait>, _: &T) {
         if *waiting == Wait::Begun {
             self.log.borrow_mut().push(Cancelled(self.id));
         }
@@ -232,7 +232,7 @@ fn what_a_wait_holds_is_given_back_once() {
         let mut context = Context::from_waker(Waker::noop());
         gates.poll_enter(waiting, &timer, Deadline::NEVER, &mut context)
     };
-    let cancel = |waiting: Pin<&mut _>| WaitGate::<&ManualClock>::cancel_enter(&gates, waiting);
+    let cancel = |waiting: Pin<&mut _>| gates.cancel_enter(waiting, &timer);
 
     let mut waiting = begin();
     cancel(waiting.as_mut());
@@ -263,7 +263,7 @@ fn what_a_wait_holds_is_given_back_once() {
     let polled = five.poll_enter(waiting.as_mut(), &timer, Deadline::NEVER, &mut context);
     assert!(polled.is_pending() && bucket.peek() == 0);
     for _time in 0..2 {
-        WaitGate::<&ManualClock>::cancel_enter(&five, waiting.as_mut());
+        five.cancel_enter(waiting.as_mut(), &timer);
         assert_eq!(bucket.peek(), 4);
     }
 }

@@ -205,7 +205,7 @@ fn a_gate_that_panics_when_a_wait_is_given_up_costs_the_others_nothing() {
         ) -> Poll<Result<(), Rejection>> {
             Poll::Pending
         }
-        fn cancel_enter(&self, _: Pin<&mut ()>) {
+        fn cancel_enter(&self, _: Pin<&mut ()>, _: &T) {
             panic!("when given up")
         }
     }

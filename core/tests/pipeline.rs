@@ -100,7 +100,7 @@ impl<T: Timer> WaitGate<T> for Scribe<'_> {
         Poll::Pending
     }
 
-    fn cancel_enter(&self, waiting: Pin<&mut Option<u32>>) {
+    fn cancel_enter(&self, waiting: Pin<&mut Option<u32>>, _: &T) {
         if waiting.is_some() {
             self.journal.note(format!("{} given up", self.name));
         }

@@ -190,7 +190,7 @@ fn a_thread_waits_at_a_gate_until_the_deadline() {
             ready!(sleep.as_mut().poll(cx));
             Poll::Ready(Err(Rejection::new(Reason::QueueTimeout)))
         }
-        fn cancel_enter(&self, _waiting: Pin<&mut Self::Waiting>) {}
+        fn cancel_enter(&self, _waiting: Pin<&mut Self::Waiting>, _timer: &T) {}
     }
     let refused = blocking::enter(&Stuck, until).map(drop).unwrap_err();
     assert_eq!(refused.reason(), Reason::QueueTimeout);

@@ -185,7 +185,7 @@ impl<C: Clock, T: Timer> WaitGate<T> for TokenBucket<C> {
     }
 
     #[inline]
-    fn cancel_enter(&self, waiting: Pin<&mut Self::Waiting>) {
+    fn cancel_enter(&self, waiting: Pin<&mut Self::Waiting>, _timer: &T) {
         waiting.cancel(self, 1);
     }
 }
@@ -220,7 +220,7 @@ impl<C: Clock, T: Timer> WaitGate<T> for Tokens<'_, C> {
     }
 
     #[inline]
-    fn cancel_enter(&self, waiting: Pin<&mut Self::Waiting>) {
+    fn cancel_enter(&self, waiting: Pin<&mut Self::Waiting>, _timer: &T) {
         waiting.cancel(self.bucket, self.tokens);
     }
 }

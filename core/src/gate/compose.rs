@@ -41,8 +41,8 @@ macro_rules! pointer_gate {
             }
 
             #[inline]
-            fn cancel_enter(&self, waiting: Pin<&mut Self::Waiting>) {
-                (**self).cancel_enter(waiting);
+            fn cancel_enter(&self, waiting: Pin<&mut Self::Waiting>, timer: &T) {
+                (**self).cancel_enter(waiting, timer);
             }
         }
     };
@@ -85,9 +85,9 @@ impl<T: Timer, G: WaitGate<T>> WaitGate<T> for Option<G> {
     }
 
     #[inline]
-    fn cancel_enter(&self, waiting: Pin<&mut Self::Waiting>) {
+    fn cancel_enter(&self, waiting: Pin<&mut Self::Waiting>, timer: &T) {
         if let Some(gate) = self {
-            gate.cancel_enter(waiting);
+            gate.cancel_enter(waiting, timer);
         }
     }
 }
@@ -120,5 +120,5 @@ impl<T: Timer> WaitGate<T> for () {
     }
 
     #[inline]
-    fn cancel_enter(&self, _waiting: Pin<&mut ()>) {}
+    fn cancel_enter(&self, _waiting: Pin<&mut ()>, _timer: &T) {}
 }

@@ -66,7 +66,7 @@ impl<T: Timer, G: WaitGate<T>, O: Observer> WaitGate<T> for Observed<G, O> {
     }
 
     #[inline]
-    fn cancel_enter(&self, waiting: Pin<&mut Self::Waiting>) {
-        self.gate.cancel_enter(waiting);
+    fn cancel_enter(&self, waiting: Pin<&mut Self::Waiting>, timer: &T) {
+        self.gate.cancel_enter(waiting, timer);
     }
 }

@@ -64,13 +64,14 @@ impl<K: Copy, W, R> WaitingAll<K, W, R> {
     fn cancel<T: Timer>(
         self: Pin<&mut Self>,
         gate: &impl WaitGate<T, Token = K, Waiting = W>,
+        timer: &T,
         cancel_rest: impl FnOnce(Pin<&mut R>),
     ) {
         let mut this = self.project();
         // Also where a gate further right panics.
         let _first = OnDrop(|| match this.held.take() {
             Some(token) => gate.exit(token, Outcome::Refused),
-            None => gate.cancel_enter(this.first.as_mut()),
+            None => gate.cancel_enter(this.first.as_mut(), timer),
         });
         cancel_rest(this.rest);
     }
@@ -130,7 +131,7 @@ macro_rules! cancel_list {
         let _: Pin<&mut ()> = $waiting;
     }};
     ($tuple:ident $waiting:ident $timer:ident; $first:tt $($rest:tt)*) => {
-        $waiting.cancel::<$timer>(&$tuple.$first, |$waiting| {
+        $waiting.cancel(&$tuple.$first, $timer, |$waiting| {
             cancel_list!($tuple $waiting $timer; $($rest)*)
         })
     };
@@ -177,8 +178,8 @@ macro_rules! tuple_gate {
             }
 
             #[inline]
-            fn cancel_enter(&self, waiting: Pin<&mut Self::Waiting>) {
-                cancel_list!(self waiting Tm; $($index)+);
+            fn cancel_enter(&self, waiting: Pin<&mut Self::Waiting>, timer: &Tm) {
+                cancel_list!(self waiting timer; $($index)+);
             }
         }
     };

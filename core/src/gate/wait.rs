@@ -81,7 +81,7 @@ use crate::time::Timer;
 ///         Poll::Ready(Ok(()))
 ///     }
 ///     // Who waits has taken nothing yet.
-///     fn cancel_enter(&self, _: Pin<&mut Self::Waiting>) {}
+///     fn cancel_enter(&self, _: Pin<&mut Self::Waiting>, _: &T) {}
 /// }
 ///
 /// # pollster::block_on(async {
@@ -119,7 +119,7 @@ pub trait WaitGate<T: Timer>: Gate {
     /// Gives back what a wait holds that nobody will poll any more. Must be called before one that
     /// is not over is dropped; does nothing where there is nothing to give back: before the first
     /// poll, once it is ready, a second time.
-    fn cancel_enter(&self, waiting: Pin<&mut Self::Waiting>);
+    fn cancel_enter(&self, waiting: Pin<&mut Self::Waiting>, timer: &T);
 
     /// Waits to be let in, at most until `until`, an instant of `timer`.
     ///
@@ -171,7 +171,7 @@ pin_project! {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
             if !*this.done {
-                this.gate.cancel_enter(this.waiting);
+                this.gate.cancel_enter(this.waiting, this.timer);
             }
         }
     }
@@ -276,5 +276,5 @@ impl<T: Timer, G: Gate> WaitGate<T> for Immediate<G> {
     }
 
     #[inline]
-    fn cancel_enter(&self, _waiting: Pin<&mut ()>) {}
+    fn cancel_enter(&self, _waiting: Pin<&mut ()>, _timer: &T) {}
 }

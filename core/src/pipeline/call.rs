@@ -149,7 +149,7 @@ where
             if held.is_held() {
                 held.end(pipeline.per_call(), ran);
             } else if let Some(entering) = entering.as_mut().as_pin_mut() {
-                pipeline.per_call().cancel_enter(entering);
+                pipeline.per_call().cancel_enter(entering, pipeline.timer());
             }
         });
         attempts.as_mut().cancel(pipeline);

@@ -138,7 +138,7 @@ impl<X: PerAttempt<F>, F: Operation> Gated<X, F> {
             if this.held.is_held() {
                 this.held.end(around.gate(), Outcome::Abandoned);
             } else if let Some(entering) = this.entering.as_mut().as_pin_mut() {
-                around.gate().cancel_enter(entering);
+                around.gate().cancel_enter(entering, around.timer());
             }
         });
         this.operation.set(Limited::idle());

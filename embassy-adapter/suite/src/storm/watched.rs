@@ -159,8 +159,8 @@ impl<T: Timer> WaitGate<T> for WatchedPermits<'_> {
         entered.map_ok(|taken| self.taken(taken))
     }
 
-    fn cancel_enter(&self, waiting: Pin<&mut Self::Waiting>) {
-        WaitGate::<T>::cancel_enter(self.permits, waiting);
+    fn cancel_enter(&self, waiting: Pin<&mut Self::Waiting>, timer: &T) {
+        self.permits.cancel_enter(waiting, timer);
     }
 }
 
