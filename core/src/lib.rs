@@ -123,7 +123,7 @@ pub use breaker::{
     LastTime, Meter, Metering, Named, Rates, State, UntilReady, Window,
 };
 pub use bucket::{
-    AcquireTokens, BucketConfig, EnteringBucket, Lease, Rate, RateError, Reservation, TakenTokens,
+    AcquireTokens, BucketConfig, Lease, Rate, RateError, Reservation, Reserved, TakenTokens,
     TokenBucket, Tokens,
 };
 pub use budget::{BudgetConfig, BudgetSnapshot, RetryBudget};
@@ -133,21 +133,20 @@ pub use error::{ConfigError, Error, Reason, Rejection};
 pub use event::{Event, GiveUp, Observer};
 pub use fallback::{Answer, Fallback, FallbackFuture, FallingBack, First, OrValue, Tiers};
 pub use gate::{
-    Classify, EnterAll, EnterNow, EnterOption, FailureIf, Gate, Guard, Immediate, LetIn, Observed,
-    ObservedEntering, Outcome, Permit, ResultClassify, Shadow, WaitGate,
+    Classify, Entering, FailureIf, Gate, Guard, Immediate, Observed, Outcome, Permit,
+    ResultClassify, Shadow, WaitGate, WaitingAll,
 };
-pub use pipeline::{Call, Pipeline};
+pub use pipeline::{Call, Parts, Pipeline};
 pub use ratio::Ratio;
 pub use retry::{
-    Attempt, Budget, Decide, Decision, OnRetry, Retry, RetryAll, RetryCall, RetryIf, RetryPolicy,
-    RetryState, Retrying, Verdict,
+    Attempt, Budget, Decide, Decision, OnRetry, Operation, Retry, RetryAll, RetryCall, RetryIf,
+    RetryPolicy, RetryState, Retrying, Verdict,
 };
 pub use rng::{Random, Rng};
 #[cfg(feature = "alloc")]
 pub use semaphore::HeapQueue;
 pub use semaphore::{
-    Acquire, AcquireBefore, EnterQueued, PermitSource, Queue, Semaphore, Several, Slots, Taken,
-    Usage,
+    Acquire, AcquireBefore, PermitSource, Queue, Queued, Semaphore, Several, Slots, Taken, Usage,
 };
 pub use switch::{Flag, Switch, SwitchFor, SwitchSnapshot, Switches};
 #[cfg(all(not(loom), fusebox_failed_swaps))]

@@ -22,20 +22,22 @@
 //! *Parts left out are `()`*, whose code is empty: no branch, no clock reading. The futures are
 //! named structs, so that they can be stored unboxed, and are `Send` exactly when their parts are;
 //! the attempt that operations are given is plain data without a lifetime, or `spawn` would refuse
-//! them.
+//! them. For what else it would refuse, see [`Operation`](crate::Operation) and the sources of
+//! `gate/wait.rs` and `pipeline/call.rs`.
 //!
 //! *The parts are generic and not `const`.* A constant function could not take a pipeline apart
 //! that owns an `Arc`, and owning one is what a service that is built at run time needs. Nothing is
 //! lost: the state is in the gates, and those are in statics.
 
-mod attempt;
 mod call;
+mod parts;
 
 use core::fmt;
 use core::future::Future;
 use core::time::Duration;
 
 pub use call::Call;
+pub use parts::Parts;
 
 use crate::deadline::Deadline;
 use crate::event::Observer;
@@ -43,22 +45,6 @@ use crate::gate::{Classify, Gate, Immediate, ResultClassify, WaitGate};
 use crate::retry::{Attempt, RetryPolicy};
 use crate::time::Timer;
 use crate::timeout::Timeout;
-
-/// The [`Call`] of a pipeline, with the waits at its gates filled in.
-type CallOf<'p, T, C, R, A, K, O, F, Fut, E> = Call<
-    'p,
-    T,
-    C,
-    R,
-    A,
-    K,
-    O,
-    F,
-    Fut,
-    E,
-    <C as WaitGate<T>>::Entering<'p>,
-    <A as WaitGate<T>>::Entering<'p>,
->;
 
 /// All patterns around one call: deadline, gates around the call, retries, gates around each
 /// attempt, timeout of an attempt.
@@ -181,6 +167,27 @@ impl<T, C, R, A, K, O> Pipeline<T, C, R, A, K, O> {
         self.attempt_timeout = Some(timeout.into());
         self
     }
+
+    /// The same pipeline, but with the parts that `change` makes of its own.
+    #[inline]
+    fn with<C2, R2, A2, K2, O2>(
+        self,
+        change: impl FnOnce(C, R, A, K, O) -> (C2, R2, A2, K2, O2),
+    ) -> Pipeline<T, C2, R2, A2, K2, O2> {
+        let (per_call, retry, per_attempt, classify, observer) =
+            change(self.per_call, self.retry, self.per_attempt, self.classify, self.observer);
+        Pipeline {
+            timer: self.timer,
+            per_call,
+            retry,
+            per_attempt,
+            classify,
+            observer,
+            name: self.name,
+            deadline: self.deadline,
+            attempt_timeout: self.attempt_timeout,
+        }
+    }
 }
 
 impl<T, R, A, K, O> Pipeline<T, (), R, A, K, O> {
@@ -194,34 +201,14 @@ impl<T, R, A, K, O> Pipeline<T, (), R, A, K, O> {
 
     /// Asks `gate` once for the whole call, and waits there, at most until the deadline.
     pub fn per_call_waiting<G>(self, gate: G) -> Pipeline<T, G, R, A, K, O> {
-        Pipeline {
-            timer: self.timer,
-            per_call: gate,
-            retry: self.retry,
-            per_attempt: self.per_attempt,
-            classify: self.classify,
-            observer: self.observer,
-            name: self.name,
-            deadline: self.deadline,
-            attempt_timeout: self.attempt_timeout,
-        }
+        self.with(|(), r, a, k, o| (gate, r, a, k, o))
     }
 }
 
 impl<T, C, A, K, O> Pipeline<T, C, (), A, K, O> {
     /// Makes further attempts as `retry` says.
     pub fn retry<R>(self, retry: R) -> Pipeline<T, C, R, A, K, O> {
-        Pipeline {
-            timer: self.timer,
-            per_call: self.per_call,
-            retry,
-            per_attempt: self.per_attempt,
-            classify: self.classify,
-            observer: self.observer,
-            name: self.name,
-            deadline: self.deadline,
-            attempt_timeout: self.attempt_timeout,
-        }
+        self.with(|c, (), a, k, o| (c, retry, a, k, o))
     }
 }
 
@@ -235,34 +222,14 @@ impl<T, C, R, K, O> Pipeline<T, C, R, (), K, O> {
 
     /// Asks `gate` for each attempt, and waits there, at most until the deadline.
     pub fn per_attempt_waiting<G>(self, gate: G) -> Pipeline<T, C, R, G, K, O> {
-        Pipeline {
-            timer: self.timer,
-            per_call: self.per_call,
-            retry: self.retry,
-            per_attempt: gate,
-            classify: self.classify,
-            observer: self.observer,
-            name: self.name,
-            deadline: self.deadline,
-            attempt_timeout: self.attempt_timeout,
-        }
+        self.with(|c, r, (), k, o| (c, r, gate, k, o))
     }
 }
 
 impl<T, C, R, A, O> Pipeline<T, C, R, A, ResultClassify, O> {
     /// Says what a result means to the gates; see [`Classify`].
     pub fn classify<K>(self, classify: K) -> Pipeline<T, C, R, A, K, O> {
-        Pipeline {
-            timer: self.timer,
-            per_call: self.per_call,
-            retry: self.retry,
-            per_attempt: self.per_attempt,
-            classify,
-            observer: self.observer,
-            name: self.name,
-            deadline: self.deadline,
-            attempt_timeout: self.attempt_timeout,
-        }
+        self.with(|c, r, a, ResultClassify, o| (c, r, a, classify, o))
     }
 }
 
@@ -274,17 +241,7 @@ impl<T, C, R, A, K> Pipeline<T, C, R, A, K, ()> {
         name: &'static str,
         observer: O,
     ) -> Pipeline<T, C, R, A, K, O> {
-        Pipeline {
-            timer: self.timer,
-            per_call: self.per_call,
-            retry: self.retry,
-            per_attempt: self.per_attempt,
-            classify: self.classify,
-            observer,
-            name,
-            deadline: self.deadline,
-            attempt_timeout: self.attempt_timeout,
-        }
+        Pipeline { name, ..self.with(|c, r, a, k, ()| (c, r, a, k, observer)) }
     }
 }
 
@@ -300,11 +257,7 @@ where
     ///
     /// The future borrows the pipeline, so that no function can make a pipeline and return its
     /// `call`: await it there, in an `async` block if need be, or keep the pipeline where it
-    /// outlives its calls.
-    ///
-    /// In a spawned task, give it to `join!` as `async { pipeline.call(..).await }`: bare, it keeps
-    /// the whole from being spawned ("implementation of `Gate` is not general enough"), because the
-    /// compiler forgets there which borrow outlives which.
+    /// outlives its calls. [`Call::new`] takes it in an `Arc` or a `Box`, and then borrows nothing.
     ///
     /// # Errors
     ///
@@ -318,7 +271,7 @@ where
     /// [`Outcome::Abandoned`](crate::Outcome::Abandoned), or `Refused` where no operation ran.
     /// Nothing is taken before the first poll. **Cancel safety:** that of the operation.
     #[inline]
-    pub fn call<F, Fut, V, E>(&self, operation: F) -> CallOf<'_, T, C, R, A, K, O, F, Fut, E>
+    pub fn call<F, Fut, V, E>(&self, operation: F) -> Call<&Self, F>
     where
         F: FnMut(Attempt) -> Fut,
         Fut: Future<Output = Result<V, E>>,
@@ -359,11 +312,7 @@ where
     /// # });
     /// ```
     #[inline]
-    pub fn call_before<F, Fut, V, E>(
-        &self,
-        deadline: Deadline,
-        operation: F,
-    ) -> CallOf<'_, T, C, R, A, K, O, F, Fut, E>
+    pub fn call_before<F, Fut, V, E>(&self, deadline: Deadline, operation: F) -> Call<&Self, F>
     where
         F: FnMut(Attempt) -> Fut,
         Fut: Future<Output = Result<V, E>>,

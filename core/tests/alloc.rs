@@ -382,7 +382,7 @@ fn tuples_of_gates() {
         for answer in [
             gates.call(|| Ok::<_, ()>(())),
             run(gates.guard(async { Ok::<_, ()>(()) })),
-            waited(&clock, gates.wait_enter(&timer, Deadline::NEVER))
+            waited(&clock, gates.wait_enter(timer, Deadline::NEVER))
                 .map(|tokens| gates.exit(tokens, Outcome::Refused))
                 .map_err(Error::Rejected),
         ] {

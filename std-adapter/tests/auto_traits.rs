@@ -48,7 +48,7 @@ macro_rules! assert_one {
 type Waiters = Queue<4>;
 type Limits = (&'static Bulkhead<Waiters>, Option<&'static TokenBucket>);
 type Checks<C> = (Tokens<'static, C>, Immediate<Arc<CircuitBreaker<C, LastCalls<C>, Meter>>>);
-type EnteringOf<G> = <G as WaitGate<TokioTimer>>::Entering<'static>;
+type EnteringOf<G> = Entering<&'static G, TokioTimer>;
 
 /// Is `Send` and not `Sync`.
 type Alone = Cell<u8>;
@@ -56,24 +56,13 @@ type Alone = Cell<u8>;
 type Local = Rc<u8>;
 
 type Delay = Backoff<StdRng>;
-type Fut<T> = Ready<Result<T, ()>>;
-type Make<T> = fn(Attempt) -> Fut<T>;
+type Fut<T, E = ()> = Ready<Result<T, E>>;
+type Make<T, E = ()> = fn(Attempt) -> Fut<T, E>;
 type Pinned = (PhantomPinned, Pending<Result<(), ()>>);
+/// Cannot be moved once it runs.
+type Limited = WithTimeout<TokioTimer, Fut<u8>>;
 type Pipe<C = (), A = ()> = Pipeline<TokioTimer, C, Retry<Delay>, A>;
-type CallOf<C, A, F, U, E> = Call<
-    'static,
-    TokioTimer,
-    C,
-    Retry<Delay>,
-    A,
-    ResultClassify,
-    (),
-    F,
-    U,
-    E,
-    <C as WaitGate<TokioTimer>>::Entering<'static>,
-    <A as WaitGate<TokioTimer>>::Entering<'static>,
->;
+type CallOf<C, A, F> = Call<&'static Pipe<C, A>, F>;
 
 // Values.
 assert_auto!(Ticks: yes, yes, yes);
@@ -197,8 +186,6 @@ assert_auto!(Permit<Rc<DeadlineGate<StdClock>>>: no, no, yes);
 assert_auto!(Guard<&'static DeadlineGate<StdClock>, Fut<u8>>: yes, yes, yes);
 assert_auto!(Guard<&'static DeadlineGate<StdClock>, Fut<Local>>: no, no, yes);
 assert_auto!(Guard<&'static DeadlineGate<StdClock>, Pinned>: yes, yes, no);
-assert_auto!(EnterNow<'static, DeadlineGate<StdClock>>: yes, yes, yes);
-assert_auto!(EnterNow<'static, CircuitBreaker<Rc<StdClock>>>: no, no, yes);
 assert_auto!(Guard<&'static CircuitBreaker, Fut<u8>>: yes, yes, yes);
 assert_auto!(Guard<Arc<Bulkhead>, Fut<u8>>: yes, yes, yes);
 assert_auto!(Guard<Rc<TokenBucket>, Fut<u8>>: no, no, yes);
@@ -211,49 +198,54 @@ assert_auto!(UntilReady<'static, Rc<StdClock>, Consecutive, (), (), TokioTimer>:
 assert_auto!(AcquireTokens<'static, StdClock, TokioTimer>: yes, yes, no);
 assert_auto!(AcquireTokens<'static, StdClock, &'static ManualClock>: yes, yes, yes);
 assert_auto!(AcquireTokens<'static, Rc<StdClock>, TokioTimer>: no, no, no);
-assert_auto!(EnteringBucket<'static, StdClock, TokioTimer>: yes, yes, no);
-assert_auto!(EnteringBucket<'static, StdClock, &'static ManualClock>: yes, yes, yes);
-assert_auto!(EnteringBucket<'static, StdClock, ThreadTimer>: no, no, yes);
+assert_auto!(Reserved<TokioSleep>: yes, yes, no);
+assert_auto!(Reserved<ThreadSleep>: no, no, yes);
 assert_auto!(Acquire<&'static Semaphore<Waiters>>: yes, yes, yes);
 assert_auto!(Acquire<Arc<Semaphore<HeapQueue>>>: yes, yes, yes);
 assert_auto!(Acquire<Rc<Semaphore<Waiters>>>: no, no, yes);
 assert_auto!(AcquireBefore<&'static Bulkhead<Waiters>, TokioTimer>: yes, yes, no);
 assert_auto!(AcquireBefore<Arc<Semaphore<Waiters>>, &'static ManualClock>: yes, yes, yes);
 assert_auto!(AcquireBefore<Rc<Semaphore<Waiters>>, TokioTimer>: no, no, no);
-assert_auto!(EnterQueued<&'static Bulkhead<Waiters>, &'static TokioTimer>: yes, yes, no);
-assert_auto!(EnterQueued<&'static Semaphore<Waiters>, ThreadTimer>: no, no, yes);
+assert_auto!(Queued<TokioSleep>: yes, yes, no);
+assert_auto!(Queued<ManualSleep<'static>>: yes, yes, yes);
+assert_auto!(WaitingAll<Taken, Queued<ManualSleep<'static>>, ()>: yes, yes, yes);
+assert_auto!(WaitingAll<Ticks, (), Pinned>: yes, yes, no);
 assert_auto!(EnteringOf<(&'static Bulkhead<Waiters>, TokenBucket)>: yes, yes, no);
 assert_auto!(EnteringOf<(Immediate<CircuitBreaker>, Option<Immediate<()>>)>: yes, yes, yes);
 assert_auto!(EnteringOf<(Rc<Bulkhead<Waiters>>, Immediate<()>)>: no, no, no);
 assert_auto!(EnteringOf<Observed<Bulkhead<Waiters>, &'static dyn Observer>>: no, no, no);
-assert_auto!(ObservedEntering<'static, (), (), Pending<()>>: yes, yes, yes);
-assert_auto!(EnterAll<'static, Semaphore, Pending<()>, Pinned>: yes, yes, no);
-assert_auto!(EnterOption<LetIn>: yes, yes, yes);
+assert_auto!(Entering<Arc<Semaphore<Waiters>>, TokioTimer>: yes, yes, no);
+assert_auto!(Entering<Rc<Semaphore<Waiters>>, TokioTimer>: no, no, no);
+assert_auto!(Entering<&'static TokenBucket, &'static ManualClock>: yes, yes, yes);
+assert_auto!(Entering<&'static TokenBucket, ThreadTimer>: no, no, yes);
 assert_auto!(AcquireTokens<'static, StdClock, ThreadTimer>: no, no, yes);
 
 // Timeouts, retries, pipelines. A sleep of tokio cannot be moved once it runs, so neither can they.
 assert_auto!(WithTimeout<TokioTimer, Fut<u8>>: yes, yes, no);
 assert_auto!(WithTimeout<TokioTimer, Fut<Local>>: no, no, no);
 assert_auto!(WithTimeout<&'static ManualClock, Fut<u8>>: yes, yes, yes);
-assert_auto!(RetryCall<TokioTimer, Retry<Delay>, Make<u8>, Fut<u8>, ()>: yes, yes, no);
-assert_auto!(RetryCall<TokioTimer, Retry<Delay>, Make<Local>, Fut<Local>, ()>: no, no, no);
-assert_auto!(RetryCall<TokioTimer, Retry<Delay>, Make<u8>, Fut<u8>, Alone>: yes, no, no);
-assert_auto!(RetryCall<ThreadTimer, Retry<Delay>, Make<u8>, Fut<u8>, ()>: no, no, yes);
-assert_auto!(CallOf<(), (), Make<u8>, Fut<u8>, ()>: yes, yes, no);
-assert_auto!(CallOf<(), (), Make<Local>, Fut<Local>, ()>: no, no, no);
-assert_auto!(CallOf<Arc<()>, &'static (), Make<u8>, Fut<u8>, ()>: yes, yes, no);
-assert_auto!(CallOf<Rc<()>, (), Make<u8>, Fut<u8>, ()>: no, no, no);
-assert_auto!(CallOf<Limits, Checks<StdClock>, Make<u8>, Fut<u8>, ()>: yes, yes, no);
-assert_auto!(CallOf<Limits, Checks<Rc<StdClock>>, Make<u8>, Fut<u8>, ()>: no, no, no);
+assert_auto!(RetryCall<TokioTimer, Retry<Delay>, Make<u8>>: yes, yes, no);
+assert_auto!(RetryCall<TokioTimer, Retry<Delay>, Make<Local>>: no, no, no);
+assert_auto!(RetryCall<TokioTimer, Retry<Delay>, Make<u8, Alone>>: yes, no, no);
+assert_auto!(RetryCall<ThreadTimer, Retry<Delay>, Make<u8>>: no, no, yes);
+assert_auto!(CallOf<(), (), Make<u8>>: yes, yes, no);
+assert_auto!(CallOf<(), (), Make<Local>>: no, no, no);
+assert_auto!(CallOf<Arc<()>, &'static (), Make<u8>>: yes, yes, no);
+assert_auto!(CallOf<Rc<()>, (), Make<u8>>: no, no, no);
+assert_auto!(CallOf<Limits, Checks<StdClock>, Make<u8>>: yes, yes, no);
+assert_auto!(CallOf<Limits, Checks<Rc<StdClock>>, Make<u8>>: no, no, no);
+assert_auto!(Call<Arc<Pipe<Limits, Checks<StdClock>>>, Make<u8>>: yes, yes, no);
+assert_auto!(Call<Rc<Pipe>, Make<u8>>: no, no, no);
 
 // Fallbacks: a chain is what its tiers are.
 assert_auto!(First<Fut<u8>>: yes, yes, yes);
 assert_auto!(First<Pinned>: yes, yes, no);
-assert_auto!(FallingBack<First<Fut<u8>>, (), fn(()) -> Fut<u8>, Fut<u8>>: yes, yes, yes);
-assert_auto!(FallingBack<First<Fut<Local>>, (), fn(()) -> Fut<u8>, Fut<u8>>: no, no, yes);
-assert_auto!(FallingBack<First<Fut<u8>>, (), Alone, Pinned>: yes, no, no);
-assert_auto!(OrValue<First<Fut<u8>>, u8>: yes, yes, yes);
-assert_auto!(OrValue<First<Pinned>, Local>: no, no, no);
+assert_auto!(FallingBack<First<Fut<u8>>, (), fn(()) -> Fut<u8>>: yes, yes, yes);
+assert_auto!(FallingBack<First<Fut<Local>>, (), fn(()) -> Fut<Local>>: no, no, yes);
+assert_auto!(FallingBack<First<Fut<u8>>, Alone, fn(()) -> Limited>: yes, no, no);
+assert_auto!(OrValue<First<Fut<u8>>>: yes, yes, yes);
+assert_auto!(OrValue<First<Limited>>: yes, yes, no);
+assert_auto!(OrValue<First<Fut<Local>>>: no, no, yes);
 
 /// What the core exports beside types.
 const TRAITS: &[&str] = &[
@@ -269,6 +261,8 @@ const TRAITS: &[&str] = &[
     "Metering",
     "Observer",
     "OnRetry",
+    "Operation",
+    "Parts",
     "PermitSource",
     "Random",
     "RetryPolicy",

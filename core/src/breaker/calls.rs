@@ -2,7 +2,7 @@
 //! transitions.
 
 use super::state::{Admit, Generation, Settle, Snapshot};
-use super::window::{Ended, Start};
+use super::window::{Ended, Slow, Start};
 use super::{BreakerToken, CircuitBreaker, Counts, Metering, State, Window};
 use crate::error::{Reason, Rejection};
 use crate::event::{Event, Observer};
@@ -106,31 +106,26 @@ where
             Outcome::Failure => Some(true),
             Outcome::Ignored | Outcome::Abandoned | Outcome::Refused => None,
         };
-        let slow = judged.is_some() && self.window.is_slow(token.start.ticks(), end);
+        let slow = self.window.slow(token.start.ticks(), end);
         // Before the judgement: what the meter adds to the counts for a rule or an event has this
         // call in it, as the window's counts have, and no place is lost should either of
         // them panic.
-        self.meter.end(outcome, slow, C::TICKS_PER_SECOND, now);
+        let is_slow = judged.is_some() && slow.is_slow();
+        self.meter.end(outcome, is_slow, C::TICKS_PER_SECOND, now);
+        let generation = token.generation;
         match judged {
-            Some(failed) => self.judge(token, failed, slow, end, now),
-            None => self.give_back(token.generation),
+            Some(failed) => self.judge(Ended { generation, failed, slow, now: end }, now),
+            None => self.give_back(generation),
         }
     }
 
     #[inline]
-    fn judge(
-        &self,
-        token: BreakerToken<W::Start>,
-        failed: bool,
-        slow: bool,
-        end: Ticks,
-        now: &impl Fn() -> Ticks,
-    ) {
-        let BreakerToken { generation, start } = token;
+    fn judge(&self, ended: Ended<W::Slow>, now: &impl Fn() -> Ticks) {
+        let Ended { failed, slow, .. } = ended;
         let mut counted = None;
         loop {
             let old = self.load();
-            if old.generation() != generation {
+            if old.generation() != ended.generation {
                 return;
             }
             let (settled, failed) = match old.state() {
@@ -140,7 +135,6 @@ where
                         // failures in a row that there are by now.
                         Some(trips) => trips || self.ask_again(old, failed),
                         None => {
-                            let ended = Ended { generation, failed, start, now: end };
                             let Some(trips) = self.count(old, ended) else { return };
                             *counted.insert(trips)
                         }
@@ -148,7 +142,7 @@ where
                     (old.transition_judged(&self.rules, failed, trips, now), failed)
                 }
                 State::HalfOpen => {
-                    let failed = failed || slow;
+                    let failed = failed || slow.is_slow();
                     (old.transition_probed(&self.rules, failed, now), failed)
                 }
                 // A call is never let in while open, and while disabled it is not counted.
@@ -176,7 +170,7 @@ where
 
     /// Counts a call in the window; `None` where the breaker has left its generation.
     #[inline]
-    fn count(&self, old: Snapshot, ended: Ended<W::Start>) -> Option<bool> {
+    fn count(&self, old: Snapshot, ended: Ended<W::Slow>) -> Option<bool> {
         let custom = self.rules.custom;
         let base = if custom.is_some() {
             let failures = if ended.failed { u64::from(old.failures()) + 1 } else { 0 };

@@ -17,10 +17,10 @@ pub(crate) fn all() {
     let gates = (&ONE, Some(&TWO), Immediate(&ONE), any(None::<&Semaphore>), &SHADOW);
     use_gate(&gates);
     let at_once = (Immediate(&ONE), Some(Immediate(&TWO)));
-    poll(at_once.wait_enter(&&CLOCK, Deadline::at(crate::now())));
-    poll(at_once.0.observed("one", Watcher).wait_enter(&&CLOCK, Deadline::NEVER));
+    poll(at_once.wait_enter(&CLOCK, Deadline::at(crate::now())));
+    poll(at_once.0.observed("one", Watcher).wait_enter(&CLOCK, Deadline::NEVER));
     #[cfg(feature = "waits")]
-    poll((&ONE, Some(&TWO), Immediate(&ONE)).wait_enter(&&CLOCK, Deadline::at(crate::now())));
+    poll((&ONE, Some(&TWO), Immediate(&ONE)).wait_enter(&CLOCK, Deadline::at(crate::now())));
     permits();
     classes();
 
@@ -28,7 +28,7 @@ pub(crate) fn all() {
     use_gate(&observed);
     use_gate(Observed::new(&TWO, "two", Watcher).inner());
     #[cfg(feature = "waits")]
-    poll(observed.wait_enter(&&CLOCK, Deadline::NEVER));
+    poll(observed.wait_enter(&CLOCK, Deadline::NEVER));
 
     use_gate(&(&TWO).shadow().observed_by("two", Watcher));
     use_gate(&Shadow::with_observer(&TWO, ()));

@@ -45,10 +45,10 @@ fn waits() {
     poll(SEMAPHORE.acquire_before(&CLOCK, Deadline::at(now())));
     poll(Acquire::new(&SEMAPHORE, any(1)));
     poll(AcquireBefore::new(&SEMAPHORE, any(1), &CLOCK, Deadline::NEVER).within(some_time()));
-    poll(SEMAPHORE.wait_enter(&&CLOCK, Deadline::at(now())));
-    poll(SEMAPHORE.of(any(2)).wait_enter(&&CLOCK, Deadline::at(now())));
+    poll(SEMAPHORE.wait_enter(&CLOCK, Deadline::at(now())));
+    poll(SEMAPHORE.of(any(2)).wait_enter(&CLOCK, Deadline::at(now())));
     poll(BULKHEAD.enter_waiting(&CLOCK));
-    poll(BULKHEAD.wait_enter(&&CLOCK, Deadline::at(now())));
+    poll(BULKHEAD.wait_enter(&CLOCK, Deadline::at(now())));
     // Released while somebody waits.
     let mut waiting = core::pin::pin!(SEMAPHORE.acquire());
     let mut context = core::task::Context::from_waker(core::task::Waker::noop());
