@@ -33,6 +33,9 @@
 //! | [`Backoff`] | the delays between attempts | none |
 //! | [`Retry`] | attempts until one succeeds or it is enough | none |
 //! | [`Pipeline`] | all of it around one operation | none |
+//! | [`Histogram`] | how long calls took: percentiles within 1.6 %, mean, extremes | a word for each of 640 durations, or as many as you choose |
+//! | [`WindowedHistogram`] | the same of the last seconds or minutes | four words for each, or 2 to 16 |
+//! | [`Meter`] | what a breaker shows to people: totals, refusals, latencies | 9 words |
 //!
 //! The first five and [`Deadline::on`] a clock are [`Gate`]s: they say whether a call may run,
 //! alone or together as a tuple. A [`Permit`] or a [`Guard`] gives back exactly once what a gate
@@ -100,6 +103,8 @@ mod deadline;
 mod error;
 mod event;
 mod gate;
+mod histogram;
+mod meter;
 mod on_drop;
 mod pipeline;
 mod pointer;
@@ -130,6 +135,10 @@ pub use gate::{
     Classify, EnterAll, EnterNow, EnterOption, FailureIf, Gate, Guard, Immediate, LetIn, Observed,
     ObservedEntering, Outcome, Permit, ResultClassify, WaitGate,
 };
+pub use histogram::{
+    Histogram, HistogramConfig, HistogramSnapshot, LatencySummary, WindowedHistogram,
+};
+pub use meter::Latencies;
 pub use pipeline::{Call, Pipeline};
 pub use ratio::Ratio;
 pub use retry::{

@@ -100,6 +100,11 @@ impl Ratio {
         // The rest is below 2^32, so its product fits.
         Some(times.saturating_mul(numerator).saturating_add(rest * numerator / denominator))
     }
+
+    /// What is left of 1; 0 where this is more.
+    pub(crate) const fn complement(self) -> Self {
+        Self { numerator: self.denominator.saturating_sub(self.numerator), ..self }
+    }
 }
 
 impl fmt::Display for Ratio {
@@ -135,6 +140,8 @@ mod tests {
         assert_eq!(Ratio::percent(95).of(99), Some(94));
         assert_eq!(Ratio::new(u32::MAX, u32::MAX - 1).of(u64::MAX), Some(u64::MAX));
         assert_eq!(Ratio::new(u32::MAX - 1, u32::MAX).of(u64::MAX), Some(0xffff_fffe_ffff_fffe));
+        assert_eq!(Ratio::percent(95).complement().of(100), Some(5));
+        assert_eq!(Ratio::percent(195).complement().of(100), Some(0));
         assert_eq!(Ratio::new(1, 0).of(7), None);
     }
 

@@ -2,6 +2,8 @@
 //!
 //! That a bad configuration there does not compile is checked by `core/src/bad_statics.rs`.
 
+use std::time::Duration;
+
 use fusebox_core::*;
 
 /// The most bytes of one instance, its configuration and a reference to its clock included.
@@ -17,11 +19,25 @@ static BUCKET: TokenBucket<&ManualClock> =
     TokenBucket::new(BucketConfig::per_second(100).burst(10), &CLOCK);
 static SEMAPHORE: Semaphore<Queue<4>> = Semaphore::new(2);
 static BULKHEAD: Bulkhead = Bulkhead::new(BulkheadConfig::new(64));
+static LATENCIES: Histogram<&ManualClock> = Histogram::new(HistogramConfig::standard());
+static LAST_MINUTE: WindowedHistogram<&ManualClock> =
+    WindowedHistogram::new(Duration::from_secs(60), HistogramConfig::standard(), &CLOCK);
+static METERED: CircuitBreaker<&ManualClock, Consecutive, Meter<&WindowedHistogram<&ManualClock>>> =
+    CircuitBreaker::with_parts(
+        BreakerConfig::standard(),
+        Consecutive,
+        Meter::new().latencies(&LAST_MINUTE),
+        (),
+        &CLOCK,
+    );
 
 #[test]
 fn statics_work() {
     let gates = (&BULKHEAD, &SEMAPHORE, &BUCKET, &BREAKER);
     assert_eq!(gates.call(|| Ok::<_, ()>(7)), Ok(7));
+    assert_eq!(METERED.call(|| Ok::<_, ()>(7)), Ok(7));
+    LATENCIES.merge(&LAST_MINUTE.snapshot());
+    assert_eq!((LATENCIES.snapshot().count(), LAST_MINUTE.snapshot().count()), (1, 1));
 }
 
 #[test]
@@ -31,4 +47,14 @@ fn instances_are_small() {
     assert!(size_of_val(&BULKHEAD) < AT_MOST, "{}", size_of_val(&BULKHEAD));
     assert!(size_of::<Semaphore>() < AT_MOST, "{}", size_of::<Semaphore>());
     assert!(size_of_val(&BUDGET) < AT_MOST, "{}", size_of_val(&BUDGET));
+}
+
+/// Histograms are tables; what is beside the table is small as well.
+#[test]
+fn meters_are_small() {
+    const WORD: usize = WORD_BITS as usize / 8;
+    let bare = |whole: usize, words: usize| whole - words * WORD;
+    assert!(bare(size_of_val(&LATENCIES), 20 * 32) < AT_MOST / 4);
+    assert!(bare(size_of_val(&LAST_MINUTE), 4 * 20 * 32) < AT_MOST / 2);
+    assert!(size_of::<Meter>() < AT_MOST, "{}", size_of::<Meter>());
 }

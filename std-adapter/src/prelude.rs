@@ -3,10 +3,11 @@
 #[doc(no_inline)]
 pub use crate::{
     Attempt, Backoff, BreakerConfig, BucketConfig, BudgetConfig, Bulkhead, BulkheadConfig,
-    CircuitBreaker, Classify, Clock, Counts, Deadline, Decide, Decision, Error, Event, FailureIf,
-    Gate, Immediate, Jitter, LastCalls, LastTime, ManualClock, Meter, Named, Observer, Outcome,
-    Permit, Pipeline, Queue, Rate, Rates, Ratio, Reason, Rejection, Retry, RetryBudget, RetryIf,
-    Retrying, Semaphore, State, StdClock, StdRng, Ticks, Timeout, Timer, TokenBucket, WaitGate,
+    CircuitBreaker, Classify, Clock, Consecutive, Counts, Deadline, Decide, Decision, Error, Event,
+    FailureIf, Gate, Histogram, HistogramConfig, Immediate, Jitter, LastCalls, LastTime,
+    ManualClock, Meter, Named, Observer, Outcome, Permit, Pipeline, Queue, Rate, Rates, Ratio,
+    Reason, Rejection, Retry, RetryBudget, RetryIf, Retrying, Semaphore, State, StdClock, StdRng,
+    Ticks, Timeout, Timer, TokenBucket, WaitGate, WindowedHistogram,
 };
 #[cfg(feature = "tokio")]
 #[doc(no_inline)]

@@ -88,6 +88,8 @@ assert_auto!(State: yes, yes, yes);
 assert_auto!(Counts: yes, yes, yes);
 assert_auto!(BreakerSnapshot: yes, yes, yes);
 assert_auto!(BudgetSnapshot: yes, yes, yes);
+assert_auto!(HistogramSnapshot: yes, yes, yes);
+assert_auto!(LatencySummary: yes, yes, yes);
 assert_auto!(Usage: yes, yes, yes);
 assert_auto!(RateError: yes, yes, yes);
 assert_auto!(GiveUp: yes, yes, yes);
@@ -105,6 +107,7 @@ assert_auto!(BreakerConfig: yes, yes, yes);
 assert_auto!(BucketConfig: yes, yes, yes);
 assert_auto!(BudgetConfig: yes, yes, yes);
 assert_auto!(BulkheadConfig: yes, yes, yes);
+assert_auto!(HistogramConfig: yes, yes, yes);
 assert_auto!(Ratio: yes, yes, yes);
 assert_auto!(Rate: yes, yes, yes);
 assert_auto!(Rates: yes, yes, yes);
@@ -137,6 +140,12 @@ assert_auto!(CircuitBreaker<Rc<StdClock>>: no, no, yes);
 assert_auto!(LastCalls<Rc<StdClock>>: yes, yes, yes);
 assert_auto!(LastTime<Rc<StdClock>>: yes, yes, yes);
 assert_auto!(Meter: yes, yes, yes);
+assert_auto!(Meter<Histogram>: yes, yes, yes);
+assert_auto!(Meter<WindowedHistogram<Rc<StdClock>>>: no, no, yes);
+assert_auto!(Histogram: yes, yes, yes);
+assert_auto!(Histogram<Rc<StdClock>>: yes, yes, yes);
+assert_auto!(WindowedHistogram: yes, yes, yes);
+assert_auto!(WindowedHistogram<Rc<StdClock>>: no, no, yes);
 assert_auto!(Named<Local>: no, no, yes);
 assert_auto!(TokenBucket: yes, yes, yes);
 assert_auto!(TokenBucket<Rc<StdClock>>: no, no, yes);
@@ -156,6 +165,7 @@ assert_auto!(Observed<&'static CircuitBreaker, Alone>: yes, no, yes);
 // What calls hold of them.
 assert_auto!(BreakerToken: yes, yes, yes);
 assert_auto!(BreakerToken<Ticks>: yes, yes, yes);
+assert_auto!(BreakerToken<Ticks, Ticks>: yes, yes, yes);
 assert_auto!(Taken: yes, yes, yes);
 assert_auto!(TakenTokens: yes, yes, yes);
 assert_auto!(Reservation<'static, StdClock>: yes, yes, yes);
@@ -239,6 +249,7 @@ const TRAITS: &[&str] = &[
     "Decide",
     "Delays",
     "Gate",
+    "Latencies",
     "Metering",
     "Observer",
     "OnRetry",

@@ -33,17 +33,19 @@ impl Client {
 
 #[derive(Debug, PartialEq)]
 struct Failure;
-
 /// For every task of these tests.
 static BUDGET: RetryBudget = RetryBudget::new(BudgetConfig::new(Ratio::percent(20)), StdClock);
 
 /// A breaker of every part, on a window of each kind.
-type Metered = CircuitBreaker<StdClock, (LastCalls, LastTime), Meter>;
+type Metered = CircuitBreaker<StdClock, (LastCalls, LastTime), Meter<&'static Histogram>>;
+
+static LATENCIES: Histogram = Histogram::new(HistogramConfig::standard());
 
 fn metered() -> Metered {
     let rates = Rates::failures(Ratio::percent(50));
     let windows = (LastCalls::new(10, rates), LastTime::new(SECOND, rates));
-    CircuitBreaker::with_window(breaker_config(), windows, StdClock).metered(Meter::new())
+    CircuitBreaker::with_window(breaker_config(), windows, StdClock)
+        .metered(Meter::new().latencies(&LATENCIES))
 }
 
 fn breaker_config() -> BreakerConfig {
