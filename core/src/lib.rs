@@ -35,7 +35,7 @@
 //! | [`Pipeline`] | all of it around one operation | none |
 //! | [`Histogram`] | how long calls took: percentiles within 1.6 %, mean, extremes | a word for each of 640 durations, or as many as you choose |
 //! | [`WindowedHistogram`] | the same of the last seconds or minutes | four words for each, or 2 to 16 |
-//! | [`Meter`] | what a breaker shows to people: totals, refusals, latencies | 9 words |
+//! | [`Meter`], [`PipelineMeter`] | what a breaker or a pipeline shows to people: totals, refusals, rows of failures, latencies | 9 words; 12, and one for each reason to refuse |
 //!
 //! The first five and [`Deadline::on`] a clock are [`Gate`]s: they say whether a call may run,
 //! alone or together as a tuple. A [`Permit`] or a [`Guard`] gives back exactly once what a gate
@@ -139,7 +139,7 @@ pub use histogram::{
     Histogram, HistogramConfig, HistogramSnapshot, LatencySummary, WindowedHistogram,
 };
 pub use meter::Latencies;
-pub use pipeline::{Call, Pipeline};
+pub use pipeline::{Call, Pipeline, PipelineMeter, PipelineMetering, PipelineSnapshot, Rejections};
 pub use ratio::Ratio;
 pub use retry::{
     Attempt, Budget, Decide, Decision, OnRetry, Retry, RetryAll, RetryCall, RetryIf, RetryPolicy,

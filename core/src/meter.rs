@@ -14,7 +14,14 @@ use crate::word::{Word, widen};
 
 /// Counts one more.
 pub(crate) fn count(word: &AtomicWord) {
-    word.fetch_add(1, Ordering::Relaxed);
+    add(word, 1);
+}
+
+/// Counts so many more; writes nothing for none.
+pub(crate) fn add(word: &AtomicWord, more: u32) {
+    if more > 0 {
+        word.fetch_add(Word::from(more), Ordering::Relaxed);
+    }
 }
 
 /// The count so far.

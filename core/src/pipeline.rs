@@ -30,12 +30,14 @@
 
 mod attempt;
 mod call;
+mod meter;
 
 use core::fmt;
 use core::future::Future;
 use core::time::Duration;
 
 pub use call::Call;
+pub use meter::{PipelineMeter, PipelineMetering, PipelineSnapshot, Rejections};
 
 use crate::deadline::Deadline;
 use crate::event::Observer;
@@ -45,7 +47,7 @@ use crate::time::Timer;
 use crate::timeout::Timeout;
 
 /// The [`Call`] of a pipeline, with the waits at its gates filled in.
-type CallOf<'p, T, C, R, A, K, O, F, Fut, E> = Call<
+type CallOf<'p, T, C, R, A, K, O, M, F, Fut, E> = Call<
     'p,
     T,
     C,
@@ -53,6 +55,7 @@ type CallOf<'p, T, C, R, A, K, O, F, Fut, E> = Call<
     A,
     K,
     O,
+    M,
     F,
     Fut,
     E,
@@ -76,6 +79,7 @@ type CallOf<'p, T, C, R, A, K, O, F, Fut, E> = Call<
 /// | `A` | the gates around each attempt | every attempt is let in |
 /// | `K` | the [`Classify`] that says to the gates what a result means | an `Err` is a failure |
 /// | `O` | the [`Observer`] | nobody is told |
+/// | `M` | the [`PipelineMeter`] | nothing is counted |
 ///
 /// # Examples
 ///
@@ -137,13 +141,14 @@ type CallOf<'p, T, C, R, A, K, O, F, Fut, E> = Call<
 /// ```
 #[derive(Clone, Copy)]
 #[must_use = "a pipeline does nothing until it is called"]
-pub struct Pipeline<T, C = (), R = (), A = (), K = ResultClassify, O = ()> {
+pub struct Pipeline<T, C = (), R = (), A = (), K = ResultClassify, O = (), M = ()> {
     timer: T,
     per_call: C,
     retry: R,
     per_attempt: A,
     classify: K,
     observer: O,
+    meter: M,
     name: &'static str,
     /// `Duration::MAX` is none.
     deadline: Duration,
@@ -160,6 +165,7 @@ impl<T> Pipeline<T> {
             per_attempt: (),
             classify: ResultClassify,
             observer: (),
+            meter: (),
             name: "pipeline",
             deadline: Duration::MAX,
             attempt_timeout: None,
@@ -167,7 +173,7 @@ impl<T> Pipeline<T> {
     }
 }
 
-impl<T, C, R, A, K, O> Pipeline<T, C, R, A, K, O> {
+impl<T, C, R, A, K, O, M> Pipeline<T, C, R, A, K, O, M> {
     /// Ends each call this long after its first poll, whatever it is doing then: a duration, not a
     /// [`Deadline`], for which see [`call_before`](Self::call_before).
     pub const fn deadline(mut self, total: Duration) -> Self {
@@ -183,17 +189,17 @@ impl<T, C, R, A, K, O> Pipeline<T, C, R, A, K, O> {
     }
 }
 
-impl<T, R, A, K, O> Pipeline<T, (), R, A, K, O> {
+impl<T, R, A, K, O, M> Pipeline<T, (), R, A, K, O, M> {
     /// Asks `gate` once for the whole call, and never waits, whatever wait the gate would allow
     /// (a bulkhead's [`max_wait`](crate::BulkheadConfig::max_wait)); for that see
     /// [`per_call_waiting`](Self::per_call_waiting). Several gates are a tuple; it may be owned, a
     /// reference, or an `Arc`.
-    pub fn per_call<G: Gate>(self, gate: G) -> Pipeline<T, Immediate<G>, R, A, K, O> {
+    pub fn per_call<G: Gate>(self, gate: G) -> Pipeline<T, Immediate<G>, R, A, K, O, M> {
         self.per_call_waiting(Immediate(gate))
     }
 
     /// Asks `gate` once for the whole call, and waits there, at most until the deadline.
-    pub fn per_call_waiting<G>(self, gate: G) -> Pipeline<T, G, R, A, K, O> {
+    pub fn per_call_waiting<G>(self, gate: G) -> Pipeline<T, G, R, A, K, O, M> {
         Pipeline {
             timer: self.timer,
             per_call: gate,
@@ -201,6 +207,7 @@ impl<T, R, A, K, O> Pipeline<T, (), R, A, K, O> {
             per_attempt: self.per_attempt,
             classify: self.classify,
             observer: self.observer,
+            meter: self.meter,
             name: self.name,
             deadline: self.deadline,
             attempt_timeout: self.attempt_timeout,
@@ -208,9 +215,9 @@ impl<T, R, A, K, O> Pipeline<T, (), R, A, K, O> {
     }
 }
 
-impl<T, C, A, K, O> Pipeline<T, C, (), A, K, O> {
+impl<T, C, A, K, O, M> Pipeline<T, C, (), A, K, O, M> {
     /// Makes further attempts as `retry` says.
-    pub fn retry<R>(self, retry: R) -> Pipeline<T, C, R, A, K, O> {
+    pub fn retry<R>(self, retry: R) -> Pipeline<T, C, R, A, K, O, M> {
         Pipeline {
             timer: self.timer,
             per_call: self.per_call,
@@ -218,6 +225,7 @@ impl<T, C, A, K, O> Pipeline<T, C, (), A, K, O> {
             per_attempt: self.per_attempt,
             classify: self.classify,
             observer: self.observer,
+            meter: self.meter,
             name: self.name,
             deadline: self.deadline,
             attempt_timeout: self.attempt_timeout,
@@ -225,16 +233,16 @@ impl<T, C, A, K, O> Pipeline<T, C, (), A, K, O> {
     }
 }
 
-impl<T, C, R, K, O> Pipeline<T, C, R, (), K, O> {
+impl<T, C, R, K, O, M> Pipeline<T, C, R, (), K, O, M> {
     /// Asks `gate` for each attempt, and never waits; for that see
     /// [`per_attempt_waiting`](Self::per_attempt_waiting). A refusal goes to the retry like any
     /// error; see [`Decide`](crate::Decide).
-    pub fn per_attempt<G: Gate>(self, gate: G) -> Pipeline<T, C, R, Immediate<G>, K, O> {
+    pub fn per_attempt<G: Gate>(self, gate: G) -> Pipeline<T, C, R, Immediate<G>, K, O, M> {
         self.per_attempt_waiting(Immediate(gate))
     }
 
     /// Asks `gate` for each attempt, and waits there, at most until the deadline.
-    pub fn per_attempt_waiting<G>(self, gate: G) -> Pipeline<T, C, R, G, K, O> {
+    pub fn per_attempt_waiting<G>(self, gate: G) -> Pipeline<T, C, R, G, K, O, M> {
         Pipeline {
             timer: self.timer,
             per_call: self.per_call,
@@ -242,6 +250,7 @@ impl<T, C, R, K, O> Pipeline<T, C, R, (), K, O> {
             per_attempt: gate,
             classify: self.classify,
             observer: self.observer,
+            meter: self.meter,
             name: self.name,
             deadline: self.deadline,
             attempt_timeout: self.attempt_timeout,
@@ -249,9 +258,9 @@ impl<T, C, R, K, O> Pipeline<T, C, R, (), K, O> {
     }
 }
 
-impl<T, C, R, A, O> Pipeline<T, C, R, A, ResultClassify, O> {
+impl<T, C, R, A, O, M> Pipeline<T, C, R, A, ResultClassify, O, M> {
     /// Says what a result means to the gates; see [`Classify`].
-    pub fn classify<K>(self, classify: K) -> Pipeline<T, C, R, A, K, O> {
+    pub fn classify<K>(self, classify: K) -> Pipeline<T, C, R, A, K, O, M> {
         Pipeline {
             timer: self.timer,
             per_call: self.per_call,
@@ -259,6 +268,7 @@ impl<T, C, R, A, O> Pipeline<T, C, R, A, ResultClassify, O> {
             per_attempt: self.per_attempt,
             classify,
             observer: self.observer,
+            meter: self.meter,
             name: self.name,
             deadline: self.deadline,
             attempt_timeout: self.attempt_timeout,
@@ -266,14 +276,14 @@ impl<T, C, R, A, O> Pipeline<T, C, R, A, ResultClassify, O> {
     }
 }
 
-impl<T, C, R, A, K> Pipeline<T, C, R, A, K, ()> {
+impl<T, C, R, A, K, M> Pipeline<T, C, R, A, K, (), M> {
     /// Tells `observer`, under `name`, about timeouts, retries, calls that are given up, and calls
     /// that come after their deadline. Gates have observers of their own.
     pub fn observed_by<O: Observer>(
         self,
         name: &'static str,
         observer: O,
-    ) -> Pipeline<T, C, R, A, K, O> {
+    ) -> Pipeline<T, C, R, A, K, O, M> {
         Pipeline {
             timer: self.timer,
             per_call: self.per_call,
@@ -281,6 +291,7 @@ impl<T, C, R, A, K> Pipeline<T, C, R, A, K, ()> {
             per_attempt: self.per_attempt,
             classify: self.classify,
             observer,
+            meter: self.meter,
             name,
             deadline: self.deadline,
             attempt_timeout: self.attempt_timeout,
@@ -288,12 +299,31 @@ impl<T, C, R, A, K> Pipeline<T, C, R, A, K, ()> {
     }
 }
 
-impl<T, C, R, A, K, O> Pipeline<T, C, R, A, K, O>
+impl<T, C, R, A, K, O> Pipeline<T, C, R, A, K, O> {
+    /// Counts its calls in `meter`: a reference to a [`PipelineMeter`], or an `Arc` of one.
+    pub fn metered<M: PipelineMetering<T>>(self, meter: M) -> Pipeline<T, C, R, A, K, O, M> {
+        Pipeline {
+            timer: self.timer,
+            per_call: self.per_call,
+            retry: self.retry,
+            per_attempt: self.per_attempt,
+            classify: self.classify,
+            observer: self.observer,
+            meter,
+            name: self.name,
+            deadline: self.deadline,
+            attempt_timeout: self.attempt_timeout,
+        }
+    }
+}
+
+impl<T, C, R, A, K, O, M> Pipeline<T, C, R, A, K, O, M>
 where
     T: Timer,
     C: WaitGate<T>,
     A: WaitGate<T>,
     O: Observer,
+    M: PipelineMetering<T>,
 {
     /// Runs `operation` under all parts. It is called once for each attempt, when the gates have
     /// let that in, and makes the attempt's future.
@@ -318,7 +348,7 @@ where
     /// [`Outcome::Abandoned`](crate::Outcome::Abandoned), or `Refused` where no operation ran.
     /// Nothing is taken before the first poll. **Cancel safety:** that of the operation.
     #[inline]
-    pub fn call<F, Fut, V, E>(&self, operation: F) -> CallOf<'_, T, C, R, A, K, O, F, Fut, E>
+    pub fn call<F, Fut, V, E>(&self, operation: F) -> CallOf<'_, T, C, R, A, K, O, M, F, Fut, E>
     where
         F: FnMut(Attempt) -> Fut,
         Fut: Future<Output = Result<V, E>>,
@@ -363,7 +393,7 @@ where
         &self,
         deadline: Deadline,
         operation: F,
-    ) -> CallOf<'_, T, C, R, A, K, O, F, Fut, E>
+    ) -> CallOf<'_, T, C, R, A, K, O, M, F, Fut, E>
     where
         F: FnMut(Attempt) -> Fut,
         Fut: Future<Output = Result<V, E>>,
@@ -374,7 +404,7 @@ where
     }
 }
 
-impl<T, C, R: fmt::Debug, A, K, O> fmt::Debug for Pipeline<T, C, R, A, K, O> {
+impl<T, C, R: fmt::Debug, A, K, O, M> fmt::Debug for Pipeline<T, C, R, A, K, O, M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let deadline = (self.deadline != Duration::MAX).then_some(self.deadline);
         f.debug_struct("Pipeline")

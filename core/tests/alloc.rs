@@ -171,17 +171,20 @@ fn histograms() {
         WindowedHistogram::new(Duration::from_secs(10), HistogramConfig::standard(), &clock);
     let breaker = CircuitBreaker::new(BreakerConfig::standard(), &clock)
         .metered(Meter::new().latencies(&recent));
-    let share = Ratio::percent(95);
+    let meter = PipelineMeter::with_latencies(&all, &clock);
+    let (timer, share) = (&clock, Ratio::percent(95));
+    let pipeline = Pipeline::new(timer).per_attempt(&breaker).metered(&meter);
     audit(|number| {
         clock.advance(Duration::from_millis(7));
-        let _ = breaker.call(|| {
+        let work = |_| {
             clock.advance_ticks(u64::from(number) << 8);
-            if number % 100 == 0 { Err(()) } else { Ok(()) }
-        });
-        all.record_ticks(u64::from(number) << 8);
+            std::future::ready(if number % 100 == 0 { Err(()) } else { Ok(()) })
+        };
+        let _ = run(pipeline.call(work));
         if number % 1000 == 0 {
             assert!(recent.percentile(share).is_some() && all.percentile(share).is_some());
             assert!(breaker.snapshot().latency.is_some());
+            assert!(meter.snapshot().latency.is_some());
             recent.merge(&all.drain());
         }
     });

@@ -30,13 +30,15 @@ static METERED: CircuitBreaker<&ManualClock, Consecutive, Meter<&WindowedHistogr
         (),
         &CLOCK,
     );
+static CALLS: PipelineMeter<&ManualClock, &Histogram<&ManualClock>> =
+    PipelineMeter::with_latencies(&LATENCIES, &CLOCK);
 
 #[test]
 fn statics_work() {
     let gates = (&BULKHEAD, &SEMAPHORE, &BUCKET, &BREAKER);
     assert_eq!(gates.call(|| Ok::<_, ()>(7)), Ok(7));
-    assert_eq!(METERED.call(|| Ok::<_, ()>(7)), Ok(7));
-    LATENCIES.merge(&LAST_MINUTE.snapshot());
+    let pipeline = Pipeline::new(&CLOCK).per_attempt(&METERED).metered(&CALLS);
+    assert_eq!(pollster::block_on(pipeline.call(|_| async { Ok::<_, ()>(7) })), Ok(7));
     assert_eq!((LATENCIES.snapshot().count(), LAST_MINUTE.snapshot().count()), (1, 1));
 }
 
@@ -57,4 +59,5 @@ fn meters_are_small() {
     assert!(bare(size_of_val(&LATENCIES), 20 * 32) < AT_MOST / 4);
     assert!(bare(size_of_val(&LAST_MINUTE), 4 * 20 * 32) < AT_MOST / 2);
     assert!(size_of::<Meter>() < AT_MOST, "{}", size_of::<Meter>());
+    assert!(bare(size_of_val(&CALLS), Reason::ALL.len()) < 3 * AT_MOST / 2);
 }

@@ -48,6 +48,8 @@ macro_rules! assert_one {
 type Waiters = Queue<4>;
 type Limits = (&'static Bulkhead<Waiters>, Option<&'static TokenBucket>);
 type Checks<C> = (Tokens<'static, C>, Immediate<Arc<CircuitBreaker<C, LastCalls<C>, Meter>>>);
+type Timed = Histogram<TokioTimer>;
+type Counted<L> = &'static PipelineMeter<TokioTimer, L>;
 type EnteringOf<G> = <G as WaitGate<TokioTimer>>::Entering<'static>;
 
 /// Is `Send` and not `Sync`.
@@ -60,7 +62,7 @@ type Fut<T> = Ready<Result<T, ()>>;
 type Make<T> = fn(Attempt) -> Fut<T>;
 type Pinned = (PhantomPinned, Pending<Result<(), ()>>);
 type Pipe<C = (), A = ()> = Pipeline<TokioTimer, C, Retry<Delay>, A>;
-type CallOf<C, A, F, U, E> = Call<
+type CallOf<C, A, F, U, E, M = ()> = Call<
     'static,
     TokioTimer,
     C,
@@ -68,6 +70,7 @@ type CallOf<C, A, F, U, E> = Call<
     A,
     ResultClassify,
     (),
+    M,
     F,
     U,
     E,
@@ -90,6 +93,8 @@ assert_auto!(BreakerSnapshot: yes, yes, yes);
 assert_auto!(BudgetSnapshot: yes, yes, yes);
 assert_auto!(HistogramSnapshot: yes, yes, yes);
 assert_auto!(LatencySummary: yes, yes, yes);
+assert_auto!(PipelineSnapshot: yes, yes, yes);
+assert_auto!(Rejections: yes, yes, yes);
 assert_auto!(Usage: yes, yes, yes);
 assert_auto!(RateError: yes, yes, yes);
 assert_auto!(GiveUp: yes, yes, yes);
@@ -146,6 +151,9 @@ assert_auto!(Histogram: yes, yes, yes);
 assert_auto!(Histogram<Rc<StdClock>>: yes, yes, yes);
 assert_auto!(WindowedHistogram: yes, yes, yes);
 assert_auto!(WindowedHistogram<Rc<StdClock>>: no, no, yes);
+assert_auto!(PipelineMeter<TokioTimer>: yes, yes, yes);
+assert_auto!(PipelineMeter<TokioTimer, Arc<Histogram<TokioTimer>>>: yes, yes, yes);
+assert_auto!(PipelineMeter<Rc<StdClock>>: no, no, yes);
 assert_auto!(Named<Local>: no, no, yes);
 assert_auto!(TokenBucket: yes, yes, yes);
 assert_auto!(TokenBucket<Rc<StdClock>>: no, no, yes);
@@ -240,6 +248,8 @@ assert_auto!(CallOf<Arc<()>, &'static (), Make<u8>, Fut<u8>, ()>: yes, yes, no);
 assert_auto!(CallOf<Rc<()>, (), Make<u8>, Fut<u8>, ()>: no, no, no);
 assert_auto!(CallOf<Limits, Checks<StdClock>, Make<u8>, Fut<u8>, ()>: yes, yes, no);
 assert_auto!(CallOf<Limits, Checks<Rc<StdClock>>, Make<u8>, Fut<u8>, ()>: no, no, no);
+assert_auto!(CallOf<(), (), Make<u8>, Fut<u8>, (), Counted<&'static Timed>>: yes, yes, no);
+assert_auto!(CallOf<(), (), Make<u8>, Fut<u8>, (), Counted<Rc<Timed>>>: no, no, no);
 
 /// What the core exports beside types.
 const TRAITS: &[&str] = &[
@@ -254,6 +264,7 @@ const TRAITS: &[&str] = &[
     "Observer",
     "OnRetry",
     "PermitSource",
+    "PipelineMetering",
     "Random",
     "RetryPolicy",
     "Slots",

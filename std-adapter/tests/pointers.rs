@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use fusebox_std::prelude::*;
-use fusebox_std::{Budget, Delays, Latencies, Random, RetryPolicy, Rng, blocking};
+use fusebox_std::{
+    Budget, Delays, Latencies, PipelineMetering, Random, RetryPolicy, Rng, blocking,
+};
 
 #[derive(Default)]
 struct Count(AtomicU32);
@@ -43,12 +45,14 @@ fn every_trait_goes_through_every_pointer() {
 }
 
 #[test]
-fn histograms_go_through_every_pointer() {
+fn meters_and_histograms_go_through_every_pointer() {
     fn latencies<L: Latencies<ManualClock>>() {}
+    fn metering<M: PipelineMetering<ManualClock>>() {}
     macro_rules! through {
         ($($pointer:ident)+) => {$(
             latencies::<$pointer<Histogram<ManualClock>>>();
             latencies::<$pointer<WindowedHistogram<ManualClock>>>();
+            metering::<$pointer<PipelineMeter<ManualClock, $pointer<Histogram<ManualClock>>>>>();
         )+};
     }
     through!(Box Rc Arc);

@@ -289,6 +289,25 @@ fn pipeline_with_each_primitive() {
 }
 
 #[test]
+fn pipeline_with_a_borrowed_meter() {
+    let (answer, now) = spawned(async {
+        let (client, path) = (client(), String::from("x"));
+        let latencies: Histogram<TokioTimer> = Histogram::new(HistogramConfig::standard());
+        let meter = PipelineMeter::with_latencies(&latencies, TokioTimer);
+        let breaker = metered();
+        let pipeline = Pipeline::new(TokioTimer)
+            .retry(Retry::new(Backoff::constant(MS)))
+            .per_attempt(&breaker)
+            .metered(&meter);
+        let call = pipeline.call(|attempt| client.get(if attempt.is_retry() { &path } else { "" }));
+        let answer = call.await;
+        (answer, meter.snapshot())
+    });
+    assert_eq!(answer, Ok("db/x".to_owned()));
+    assert_eq!((now.successes, now.attempts, now.latency.map(|l| l.count)), (1, 2, Some(1)));
+}
+
+#[test]
 fn pipeline_on_statics() {
     static BULKHEAD: Bulkhead = Bulkhead::new(BulkheadConfig::new(8));
     static BREAKER: CircuitBreaker = CircuitBreaker::new(BreakerConfig::standard(), StdClock);

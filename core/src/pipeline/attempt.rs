@@ -6,7 +6,7 @@ use core::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 
-use super::Pipeline;
+use super::{Pipeline, PipelineMetering};
 use crate::deadline::Deadline;
 use crate::error::{Error, Reason, Rejection};
 use crate::event::{Event, Observer};
@@ -18,7 +18,7 @@ use crate::timeout::Limited;
 pin_project! {
     /// The attempts of a call, each between its gates. `W` is the wait at these; see [`super::Call`].
     #[project = GatedProj]
-    pub(super) struct Gated<'p, T, C, R, A, K, O, F, Fut, W>
+    pub(super) struct Gated<'p, T, C, R, A, K, O, M, F, Fut, W>
     where
         T: Timer,
         A: Gate,
@@ -32,32 +32,41 @@ pin_project! {
         make: F,
         // The number of the last attempt whose operation was made.
         begun: u32,
+        // How many operations were made, or would have been but for a panic.
+        runs: u32,
         // When the attempt that runs is cut off.
         until: Deadline,
-        pipeline: &'p Pipeline<T, C, R, A, K, O>,
+        pipeline: &'p Pipeline<T, C, R, A, K, O, M>,
     }
 }
 
-impl<'p, T, C, R, A, K, O, F, Fut, W> Gated<'p, T, C, R, A, K, O, F, Fut, W>
+impl<'p, T, C, R, A, K, O, M, F, Fut, W> Gated<'p, T, C, R, A, K, O, M, F, Fut, W>
 where
     T: Timer,
     A: Gate,
 {
     #[inline]
-    pub(super) fn new(pipeline: &'p Pipeline<T, C, R, A, K, O>, make: F) -> Self {
+    pub(super) fn new(pipeline: &'p Pipeline<T, C, R, A, K, O, M>, make: F) -> Self {
         Self {
             operation: Limited::idle(),
             permit: Permit::idle(&pipeline.per_attempt),
             entering: None,
             make,
             begun: 0,
+            runs: 0,
             until: Deadline::NEVER,
             pipeline,
         }
     }
+
+    /// How many operations were made.
+    #[inline]
+    pub(super) const fn runs(&self) -> u32 {
+        self.runs
+    }
 }
 
-impl<'p, T, C, R, A, K, O, F, Fut, W> GatedProj<'_, 'p, T, C, R, A, K, O, F, Fut, W>
+impl<'p, T, C, R, A, K, O, M, F, Fut, W> GatedProj<'_, 'p, T, C, R, A, K, O, M, F, Fut, W>
 where
     T: Timer,
     A: WaitGate<T, Entering<'p> = W>,
@@ -90,10 +99,11 @@ where
         cx: &mut Context<'_>,
         attempt: Attempt,
     ) -> Poll<Option<Fut::Output>> {
-        let Self { permit, operation, make, begun, until, pipeline, .. } = self;
+        let Self { permit, operation, make, begun, runs, until, pipeline, .. } = self;
         permit.watch(|| {
             if !operation.is_running() {
                 **until = pipeline.cut_off(attempt.deadline);
+                **runs = runs.saturating_add(1);
                 let made = make(Attempt { deadline: **until, ..attempt });
                 **begun = attempt.number;
                 operation.as_mut().start(made);
@@ -103,7 +113,9 @@ where
     }
 }
 
-impl<T: Timer, C, R, A: Gate, K, O, F, Fut, W> Running for Gated<'_, T, C, R, A, K, O, F, Fut, W> {
+impl<T: Timer, C, R, A: Gate, K, O, M, F, Fut, W> Running
+    for Gated<'_, T, C, R, A, K, O, M, F, Fut, W>
+{
     #[inline]
     fn is_running(&self) -> bool {
         self.operation.is_running()
@@ -115,14 +127,15 @@ impl<T: Timer, C, R, A: Gate, K, O, F, Fut, W> Running for Gated<'_, T, C, R, A,
     }
 }
 
-impl<'p, T, C, R, A, K, O, F, Fut, W, V, E> Attempts<&'p T, V, E>
-    for Gated<'p, T, C, R, A, K, O, F, Fut, W>
+impl<'p, T, C, R, A, K, O, M, F, Fut, W, V, E> Attempts<&'p T, V, E>
+    for Gated<'p, T, C, R, A, K, O, M, F, Fut, W>
 where
     T: Timer,
     A: WaitGate<T, Entering<'p> = W>,
     W: Future<Output = Result<A::Token, Rejection>>,
     K: Classify<V, E>,
     O: Observer,
+    M: PipelineMetering<T>,
     F: FnMut(Attempt) -> Fut,
     Fut: Future<Output = Result<V, E>>,
 {
@@ -155,6 +168,7 @@ where
         let result = match output {
             Some(result) => result.map_err(Error::Inner),
             None => {
+                pipeline.meter.cut_off();
                 pipeline.report(|name| Event::TimedOut { name, attempt: attempt.number });
                 Err(Error::TimedOut)
             }
@@ -175,7 +189,7 @@ fn refused<V, E>(rejection: Rejection) -> Report<V, E> {
     Report { result: Err(Error::Rejected(rejection)), outcome: Outcome::Refused }
 }
 
-impl<T, C, R, A, K, O: Observer> Pipeline<T, C, R, A, K, O> {
+impl<T, C, R, A, K, O: Observer, M> Pipeline<T, C, R, A, K, O, M> {
     #[inline]
     pub(super) fn report(&self, event: impl FnOnce(&'static str) -> Event<'static>) {
         if self.observer.is_active() {
@@ -184,7 +198,7 @@ impl<T, C, R, A, K, O: Observer> Pipeline<T, C, R, A, K, O> {
     }
 }
 
-impl<T: Timer, C, R, A, K, O> Pipeline<T, C, R, A, K, O> {
+impl<T: Timer, C, R, A, K, O, M> Pipeline<T, C, R, A, K, O, M> {
     /// When an attempt that begins now is cut off, in a call with this deadline.
     #[inline]
     fn cut_off(&self, deadline: Deadline) -> Deadline {

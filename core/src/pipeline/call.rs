@@ -13,14 +13,15 @@ use core::time::Duration;
 
 use pin_project_lite::pin_project;
 
-use super::Pipeline;
 use super::attempt::Gated;
+use super::meter::{Ended, How};
+use super::{Pipeline, PipelineMetering};
 use crate::deadline::Deadline;
 use crate::error::{Error, Reason, Rejection};
 use crate::event::{Event, Observer};
 use crate::gate::{Classify, Gate, Outcome, Permit, WaitGate};
 use crate::retry::{Attempt, RetryLoop, RetryPolicy};
-use crate::time::{Timer, ticks_from_duration};
+use crate::time::{Ticks, Timer, ticks_from_duration};
 
 pin_project! {
     /// A call through a [`Pipeline`]; see [`Pipeline::call`].
@@ -28,24 +29,59 @@ pin_project! {
     /// `CW` and `AW` are the waits at the gates around the call and around each attempt.
     #[must_use = "futures do nothing unless polled"]
     #[project = CallProj]
-    pub struct Call<'p, T, C, R, A, K, O, F, Fut, E, CW, AW>
+    pub struct Call<'p, T, C, R, A, K, O, M, F, Fut, E, CW, AW>
     where
         T: Timer,
         C: Gate,
         R: RetryPolicy<E>,
         A: Gate,
+        M: PipelineMetering<T>,
     {
         // Dropped before what the call holds.
         #[pin]
-        attempts: RetryLoop<&'p T, &'p R, Gated<'p, T, C, R, A, K, O, F, Fut, AW>, E>,
+        attempts: RetryLoop<&'p T, &'p R, Gated<'p, T, C, R, A, K, O, M, F, Fut, AW>, E>,
         held: Held<'p, C>,
         #[pin]
         entering: Option<CW>,
-        pipeline: &'p Pipeline<T, C, R, A, K, O>,
+        pipeline: &'p Pipeline<T, C, R, A, K, O, M>,
         // Until the first poll that of the caller alone, then the one that holds.
         deadline: Deadline,
         phase: Phase,
+        // When it began, where the meter wants to know.
+        start: Ticks,
+        metered: Metered,
     }
+
+    /// Cancelled, or ended by a panic: a failure, if any operation has run by then.
+    impl<'p, T, C, R, A, K, O, M, F, Fut, E, CW, AW> PinnedDrop
+        for Call<'p, T, C, R, A, K, O, M, F, Fut, E, CW, AW>
+    where
+        T: Timer,
+        C: Gate,
+        R: RetryPolicy<E>,
+        A: Gate,
+        M: PipelineMetering<T>,
+    {
+        fn drop(this: Pin<&mut Self>) {
+            let how = match this.metered {
+                Metered::No => return,
+                Metered::Polled if this.attempts.inner().runs() > 0 => {
+                    How::Judged(Outcome::Failure)
+                }
+                Metered::Begun | Metered::Polled => How::Abandoned,
+            };
+            this.count_out(how, false);
+        }
+    }
+}
+
+/// Whether the meter counts the call as running.
+#[derive(Clone, Copy, Debug)]
+enum Metered {
+    No,
+    Begun,
+    /// So it does, and a poll has begun that has not returned yet, or never will: a panic.
+    Polled,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -74,16 +110,17 @@ impl<C: Gate> Drop for Held<'_, C> {
     }
 }
 
-impl<'p, T, C, R, A, K, O, F, Fut, E, CW, AW> Call<'p, T, C, R, A, K, O, F, Fut, E, CW, AW>
+impl<'p, T, C, R, A, K, O, M, F, Fut, E, CW, AW> Call<'p, T, C, R, A, K, O, M, F, Fut, E, CW, AW>
 where
     T: Timer,
     C: Gate,
     R: RetryPolicy<E>,
     A: Gate,
+    M: PipelineMetering<T>,
 {
     #[inline]
     pub(super) fn new(
-        pipeline: &'p Pipeline<T, C, R, A, K, O>,
+        pipeline: &'p Pipeline<T, C, R, A, K, O, M>,
         deadline: Deadline,
         operation: F,
     ) -> Self {
@@ -95,12 +132,56 @@ where
             pipeline,
             deadline,
             phase: Phase::Idle,
+            start: Ticks::ZERO,
+            metered: Metered::No,
         }
+    }
+
+    /// Tells the meter that a poll begins; the first time that the call does.
+    #[inline]
+    fn count_in(self: Pin<&mut Self>) {
+        let this = self.project();
+        match *this.phase {
+            Phase::Idle => {
+                this.pipeline.meter.begin();
+                *this.metered = Metered::Polled;
+                if M::NEEDS_START {
+                    *this.start = this.pipeline.timer.now();
+                }
+            }
+            Phase::Entering | Phase::Running => *this.metered = Metered::Polled,
+            Phase::Done => {}
+        }
+    }
+
+    /// Tells the meter what the poll came to.
+    #[inline]
+    fn count_poll<V>(self: Pin<&mut Self>, polled: &Poll<Result<V, Error<E>>>) {
+        let Poll::Ready(result) = polled else {
+            if let Metered::Polled = self.metered {
+                *self.project().metered = Metered::Begun;
+            }
+            return;
+        };
+        let (how, timed_out) = match result {
+            Err(Error::Rejected(rejection)) => (How::Rejected(rejection.reason()), false),
+            Err(Error::TimedOut) => (How::Judged(self.attempts.outcome()), true),
+            Ok(_) | Err(Error::Inner(_)) => (How::Judged(self.attempts.outcome()), false),
+        };
+        self.count_out(how, timed_out);
+        *self.project().metered = Metered::No;
+    }
+
+    #[inline]
+    fn count_out(&self, how: How, timed_out: bool) {
+        let (attempt, runs) = (self.attempts.attempt(), self.attempts.inner().runs());
+        let call = Ended { how, timed_out, start: self.start, attempt, runs };
+        self.pipeline.meter.end(call, || self.pipeline.timer.now());
     }
 }
 
-impl<'p, T, C, R, A, K, O, F, Fut, V, E, CW, AW>
-    CallProj<'_, 'p, T, C, R, A, K, O, F, Fut, E, CW, AW>
+impl<'p, T, C, R, A, K, O, M, F, Fut, V, E, CW, AW>
+    CallProj<'_, 'p, T, C, R, A, K, O, M, F, Fut, E, CW, AW>
 where
     T: Timer,
     C: WaitGate<T, Entering<'p> = CW>,
@@ -108,6 +189,7 @@ where
     A: WaitGate<T, Entering<'p> = AW>,
     K: Classify<V, E>,
     O: Observer,
+    M: PipelineMetering<T>,
     F: FnMut(Attempt) -> Fut,
     Fut: Future<Output = Result<V, E>>,
     CW: Future<Output = Result<C::Token, Rejection>>,
@@ -149,10 +231,42 @@ where
         }
         polled
     }
+
+    /// One poll of all parts.
+    #[inline]
+    fn poll_parts(&mut self, cx: &mut Context<'_>) -> Poll<Result<V, Error<E>>> {
+        // Beside the one in place, which is for the next poll, as the compiler does not see through
+        // that.
+        let mut phase = *self.phase;
+        let started = matches!(phase, Phase::Idle);
+        if started {
+            // Whatever ends the call before it is let in ends it for good.
+            *self.phase = Phase::Done;
+            self.start()?;
+            phase = Phase::Entering;
+        }
+        if let Phase::Entering = phase {
+            let waited = !started;
+            if let Err(rejection) = ready!(self.poll_enter(cx)) {
+                *self.phase = Phase::Done;
+                return Poll::Ready(Err(rejection.into()));
+            }
+            if waited && self.deadline.expired(&self.pipeline.timer) {
+                *self.phase = Phase::Done;
+                self.held.permit.end(Outcome::Refused);
+                return Poll::Ready(Err(Rejection::new(Reason::DeadlineExceeded).into()));
+            }
+            phase = Phase::Running;
+        }
+        match phase {
+            Phase::Running => self.poll_attempts(cx),
+            Phase::Idle | Phase::Entering | Phase::Done => Poll::Pending,
+        }
+    }
 }
 
-impl<'p, T, C, R, A, K, O, F, Fut, V, E, CW, AW> Future
-    for Call<'p, T, C, R, A, K, O, F, Fut, E, CW, AW>
+impl<'p, T, C, R, A, K, O, M, F, Fut, V, E, CW, AW> Future
+    for Call<'p, T, C, R, A, K, O, M, F, Fut, E, CW, AW>
 where
     T: Timer,
     C: WaitGate<T, Entering<'p> = CW>,
@@ -160,6 +274,7 @@ where
     A: WaitGate<T, Entering<'p> = AW>,
     K: Classify<V, E>,
     O: Observer,
+    M: PipelineMetering<T>,
     F: FnMut(Attempt) -> Fut,
     Fut: Future<Output = Result<V, E>>,
     CW: Future<Output = Result<C::Token, Rejection>>,
@@ -168,39 +283,18 @@ where
     type Output = Result<V, Error<E>>;
 
     #[inline]
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
-        // Beside the one in place, which is for the next poll, as the compiler does not see through
-        // that.
-        let mut phase = *this.phase;
-        let started = matches!(phase, Phase::Idle);
-        if started {
-            // Whatever ends the call before it is let in ends it for good.
-            *this.phase = Phase::Done;
-            this.start()?;
-            phase = Phase::Entering;
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if !M::IS_ON {
+            return self.project().poll_parts(cx);
         }
-        if let Phase::Entering = phase {
-            let waited = !started;
-            if let Err(rejection) = ready!(this.poll_enter(cx)) {
-                *this.phase = Phase::Done;
-                return Poll::Ready(Err(rejection.into()));
-            }
-            if waited && this.deadline.expired(&this.pipeline.timer) {
-                *this.phase = Phase::Done;
-                this.held.permit.end(Outcome::Refused);
-                return Poll::Ready(Err(Rejection::new(Reason::DeadlineExceeded).into()));
-            }
-            phase = Phase::Running;
-        }
-        match phase {
-            Phase::Running => this.poll_attempts(cx),
-            Phase::Idle | Phase::Entering | Phase::Done => Poll::Pending,
-        }
+        self.as_mut().count_in();
+        let polled = self.as_mut().project().poll_parts(cx);
+        self.count_poll(&polled);
+        polled
     }
 }
 
-impl<T: Timer, C, R, A, K, O: Observer> Pipeline<T, C, R, A, K, O> {
+impl<T: Timer, C, R, A, K, O: Observer, M> Pipeline<T, C, R, A, K, O, M> {
     /// The earlier of the caller's deadline and the pipeline's own; an error where that has passed.
     #[inline]
     fn deadline_of(&self, outer: Deadline) -> Result<Deadline, Rejection> {
@@ -219,13 +313,14 @@ impl<T: Timer, C, R, A, K, O: Observer> Pipeline<T, C, R, A, K, O> {
     }
 }
 
-impl<T, C, R, A, K, O, F, Fut, E, CW, AW> fmt::Debug
-    for Call<'_, T, C, R, A, K, O, F, Fut, E, CW, AW>
+impl<T, C, R, A, K, O, M, F, Fut, E, CW, AW> fmt::Debug
+    for Call<'_, T, C, R, A, K, O, M, F, Fut, E, CW, AW>
 where
     T: Timer,
     C: Gate,
     R: RetryPolicy<E>,
     A: Gate,
+    M: PipelineMetering<T>,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Call")

@@ -132,6 +132,18 @@ impl<T: Timer, R: RetryPolicy<E>, A: Running, E> RetryLoop<T, R, A, E> {
         self.outcome
     }
 
+    /// The number of the last attempt, or of the one that is due.
+    #[inline]
+    pub(crate) const fn attempt(&self) -> u32 {
+        self.state.attempt().number
+    }
+
+    /// What is repeated.
+    #[inline]
+    pub(crate) const fn inner(&self) -> &A {
+        &self.attempts
+    }
+
     /// Whether any operation has run, or is running.
     #[inline]
     pub(crate) fn has_run<V>(&self) -> bool
