@@ -43,6 +43,7 @@
 
 pub mod blocking;
 mod clock;
+mod last_error;
 pub mod prelude;
 mod rng;
 #[cfg(feature = "tokio")]
@@ -58,6 +59,7 @@ pub use fusebox_core::*;
 // What is named here takes precedence over the names of the core.
 
 pub use clock::StdClock;
+pub use last_error::{LastError, Noting};
 pub use rng::StdRng;
 #[cfg(feature = "tokio")]
 pub use tokio_timer::{TokioSleep, TokioTimer, TokioTimer as TokioClock};

@@ -4,7 +4,7 @@
 pub use crate::{
     Attempt, Backoff, BreakerConfig, BucketConfig, BudgetConfig, Bulkhead, BulkheadConfig,
     CircuitBreaker, Classify, Clock, Consecutive, Counts, Deadline, Decide, Decision, Error, Event,
-    FailureIf, Gate, Histogram, HistogramConfig, Immediate, Jitter, LastCalls, LastTime,
+    FailureIf, Gate, Histogram, HistogramConfig, Immediate, Jitter, LastCalls, LastError, LastTime,
     ManualClock, Meter, Named, Observer, Outcome, Permit, Pipeline, PipelineMeter, Queue, Rate,
     Rates, Ratio, Reason, Rejection, Retry, RetryBudget, RetryIf, Retrying, Semaphore, State,
     StdClock, StdRng, Ticks, Timeout, Timer, TokenBucket, WaitGate, WindowedHistogram,

@@ -33,6 +33,13 @@ impl Client {
 
 #[derive(Debug, PartialEq)]
 struct Failure;
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("no path")
+    }
+}
+
 /// For every task of these tests.
 static BUDGET: RetryBudget = RetryBudget::new(BudgetConfig::new(Ratio::percent(20)), StdClock);
 
@@ -294,13 +301,16 @@ fn pipeline_with_a_borrowed_meter() {
         let (client, path) = (client(), String::from("x"));
         let latencies: Histogram<TokioTimer> = Histogram::new(HistogramConfig::standard());
         let meter = PipelineMeter::with_latencies(&latencies, TokioTimer);
+        let last_error: LastError = LastError::new();
         let breaker = metered();
         let pipeline = Pipeline::new(TokioTimer)
             .retry(Retry::new(Backoff::constant(MS)))
             .per_attempt(&breaker)
+            .classify(&last_error)
             .metered(&meter);
         let call = pipeline.call(|attempt| client.get(if attempt.is_retry() { &path } else { "" }));
         let answer = call.await;
+        assert_eq!(last_error.text().as_deref(), Some("no path"));
         (answer, meter.snapshot())
     });
     assert_eq!(answer, Ok("db/x".to_owned()));
