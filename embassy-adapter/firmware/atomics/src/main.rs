@@ -15,21 +15,28 @@ use core::time::Duration;
 
 use fusebox_core::{
     Backoff, BreakerConfig, BucketConfig, BudgetConfig, Bulkhead, BulkheadConfig, CircuitBreaker,
-    Clock, Gate, Jitter, LastTime, ManualClock, Meter, Outcome, Pipeline, Queue, Rate, Rates,
-    Ratio, Retry, RetryBudget, Rng, Semaphore, Ticks, TokenBucket,
+    Clock, Gate, Histogram, HistogramConfig, Jitter, LastTime, ManualClock, Meter, Outcome,
+    Pipeline, PipelineMeter, Queue, Rate, Rates, Ratio, Retry, RetryBudget, Rng, Semaphore, Ticks,
+    TokenBucket, WindowedHistogram,
 };
 
 type Us = ManualClock<1_000_000>;
 
 static CLOCK: Us = ManualClock::new();
 static BREAKER: CircuitBreaker<&Us> = CircuitBreaker::new(BreakerConfig::standard(), &CLOCK);
-static WINDOWED: CircuitBreaker<&Us, LastTime<&Us>, Meter> = CircuitBreaker::with_parts(
-    BreakerConfig::standard(),
-    LastTime::new(Duration::from_secs(10), Rates::failures(Ratio::percent(50))),
-    Meter::new(),
-    (),
-    &CLOCK,
-);
+static LATENCIES: Histogram<&Us, 12, 8> = Histogram::new(HistogramConfig::standard());
+static RECENT: WindowedHistogram<&Us, 2, 12, 8> =
+    WindowedHistogram::new(Duration::from_secs(60), HistogramConfig::standard(), &CLOCK);
+static CALLS: PipelineMeter<&Us, &Histogram<&Us, 12, 8>> =
+    PipelineMeter::with_latencies(&LATENCIES, &CLOCK);
+static WINDOWED: CircuitBreaker<&Us, LastTime<&Us>, Meter<&WindowedHistogram<&Us, 2, 12, 8>>> =
+    CircuitBreaker::with_parts(
+        BreakerConfig::standard(),
+        LastTime::new(Duration::from_secs(10), Rates::failures(Ratio::percent(50))),
+        Meter::new().latencies(&RECENT),
+        (),
+        &CLOCK,
+    );
 static BUDGET: RetryBudget<&Us> =
     RetryBudget::new(BudgetConfig::new(Ratio::percent(20)).floor_per_second(1), &CLOCK);
 static BUCKET: TokenBucket<&Us> =
@@ -72,6 +79,12 @@ extern "C" fn _start() -> ! {
     let backoff = Backoff::exponential(black_box(Duration::from_millis(10)));
     black_box(backoff.jitter(Jitter::Decorrelated, &RANDOM).delays().next());
     use_pipeline();
+    LATENCIES.record(black_box(Duration::from_millis(3)));
+    black_box(LATENCIES.percentile(black_box(Ratio::percent(95))));
+    RECENT.merge(&LATENCIES.drain());
+    black_box(RECENT.percentile(black_box(Ratio::percent(95))));
+    RECENT.reset();
+    black_box(CALLS.snapshot());
 
     #[cfg(feature = "planted-lock")]
     planted_lock();
@@ -108,7 +121,8 @@ fn use_pipeline() {
         .per_call_waiting((&BULKHEAD, &BUCKET))
         .retry(retry)
         .per_attempt((&BREAKER, &WINDOWED))
-        .attempt_timeout(black_box(Duration::from_millis(100)));
+        .attempt_timeout(black_box(Duration::from_millis(100)))
+        .metered(&CALLS);
     poll_once(pipeline.call(|_| ready(black_box(Err::<(), u32>(1)))));
 }
 
