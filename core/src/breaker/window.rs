@@ -4,14 +4,13 @@ mod calls;
 mod rates;
 mod time;
 
-use core::fmt::Debug;
-
 pub use calls::LastCalls;
 pub use rates::Rates;
 pub use time::LastTime;
 
 use super::counts::Counts;
 use super::state::Generation;
+use crate::meter::Start;
 use crate::time::Ticks;
 
 /// A rule of the user's own.
@@ -24,36 +23,6 @@ pub struct Ended<S> {
     pub(super) failed: bool,
     pub(super) start: S,
     pub(super) now: Ticks,
-}
-
-/// When a call began, where a window asks for it.
-pub trait Start: Copy + Debug + Send + Sync {
-    /// Takes note of the time.
-    fn at(now: Ticks) -> Self;
-    /// The time; the origin where it was not taken.
-    fn ticks(self) -> Ticks;
-}
-
-impl Start for () {
-    #[inline]
-    fn at(_now: Ticks) -> Self {}
-
-    #[inline]
-    fn ticks(self) -> Ticks {
-        Ticks::ZERO
-    }
-}
-
-impl Start for Ticks {
-    #[inline]
-    fn at(now: Ticks) -> Self {
-        now
-    }
-
-    #[inline]
-    fn ticks(self) -> Ticks {
-        self
-    }
 }
 
 /// The kinds of window: [`Consecutive`], [`LastCalls`], [`LastTime`], and a pair of windows, which

@@ -6,9 +6,8 @@ use super::rates::{Judge, Rates, add};
 use super::{Custom, Ended, Window, sealed};
 use crate::breaker::counts::Counts;
 use crate::breaker::ring::{Age, Head, MAX_REQUESTS, Ring};
-use crate::breaker::rules::check;
 use crate::breaker::state::Generation;
-use crate::error::{ConfigError, Setting, setting};
+use crate::error::{ConfigError, Setting, check, setting};
 use crate::sync::constructor;
 use crate::time::{Clock, Ticks};
 
