@@ -61,6 +61,8 @@ type Delay = Backoff<StdRng>;
 type Fut<T, E = ()> = Ready<Result<T, E>>;
 type Make<T, E = ()> = fn(Attempt) -> Fut<T, E>;
 type Pinned = (PhantomPinned, Pending<Result<(), ()>>);
+/// Cannot be moved once it runs.
+type Limited = WithTimeout<TokioTimer, Fut<u8>>;
 type Pipe<C = (), A = ()> = Pipeline<TokioTimer, C, Retry<Delay>, A>;
 type CallOf<C, A, F> = Call<&'static Pipe<C, A>, F>;
 type MeteredCall<M> =
@@ -262,11 +264,12 @@ assert_auto!(MeteredCall<Counted<Rc<Timed>>>: no, no, no);
 // Fallbacks: a chain is what its tiers are.
 assert_auto!(First<Fut<u8>>: yes, yes, yes);
 assert_auto!(First<Pinned>: yes, yes, no);
-assert_auto!(FallingBack<First<Fut<u8>>, (), fn(()) -> Fut<u8>, Fut<u8>>: yes, yes, yes);
-assert_auto!(FallingBack<First<Fut<Local>>, (), fn(()) -> Fut<u8>, Fut<u8>>: no, no, yes);
-assert_auto!(FallingBack<First<Fut<u8>>, (), Alone, Pinned>: yes, no, no);
-assert_auto!(OrValue<First<Fut<u8>>, u8>: yes, yes, yes);
-assert_auto!(OrValue<First<Pinned>, Local>: no, no, no);
+assert_auto!(FallingBack<First<Fut<u8>>, (), fn(()) -> Fut<u8>>: yes, yes, yes);
+assert_auto!(FallingBack<First<Fut<Local>>, (), fn(()) -> Fut<Local>>: no, no, yes);
+assert_auto!(FallingBack<First<Fut<u8>>, Alone, fn(()) -> Limited>: yes, no, no);
+assert_auto!(OrValue<First<Fut<u8>>>: yes, yes, yes);
+assert_auto!(OrValue<First<Limited>>: yes, yes, no);
+assert_auto!(OrValue<First<Fut<Local>>>: no, no, yes);
 
 /// What the core exports beside types.
 const TRAITS: &[&str] = &[

@@ -378,7 +378,7 @@ fn a_chain_of_fallbacks() {
             .fallback(|_| client.get("replica"))
             .fallback(|_| async { Ok::<_, Failure>(stale.clone()) })
             .or_value(String::new());
-        tokio::join!(async { chain.await }, client.get("else")).0
+        tokio::join!(chain, client.get("else")).0
     });
     assert_eq!((answer.tier(), answer.into_inner()), (2, "db/replica".into()));
 }
