@@ -160,6 +160,9 @@ pub use semaphore::{
     Acquire, AcquireBefore, PermitSource, Queue, Queued, Semaphore, Several, Slots, Taken, Usage,
 };
 pub use switch::{Flag, Switch, SwitchFor, SwitchSnapshot, Switches};
+#[cfg(all(not(loom), fusebox_failed_swaps))]
+#[doc(hidden)]
+pub use sync::failed_swaps;
 pub use time::{
     Clock, Counter, Extended, ManualClock, ManualSleep, Ticks, Timer, duration_from_ticks,
     ticks_from_duration,
