@@ -36,6 +36,9 @@
 //! | [`Fallback`], [`FallbackFuture`] | what to answer instead, tier by tier | none |
 //! | [`Switch`], [`Switches`] | features that are left out in trouble, by hand, by a breaker, or for a share of calls | two words; one for 32 plain ones |
 //! | [`Shadow`] | any gate, deciding and reporting without refusing | one word |
+//! | [`Histogram`] | how long calls took: percentiles within 1.6 %, mean, extremes | a word for each of 640 durations, or as many as you choose |
+//! | [`WindowedHistogram`] | the same of the last seconds or minutes | four words for each, or 2 to 16 |
+//! | [`Meter`], [`PipelineMeter`] | what a breaker or a pipeline shows to people: totals, refusals, rows of failures, latencies | 9 words; 12, and one for each reason to refuse |
 //!
 //! The first five, switches, shadows and [`Deadline::on`] a clock are [`Gate`]s: they say whether a call may run,
 //! alone or together as a tuple. A [`Permit`] or a [`Guard`] gives back exactly once what a gate
@@ -104,6 +107,8 @@ mod error;
 mod event;
 mod fallback;
 mod gate;
+mod histogram;
+mod meter;
 mod on_drop;
 mod pipeline;
 mod pointer;
@@ -136,7 +141,13 @@ pub use gate::{
     Classify, Entering, FailureIf, Gate, Guard, Immediate, Observed, Outcome, Permit,
     ResultClassify, Shadow, WaitGate, WaitingAll,
 };
-pub use pipeline::{Call, Parts, Pipeline};
+pub use histogram::{
+    Histogram, HistogramConfig, HistogramSnapshot, LatencySummary, WindowedHistogram,
+};
+pub use meter::Latencies;
+pub use pipeline::{
+    Call, Parts, Pipeline, PipelineMeter, PipelineMetering, PipelineSnapshot, Rejections,
+};
 pub use ratio::Ratio;
 pub use retry::{
     Attempt, Budget, Decide, Decision, OnRetry, Operation, Retry, RetryAll, RetryCall, RetryIf,

@@ -30,6 +30,7 @@
 //! lost: the state is in the gates, and those are in statics.
 
 mod call;
+mod meter;
 mod parts;
 
 use core::fmt;
@@ -37,6 +38,7 @@ use core::future::Future;
 use core::time::Duration;
 
 pub use call::Call;
+pub use meter::{PipelineMeter, PipelineMetering, PipelineSnapshot, Rejections};
 pub use parts::Parts;
 
 use crate::deadline::Deadline;
@@ -62,6 +64,7 @@ use crate::timeout::Timeout;
 /// | `A` | the gates around each attempt | every attempt is let in |
 /// | `K` | the [`Classify`] that says to the gates what a result means | an `Err` is a failure |
 /// | `O` | the [`Observer`] | nobody is told |
+/// | `M` | the [`PipelineMeter`] | nothing is counted |
 ///
 /// # Examples
 ///
@@ -123,13 +126,14 @@ use crate::timeout::Timeout;
 /// ```
 #[derive(Clone, Copy)]
 #[must_use = "a pipeline does nothing until it is called"]
-pub struct Pipeline<T, C = (), R = (), A = (), K = ResultClassify, O = ()> {
+pub struct Pipeline<T, C = (), R = (), A = (), K = ResultClassify, O = (), M = ()> {
     timer: T,
     per_call: C,
     retry: R,
     per_attempt: A,
     classify: K,
     observer: O,
+    meter: M,
     name: &'static str,
     /// `Duration::MAX` is none.
     deadline: Duration,
@@ -146,6 +150,7 @@ impl<T> Pipeline<T> {
             per_attempt: (),
             classify: ResultClassify,
             observer: (),
+            meter: (),
             name: "pipeline",
             deadline: Duration::MAX,
             attempt_timeout: None,
@@ -153,7 +158,7 @@ impl<T> Pipeline<T> {
     }
 }
 
-impl<T, C, R, A, K, O> Pipeline<T, C, R, A, K, O> {
+impl<T, C, R, A, K, O, M> Pipeline<T, C, R, A, K, O, M> {
     /// Ends each call this long after its first poll, whatever it is doing then: a duration, not a
     /// [`Deadline`], for which see [`call_before`](Self::call_before).
     pub const fn deadline(mut self, total: Duration) -> Self {
@@ -170,12 +175,13 @@ impl<T, C, R, A, K, O> Pipeline<T, C, R, A, K, O> {
 
     /// The same pipeline, but with the parts that `change` makes of its own.
     #[inline]
-    fn with<C2, R2, A2, K2, O2>(
+    fn with<C2, R2, A2, K2, O2, M2>(
         self,
-        change: impl FnOnce(C, R, A, K, O) -> (C2, R2, A2, K2, O2),
-    ) -> Pipeline<T, C2, R2, A2, K2, O2> {
-        let (per_call, retry, per_attempt, classify, observer) =
-            change(self.per_call, self.retry, self.per_attempt, self.classify, self.observer);
+        change: impl FnOnce(C, R, A, K, O, M) -> (C2, R2, A2, K2, O2, M2),
+    ) -> Pipeline<T, C2, R2, A2, K2, O2, M2> {
+        let Self { per_call, retry, per_attempt, classify, observer, meter, .. } = self;
+        let (per_call, retry, per_attempt, classify, observer, meter) =
+            change(per_call, retry, per_attempt, classify, observer, meter);
         Pipeline {
             timer: self.timer,
             per_call,
@@ -183,6 +189,7 @@ impl<T, C, R, A, K, O> Pipeline<T, C, R, A, K, O> {
             per_attempt,
             classify,
             observer,
+            meter,
             name: self.name,
             deadline: self.deadline,
             attempt_timeout: self.attempt_timeout,
@@ -190,67 +197,75 @@ impl<T, C, R, A, K, O> Pipeline<T, C, R, A, K, O> {
     }
 }
 
-impl<T, R, A, K, O> Pipeline<T, (), R, A, K, O> {
+impl<T, R, A, K, O, M> Pipeline<T, (), R, A, K, O, M> {
     /// Asks `gate` once for the whole call, and never waits, whatever wait the gate would allow
     /// (a bulkhead's [`max_wait`](crate::BulkheadConfig::max_wait)); for that see
     /// [`per_call_waiting`](Self::per_call_waiting). Several gates are a tuple; it may be owned, a
     /// reference, or an `Arc`.
-    pub fn per_call<G: Gate>(self, gate: G) -> Pipeline<T, Immediate<G>, R, A, K, O> {
+    pub fn per_call<G: Gate>(self, gate: G) -> Pipeline<T, Immediate<G>, R, A, K, O, M> {
         self.per_call_waiting(Immediate(gate))
     }
 
     /// Asks `gate` once for the whole call, and waits there, at most until the deadline.
-    pub fn per_call_waiting<G>(self, gate: G) -> Pipeline<T, G, R, A, K, O> {
-        self.with(|(), r, a, k, o| (gate, r, a, k, o))
+    pub fn per_call_waiting<G>(self, gate: G) -> Pipeline<T, G, R, A, K, O, M> {
+        self.with(|(), r, a, k, o, m| (gate, r, a, k, o, m))
     }
 }
 
-impl<T, C, A, K, O> Pipeline<T, C, (), A, K, O> {
+impl<T, C, A, K, O, M> Pipeline<T, C, (), A, K, O, M> {
     /// Makes further attempts as `retry` says.
-    pub fn retry<R>(self, retry: R) -> Pipeline<T, C, R, A, K, O> {
-        self.with(|c, (), a, k, o| (c, retry, a, k, o))
+    pub fn retry<R>(self, retry: R) -> Pipeline<T, C, R, A, K, O, M> {
+        self.with(|c, (), a, k, o, m| (c, retry, a, k, o, m))
     }
 }
 
-impl<T, C, R, K, O> Pipeline<T, C, R, (), K, O> {
+impl<T, C, R, K, O, M> Pipeline<T, C, R, (), K, O, M> {
     /// Asks `gate` for each attempt, and never waits; for that see
     /// [`per_attempt_waiting`](Self::per_attempt_waiting). A refusal goes to the retry like any
     /// error; see [`Decide`](crate::Decide).
-    pub fn per_attempt<G: Gate>(self, gate: G) -> Pipeline<T, C, R, Immediate<G>, K, O> {
+    pub fn per_attempt<G: Gate>(self, gate: G) -> Pipeline<T, C, R, Immediate<G>, K, O, M> {
         self.per_attempt_waiting(Immediate(gate))
     }
 
     /// Asks `gate` for each attempt, and waits there, at most until the deadline.
-    pub fn per_attempt_waiting<G>(self, gate: G) -> Pipeline<T, C, R, G, K, O> {
-        self.with(|c, r, (), k, o| (c, r, gate, k, o))
+    pub fn per_attempt_waiting<G>(self, gate: G) -> Pipeline<T, C, R, G, K, O, M> {
+        self.with(|c, r, (), k, o, m| (c, r, gate, k, o, m))
     }
 }
 
-impl<T, C, R, A, O> Pipeline<T, C, R, A, ResultClassify, O> {
+impl<T, C, R, A, O, M> Pipeline<T, C, R, A, ResultClassify, O, M> {
     /// Says what a result means to the gates; see [`Classify`].
-    pub fn classify<K>(self, classify: K) -> Pipeline<T, C, R, A, K, O> {
-        self.with(|c, r, a, ResultClassify, o| (c, r, a, classify, o))
+    pub fn classify<K>(self, classify: K) -> Pipeline<T, C, R, A, K, O, M> {
+        self.with(|c, r, a, ResultClassify, o, m| (c, r, a, classify, o, m))
     }
 }
 
-impl<T, C, R, A, K> Pipeline<T, C, R, A, K, ()> {
+impl<T, C, R, A, K, M> Pipeline<T, C, R, A, K, (), M> {
     /// Tells `observer`, under `name`, about timeouts, retries, calls that are given up, and calls
     /// that come after their deadline. Gates have observers of their own.
     pub fn observed_by<O: Observer>(
         self,
         name: &'static str,
         observer: O,
-    ) -> Pipeline<T, C, R, A, K, O> {
-        Pipeline { name, ..self.with(|c, r, a, k, ()| (c, r, a, k, observer)) }
+    ) -> Pipeline<T, C, R, A, K, O, M> {
+        Pipeline { name, ..self.with(|c, r, a, k, (), m| (c, r, a, k, observer, m)) }
     }
 }
 
-impl<T, C, R, A, K, O> Pipeline<T, C, R, A, K, O>
+impl<T, C, R, A, K, O> Pipeline<T, C, R, A, K, O> {
+    /// Counts its calls in `meter`: a reference to a [`PipelineMeter`], or an `Arc` of one.
+    pub fn metered<M: PipelineMetering<T>>(self, meter: M) -> Pipeline<T, C, R, A, K, O, M> {
+        self.with(|c, r, a, k, o, ()| (c, r, a, k, o, meter))
+    }
+}
+
+impl<T, C, R, A, K, O, M> Pipeline<T, C, R, A, K, O, M>
 where
     T: Timer,
     C: WaitGate<T>,
     A: WaitGate<T>,
     O: Observer,
+    M: PipelineMetering<T>,
 {
     /// Runs `operation` under all parts. It is called once for each attempt, when the gates have
     /// let that in, and makes the attempt's future.
@@ -323,7 +338,7 @@ where
     }
 }
 
-impl<T, C, R: fmt::Debug, A, K, O> fmt::Debug for Pipeline<T, C, R, A, K, O> {
+impl<T, C, R: fmt::Debug, A, K, O, M> fmt::Debug for Pipeline<T, C, R, A, K, O, M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let deadline = (self.deadline != Duration::MAX).then_some(self.deadline);
         f.debug_struct("Pipeline")

@@ -48,6 +48,8 @@ macro_rules! assert_one {
 type Waiters = Queue<4>;
 type Limits = (&'static Bulkhead<Waiters>, Option<&'static TokenBucket>);
 type Checks<C> = (Tokens<'static, C>, Immediate<Arc<CircuitBreaker<C, LastCalls<C>, Meter>>>);
+type Timed = Histogram<TokioTimer>;
+type Counted<L> = &'static PipelineMeter<TokioTimer, L>;
 type EnteringOf<G> = Entering<&'static G, TokioTimer>;
 
 /// Is `Send` and not `Sync`.
@@ -63,6 +65,8 @@ type Pinned = (PhantomPinned, Pending<Result<(), ()>>);
 type Limited = WithTimeout<TokioTimer, Fut<u8>>;
 type Pipe<C = (), A = ()> = Pipeline<TokioTimer, C, Retry<Delay>, A>;
 type CallOf<C, A, F> = Call<&'static Pipe<C, A>, F>;
+type MeteredCall<M> =
+    Call<&'static Pipeline<TokioTimer, (), Retry<Delay>, (), ResultClassify, (), M>, Make<u8>>;
 
 // Values.
 assert_auto!(Ticks: yes, yes, yes);
@@ -77,6 +81,10 @@ assert_auto!(State: yes, yes, yes);
 assert_auto!(Counts: yes, yes, yes);
 assert_auto!(BreakerSnapshot: yes, yes, yes);
 assert_auto!(BudgetSnapshot: yes, yes, yes);
+assert_auto!(HistogramSnapshot: yes, yes, yes);
+assert_auto!(LatencySummary: yes, yes, yes);
+assert_auto!(PipelineSnapshot: yes, yes, yes);
+assert_auto!(Rejections: yes, yes, yes);
 assert_auto!(Usage: yes, yes, yes);
 assert_auto!(RateError: yes, yes, yes);
 assert_auto!(GiveUp: yes, yes, yes);
@@ -97,6 +105,7 @@ assert_auto!(BreakerConfig: yes, yes, yes);
 assert_auto!(BucketConfig: yes, yes, yes);
 assert_auto!(BudgetConfig: yes, yes, yes);
 assert_auto!(BulkheadConfig: yes, yes, yes);
+assert_auto!(HistogramConfig: yes, yes, yes);
 assert_auto!(Ratio: yes, yes, yes);
 assert_auto!(Rate: yes, yes, yes);
 assert_auto!(Rates: yes, yes, yes);
@@ -132,6 +141,18 @@ assert_auto!(CircuitBreaker<Rc<StdClock>>: no, no, yes);
 assert_auto!(LastCalls<Rc<StdClock>>: yes, yes, yes);
 assert_auto!(LastTime<Rc<StdClock>>: yes, yes, yes);
 assert_auto!(Meter: yes, yes, yes);
+assert_auto!(Meter<Histogram>: yes, yes, yes);
+assert_auto!(Meter<WindowedHistogram<Rc<StdClock>>>: no, no, yes);
+assert_auto!(Histogram: yes, yes, yes);
+assert_auto!(Histogram<Rc<StdClock>>: yes, yes, yes);
+assert_auto!(WindowedHistogram: yes, yes, yes);
+assert_auto!(WindowedHistogram<Rc<StdClock>>: no, no, yes);
+assert_auto!(PipelineMeter<TokioTimer>: yes, yes, yes);
+assert_auto!(PipelineMeter<TokioTimer, Arc<Histogram<TokioTimer>>>: yes, yes, yes);
+assert_auto!(PipelineMeter<Rc<StdClock>>: no, no, yes);
+assert_auto!(LastError: yes, yes, yes);
+assert_auto!(Noting<'static, ResultClassify>: yes, yes, yes);
+assert_auto!(Noting<'static, Alone>: yes, no, yes);
 assert_auto!(Named<Local>: no, no, yes);
 assert_auto!(TokenBucket: yes, yes, yes);
 assert_auto!(TokenBucket<Rc<StdClock>>: no, no, yes);
@@ -157,6 +178,7 @@ assert_auto!(Flag<'static>: yes, yes, yes);
 // What calls hold of them.
 assert_auto!(BreakerToken: yes, yes, yes);
 assert_auto!(BreakerToken<Ticks>: yes, yes, yes);
+assert_auto!(BreakerToken<Ticks, Ticks>: yes, yes, yes);
 assert_auto!(Taken: yes, yes, yes);
 assert_auto!(TakenTokens: yes, yes, yes);
 assert_auto!(Reservation<'static, StdClock>: yes, yes, yes);
@@ -236,6 +258,8 @@ assert_auto!(CallOf<Limits, Checks<StdClock>, Make<u8>>: yes, yes, no);
 assert_auto!(CallOf<Limits, Checks<Rc<StdClock>>, Make<u8>>: no, no, no);
 assert_auto!(Call<Arc<Pipe<Limits, Checks<StdClock>>>, Make<u8>>: yes, yes, no);
 assert_auto!(Call<Rc<Pipe>, Make<u8>>: no, no, no);
+assert_auto!(MeteredCall<Counted<&'static Timed>>: yes, yes, no);
+assert_auto!(MeteredCall<Counted<Rc<Timed>>>: no, no, no);
 
 // Fallbacks: a chain is what its tiers are.
 assert_auto!(First<Fut<u8>>: yes, yes, yes);
@@ -258,12 +282,14 @@ const TRAITS: &[&str] = &[
     "Fallback",
     "FallbackFuture",
     "Gate",
+    "Latencies",
     "Metering",
     "Observer",
     "OnRetry",
     "Operation",
     "Parts",
     "PermitSource",
+    "PipelineMetering",
     "Random",
     "RetryPolicy",
     "Slots",

@@ -35,16 +35,25 @@ impl Client {
 #[derive(Debug, PartialEq)]
 struct Failure;
 
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("no path")
+    }
+}
+
 /// For every task of these tests.
 static BUDGET: RetryBudget = RetryBudget::new(BudgetConfig::new(Ratio::percent(20)), StdClock);
 
 /// A breaker of every part, on a window of each kind.
-type Metered = CircuitBreaker<StdClock, (LastCalls, LastTime), Meter>;
+type Metered = CircuitBreaker<StdClock, (LastCalls, LastTime), Meter<&'static Histogram>>;
+
+static LATENCIES: Histogram = Histogram::new(HistogramConfig::standard());
 
 fn metered() -> Metered {
     let rates = Rates::failures(Ratio::percent(50));
     let windows = (LastCalls::new(10, rates), LastTime::new(SECOND, rates));
-    CircuitBreaker::with_window(breaker_config(), windows, StdClock).metered(Meter::new())
+    CircuitBreaker::with_window(breaker_config(), windows, StdClock)
+        .metered(Meter::new().latencies(&LATENCIES))
 }
 
 fn breaker_config() -> BreakerConfig {
@@ -285,6 +294,28 @@ fn pipeline_with_each_primitive() {
         call.await
     });
     assert_eq!(answer, Ok("db/x".to_owned()));
+}
+
+#[test]
+fn pipeline_with_a_borrowed_meter() {
+    let (answer, now) = spawned(async {
+        let (client, path) = (client(), String::from("x"));
+        let latencies: Histogram<TokioTimer> = Histogram::new(HistogramConfig::standard());
+        let meter = PipelineMeter::with_latencies(&latencies, TokioTimer);
+        let last_error: LastError = LastError::new();
+        let breaker = metered();
+        let pipeline = Pipeline::new(TokioTimer)
+            .retry(Retry::new(Backoff::constant(MS)))
+            .per_attempt(&breaker)
+            .classify(&last_error)
+            .metered(&meter);
+        let call = pipeline.call(|attempt| client.get(if attempt.is_retry() { &path } else { "" }));
+        let answer = tokio::join!(call, client.get("else")).0;
+        assert_eq!(last_error.text().as_deref(), Some("no path"));
+        (answer, meter.snapshot())
+    });
+    assert_eq!(answer, Ok("db/x".to_owned()));
+    assert_eq!((now.successes, now.attempts, now.latency.map(|l| l.count)), (1, 2, Some(1)));
 }
 
 #[test]

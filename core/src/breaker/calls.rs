@@ -2,11 +2,12 @@
 //! transitions.
 
 use super::state::{Admit, Generation, Settle, Snapshot};
-use super::window::{Ended, Slow, Start};
+use super::window::{Ended, Slow};
 use super::{BreakerToken, CircuitBreaker, Counts, Metering, State, Window};
 use crate::error::{Reason, Rejection};
 use crate::event::{Event, Observer};
 use crate::gate::Outcome;
+use crate::meter::Start;
 use crate::on_drop::OnDrop;
 use crate::time::{Clock, Ticks};
 
@@ -14,22 +15,24 @@ impl<C, W, M, O> CircuitBreaker<C, W, M, O>
 where
     C: Clock,
     W: Window<C>,
-    M: Metering,
+    M: Metering<C>,
     O: Observer,
 {
     #[inline]
     pub(super) fn admit(
         &self,
         now: impl Fn() -> Ticks,
-    ) -> Result<BreakerToken<W::Start>, Rejection> {
+    ) -> Result<BreakerToken<W::Start, M::Start>, Rejection> {
         let word = self.load();
         let generation = if word.state() == State::Closed {
             word.generation()
         } else {
             self.admit_unless_closed(word, &now)?
         };
-        let start = W::Start::at(if self.window.needs_start() { now() } else { Ticks::ZERO });
-        let token = BreakerToken { generation, start };
+        let is_timed = self.window.needs_start() || M::Start::IS_KNOWN;
+        let now = if is_timed { now() } else { Ticks::ZERO };
+        let token =
+            BreakerToken { generation, start: W::Start::at(now), metered: M::Start::at(now) };
         if let Err(rejection) = self.meter.begin() {
             self.give_back(generation);
             return Err(self.refuse(rejection));
@@ -74,7 +77,7 @@ where
     #[inline]
     pub(super) fn settle(
         &self,
-        token: BreakerToken<W::Start>,
+        token: BreakerToken<W::Start, M::Start>,
         outcome: Outcome,
         now: impl Fn() -> Ticks,
     ) {
@@ -83,7 +86,7 @@ where
             && !W::COUNTS_SUCCESSES
             && self.load() == Snapshot::clean(token.generation)
         {
-            self.meter.end(outcome, false, C::TICKS_PER_SECOND, now);
+            self.meter.end(outcome, false, token.metered, now);
         } else {
             self.settle_counted(token, outcome, &now);
         }
@@ -92,11 +95,13 @@ where
     #[inline(never)]
     fn settle_counted(
         &self,
-        token: BreakerToken<W::Start>,
+        token: BreakerToken<W::Start, M::Start>,
         outcome: Outcome,
         now: &impl Fn() -> Ticks,
     ) {
-        let end = if self.window.needs_end() { now() } else { Ticks::ZERO };
+        let end = (self.window.needs_end() || M::Start::IS_KNOWN).then(now);
+        let now = &|| end.unwrap_or_else(now);
+        let end = end.unwrap_or_default();
         let outcome = match outcome {
             Outcome::Abandoned if self.rules.abandoned_fails => Outcome::Failure,
             _ => outcome,
@@ -111,7 +116,7 @@ where
         // call in it, as the window's counts have, and no place is lost should either of
         // them panic.
         let is_slow = judged.is_some() && slow.is_slow();
-        self.meter.end(outcome, is_slow, C::TICKS_PER_SECOND, now);
+        self.meter.end(outcome, is_slow, token.metered, now);
         let generation = token.generation;
         match judged {
             Some(failed) => self.judge(Ended { generation, failed, slow, now: end }, now),
@@ -229,7 +234,7 @@ where
         if old.state() == new.state() {
             return;
         }
-        self.meter.changed(C::TICKS_PER_SECOND, now);
+        self.meter.changed(now);
         if !self.observer.is_active() {
             return;
         }

@@ -5,14 +5,13 @@ mod counting;
 mod rates;
 mod time;
 
-use core::fmt::Debug;
-
 pub use calls::LastCalls;
 pub use rates::Rates;
 pub use time::LastTime;
 
 use super::counts::Counts;
 use super::state::Generation;
+use crate::meter::Start;
 use crate::time::Ticks;
 
 /// A rule of the user's own.
@@ -51,36 +50,6 @@ impl<A: Slow, B: Slow> Slow for (A, B) {
     #[inline]
     fn is_slow(self) -> bool {
         self.0.is_slow() || self.1.is_slow()
-    }
-}
-
-/// When a call began, where a window asks for it.
-pub trait Start: Copy + Debug + Send + Sync {
-    /// Takes note of the time.
-    fn at(now: Ticks) -> Self;
-    /// The time; the origin where it was not taken.
-    fn ticks(self) -> Ticks;
-}
-
-impl Start for () {
-    #[inline]
-    fn at(_now: Ticks) -> Self {}
-
-    #[inline]
-    fn ticks(self) -> Ticks {
-        Ticks::ZERO
-    }
-}
-
-impl Start for Ticks {
-    #[inline]
-    fn at(now: Ticks) -> Self {
-        now
-    }
-
-    #[inline]
-    fn ticks(self) -> Ticks {
-        self
     }
 }
 

@@ -12,14 +12,18 @@ use core::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 
+use super::meter::sealed::PipelineMetering;
+use super::meter::{Ended, How};
 use super::parts::Parts;
 use crate::deadline::Deadline;
 use crate::error::{Error, Reason, Rejection};
 use crate::gate::{Gate, Held, Outcome, WaitGate};
 use crate::on_drop::OnDrop;
 use crate::retry::{CallResult, Operation, PerAttempt, RetryLoop};
+use crate::time::{Clock, Ticks};
 
 type TimerOf<P, F> = <<P as Deref>::Target as PerAttempt<F>>::Timer;
+type MeterOf<P, F> = <<P as Deref>::Target as Parts<F>>::Meter;
 type PerCallOf<P, F> = <<P as Deref>::Target as Parts<F>>::PerCall;
 
 pin_project! {
@@ -42,6 +46,9 @@ pin_project! {
         // Until the first poll that of the caller alone, then the one that holds.
         deadline: Deadline,
         phase: Phase,
+        // When it began, where the meter wants to know.
+        start: Ticks,
+        metered: Metered,
     }
 
     impl<P, F> PinnedDrop for Call<P, F>
@@ -52,11 +59,21 @@ pin_project! {
     {
         #[inline]
         fn drop(this: Pin<&mut Self>) {
-            if !matches!(this.phase, Phase::Idle | Phase::Done) {
+            let counted = MeterOf::<P, F>::IS_ON && !matches!(this.metered, Metered::No);
+            if counted || !matches!(this.phase, Phase::Idle | Phase::Done) {
                 this.project().cancel();
             }
         }
     }
+}
+
+/// Whether the meter counts the call as running.
+#[derive(Clone, Copy, Debug)]
+enum Metered {
+    No,
+    Begun,
+    /// So it does, and a poll has begun that has not returned yet, or never will: a panic.
+    Polled,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -92,6 +109,8 @@ where
             pipeline,
             deadline,
             phase: Phase::Idle,
+            start: Ticks::ZERO,
+            metered: Metered::No,
         }
     }
 }
@@ -137,14 +156,105 @@ where
         polled
     }
 
+    /// One poll of all parts.
+    #[inline]
+    fn poll_parts(&mut self, cx: &mut Context<'_>) -> Poll<CallResult<F>> {
+        // Beside the one in place, which is for the next poll, as the compiler does not see through
+        // that.
+        let mut phase = *self.phase;
+        let started = matches!(phase, Phase::Idle);
+        if started {
+            // Whatever ends the call before it is let in ends it for good.
+            *self.phase = Phase::Done;
+            self.start()?;
+            phase = Phase::Entering;
+        }
+        if let Phase::Entering = phase {
+            let waited = !started;
+            if let Err(rejection) = ready!(self.poll_enter(cx)) {
+                *self.phase = Phase::Done;
+                return Poll::Ready(Err(rejection.into()));
+            }
+            if waited && self.deadline.expired(self.pipeline.timer()) {
+                *self.phase = Phase::Done;
+                self.held.end(self.pipeline.per_call(), Outcome::Refused);
+                return Poll::Ready(Err(Rejection::new(Reason::DeadlineExceeded).into()));
+            }
+            phase = Phase::Running;
+        }
+        match phase {
+            Phase::Running => self.poll_attempts(cx),
+            Phase::Idle | Phase::Entering | Phase::Done => Poll::Pending,
+        }
+    }
+
+    /// Tells the meter that a poll begins; the first time that the call does.
+    #[inline]
+    fn count_in(&mut self) {
+        match *self.phase {
+            Phase::Idle => {
+                self.pipeline.meter().begin();
+                *self.metered = Metered::Polled;
+                if MeterOf::<P, F>::NEEDS_START {
+                    *self.start = self.pipeline.timer().now();
+                }
+            }
+            Phase::Entering | Phase::Running => *self.metered = Metered::Polled,
+            Phase::Done => {}
+        }
+    }
+
+    /// Tells the meter what the poll came to.
+    #[inline]
+    fn count_poll(&mut self, polled: &Poll<CallResult<F>>) {
+        let Poll::Ready(result) = polled else {
+            if let Metered::Polled = *self.metered {
+                *self.metered = Metered::Begun;
+            }
+            return;
+        };
+        let judged = How::Judged(self.attempts.outcome());
+        let ended = match result {
+            Err(Error::Rejected(rejection)) => self.ended(How::Rejected(rejection.reason()), false),
+            Err(Error::TimedOut) => self.ended(judged, true),
+            Ok(_) | Err(Error::Inner(_)) => self.ended(judged, false),
+        };
+        // Before the clock may panic: it is counted once.
+        *self.metered = Metered::No;
+        self.pipeline.meter().end(ended, || self.pipeline.timer().now());
+    }
+
+    /// What the meter is told of a call that was cancelled, or ended by a panic: that is a failure,
+    /// if any operation has run by then. `None` where it counts none.
+    fn ended_by_drop(&self) -> Option<Ended> {
+        let how = match *self.metered {
+            Metered::No => return None,
+            Metered::Polled if self.attempts.runs() > 0 => How::Judged(Outcome::Failure),
+            Metered::Begun | Metered::Polled => How::Abandoned,
+        };
+        Some(self.ended(how, false))
+    }
+
+    #[inline]
+    fn ended(&self, how: How, timed_out: bool) -> Ended {
+        let (attempt, runs) = (self.attempts.attempt(), self.attempts.runs());
+        Ended { how, timed_out, start: *self.start, attempt, runs }
+    }
+
     /// Drops the operation, and gives back what the call holds, from inside out. Out of line, so that
     /// calls that come to their end do not pay for it.
     #[cold]
     fn cancel(&mut self) {
+        let ended = self.ended_by_drop();
         let Self { attempts, pipeline, held, entering, .. } = self;
         let pipeline: &P::Target = pipeline;
         let ran = if attempts.has_run() { Outcome::Abandoned } else { Outcome::Refused };
         // Also where the operation or a gate further in panics.
+        let _meter = OnDrop(|| {
+            if let Some(ended) = ended {
+                pipeline.meter().end(ended, || pipeline.timer().now());
+            }
+        });
         let _call = OnDrop(|| {
             if held.is_held() {
                 held.end(pipeline.per_call(), ran);
@@ -167,33 +277,13 @@ where
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        // Beside the one in place, which is for the next poll, as the compiler does not see through
-        // that.
-        let mut phase = *this.phase;
-        let started = matches!(phase, Phase::Idle);
-        if started {
-            // Whatever ends the call before it is let in ends it for good.
-            *this.phase = Phase::Done;
-            this.start()?;
-            phase = Phase::Entering;
+        if !MeterOf::<P, F>::IS_ON {
+            return this.poll_parts(cx);
         }
-        if let Phase::Entering = phase {
-            let waited = !started;
-            if let Err(rejection) = ready!(this.poll_enter(cx)) {
-                *this.phase = Phase::Done;
-                return Poll::Ready(Err(rejection.into()));
-            }
-            if waited && this.deadline.expired(this.pipeline.timer()) {
-                *this.phase = Phase::Done;
-                this.held.end(this.pipeline.per_call(), Outcome::Refused);
-                return Poll::Ready(Err(Rejection::new(Reason::DeadlineExceeded).into()));
-            }
-            phase = Phase::Running;
-        }
-        match phase {
-            Phase::Running => this.poll_attempts(cx),
-            Phase::Idle | Phase::Entering | Phase::Done => Poll::Pending,
-        }
+        this.count_in();
+        let polled = this.poll_parts(cx);
+        this.count_poll(&polled);
+        polled
     }
 }
 

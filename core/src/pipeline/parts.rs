@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use super::Pipeline;
+use super::{Pipeline, PipelineMetering};
 use crate::deadline::Deadline;
 use crate::error::{Reason, Rejection};
 use crate::event::{Event, Observer};
@@ -22,24 +22,31 @@ pub trait Parts<F: Operation>: PerAttempt<F> + sealed::Sealed {
     /// The gates around the call.
     type PerCall: WaitGate<Self::Timer>;
 
+    /// The meter.
+    type Meter: PipelineMetering<Self::Timer>;
+
     #[doc(hidden)]
     fn name(&self) -> &'static str;
 
     #[doc(hidden)]
     fn per_call(&self) -> &Self::PerCall;
 
+    #[doc(hidden)]
+    fn meter(&self) -> &Self::Meter;
+
     /// The earlier of the caller's deadline and the pipeline's own; an error where that has passed.
     #[doc(hidden)]
     fn deadline_of(&self, outer: Deadline) -> Result<Deadline, Rejection>;
 }
 
-impl<T, C, R, A, K, O, F> PerAttempt<F> for Pipeline<T, C, R, A, K, O>
+impl<T, C, R, A, K, O, M, F> PerAttempt<F> for Pipeline<T, C, R, A, K, O, M>
 where
     T: Timer,
     R: RetryPolicy<F::Error>,
     A: WaitGate<T>,
     K: Classify<F::Value, F::Error>,
     O: Observer,
+    M: PipelineMetering<T>,
     F: Operation,
 {
     type Timer = T;
@@ -76,6 +83,11 @@ where
     }
 
     #[inline]
+    fn count_cut_off(&self) {
+        self.meter.cut_off();
+    }
+
+    #[inline]
     fn report(&self, event: impl FnOnce(&'static str) -> Event<'static>) {
         if self.observer.is_active() {
             self.observer.on_event(&event(self.name));
@@ -83,9 +95,9 @@ where
     }
 }
 
-impl<T, C, R, A, K, O> sealed::Sealed for Pipeline<T, C, R, A, K, O> {}
+impl<T, C, R, A, K, O, M> sealed::Sealed for Pipeline<T, C, R, A, K, O, M> {}
 
-impl<T, C, R, A, K, O, F> Parts<F> for Pipeline<T, C, R, A, K, O>
+impl<T, C, R, A, K, O, M, F> Parts<F> for Pipeline<T, C, R, A, K, O, M>
 where
     T: Timer,
     C: WaitGate<T>,
@@ -93,9 +105,11 @@ where
     A: WaitGate<T>,
     K: Classify<F::Value, F::Error>,
     O: Observer,
+    M: PipelineMetering<T>,
     F: Operation,
 {
     type PerCall = C;
+    type Meter = M;
 
     fn name(&self) -> &'static str {
         self.name
@@ -104,6 +118,11 @@ where
     #[inline]
     fn per_call(&self) -> &C {
         &self.per_call
+    }
+
+    #[inline]
+    fn meter(&self) -> &M {
+        &self.meter
     }
 
     #[inline]

@@ -35,6 +35,9 @@ pub trait PerAttempt<F: Operation>: Sized {
     /// When an attempt that begins now is cut off, in a call with this deadline.
     fn cut_off(&self, deadline: Deadline) -> Deadline;
 
+    /// Tells the meter of an attempt that was cut off.
+    fn count_cut_off(&self);
+
     fn report(&self, event: impl FnOnce(&'static str) -> Event<'static>);
 }
 
@@ -63,6 +66,8 @@ pin_project! {
         make: F,
         // The number of the last attempt whose operation was made.
         begun: u32,
+        // How many operations were made, or would have been but for a panic.
+        runs: u32,
         // When the attempt that runs is cut off.
         until: Deadline,
     }
@@ -77,6 +82,7 @@ impl<X: PerAttempt<F>, F: Operation> Gated<X, F> {
             entering: None,
             make,
             begun: 0,
+            runs: 0,
             until: Deadline::NEVER,
         }
     }
@@ -91,6 +97,12 @@ impl<X: PerAttempt<F>, F: Operation> Gated<X, F> {
     #[inline]
     pub(super) const fn has_begun(&self, attempt: u32) -> bool {
         self.begun == attempt
+    }
+
+    /// How many operations were made.
+    #[inline]
+    pub(super) const fn runs(&self) -> u32 {
+        self.runs
     }
 
     /// Polls the attempt, and begins it where none is running.
@@ -122,6 +134,7 @@ impl<X: PerAttempt<F>, F: Operation> Gated<X, F> {
         let result = match output {
             Some(result) => result.map_err(Error::Inner),
             None => {
+                around.count_cut_off();
                 around.report(|name| Event::TimedOut { name, attempt: attempt.number });
                 Err(Error::TimedOut)
             }
@@ -175,10 +188,11 @@ impl<X: PerAttempt<F>, F: Operation> GatedProj<'_, X, F> {
         cx: &mut Context<'_>,
         attempt: Attempt,
     ) -> Poll<Option<Result<F::Value, F::Error>>> {
-        let Self { held, operation, make, begun, until, .. } = self;
+        let Self { held, operation, make, begun, runs, until, .. } = self;
         held.watch(around.gate(), || {
             if !operation.is_running() {
                 **until = around.cut_off(attempt.deadline);
+                **runs = runs.saturating_add(1);
                 let made = make.attempt(Attempt { deadline: **until, ..attempt });
                 **begun = attempt.number;
                 operation.as_mut().start(made);

@@ -55,6 +55,9 @@ impl<T: Timer, R: RetryPolicy<F::Error>, F: Operation> PerAttempt<F> for Bare<T,
         deadline
     }
 
+    #[inline]
+    fn count_cut_off(&self) {}
+
     /// The policy has told its own observer.
     #[inline]
     fn report(&self, _event: impl FnOnce(&'static str) -> Event<'static>) {}

@@ -89,6 +89,18 @@ impl<X: PerAttempt<F>, F: Operation> RetryLoop<X, F> {
         self.outcome
     }
 
+    /// The number of the last attempt, or of the one that is due.
+    #[inline]
+    pub(crate) const fn attempt(&self) -> u32 {
+        self.state.attempt().number
+    }
+
+    /// How often the operation was begun.
+    #[inline]
+    pub(crate) const fn runs(&self) -> u32 {
+        self.attempts.runs()
+    }
+
     /// Whether any operation has run, or is running.
     #[inline]
     pub(crate) fn has_run(&self) -> bool {

@@ -7,9 +7,8 @@ use super::rates::{Judge, Rates, add};
 use super::{Ended, Window};
 use crate::breaker::counts::Counts;
 use crate::breaker::ring::{Age, Head, MAX_REQUESTS, Ring, Sums};
-use crate::breaker::rules::check;
 use crate::breaker::state::Generation;
-use crate::error::{ConfigError, Setting, setting};
+use crate::error::{ConfigError, Setting, check, setting};
 use crate::sync::constructor;
 use crate::time::{Clock, Ticks};
 

@@ -7,12 +7,11 @@ use super::counting::Counting;
 use super::rates::{Judge, Rates};
 use super::{Ended, Window};
 use crate::breaker::ring::{Age, Head, MARK_BITS, MAX_REQUESTS, Ring, Sums};
-use crate::breaker::rules::{LONGEST, check, in_ticks};
 use crate::breaker::state::Generation;
-use crate::error::{ConfigError, Setting, setting};
+use crate::error::{ConfigError, Setting, check, setting};
 use crate::sync::constructor;
 use crate::time::scale::{DEFAULT_LATENESS, HEADROOM, Scale, ahead};
-use crate::time::{Clock, Ticks, check_rate, duration_from_ticks};
+use crate::time::{Clock, LONGEST, Ticks, check_rate, duration_from_ticks, in_ticks};
 use crate::word::{Word, mask};
 
 const SPAN: Setting = setting!(

@@ -63,7 +63,7 @@ fn with_windows() {
     }
 }
 
-fn use_breaker<W: Window<&'static Us>, M: Metering, O: Observer>(
+pub(crate) fn use_breaker<W: Window<&'static Us>, M: Metering<&'static Us>, O: Observer>(
     breaker: &CircuitBreaker<&'static Us, W, M, O>,
 ) {
     use_gate(breaker);
