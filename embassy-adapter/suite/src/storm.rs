@@ -79,11 +79,12 @@ use fusebox_core::{
 };
 use portable_atomic::AtomicU32;
 
+pub use gauge::Gauge;
 pub use verify::Totals;
 pub use worker::Worker;
 
 use changes::Changes;
-use gauge::{Gauge, Probes};
+use gauge::Probes;
 
 /// The primitives that a storm is about. `C` is the clock of all of them.
 ///

@@ -63,7 +63,7 @@ fn with_windows() {
     }
 }
 
-fn use_breaker<W: Window<&'static Us>, M: Metering, O: Observer>(
+pub(crate) fn use_breaker<W: Window<&'static Us>, M: Metering<&'static Us>, O: Observer>(
     breaker: &CircuitBreaker<&'static Us, W, M, O>,
 ) {
     use_gate(breaker);
@@ -84,5 +84,6 @@ fn use_breaker<W: Window<&'static Us>, M: Metering, O: Observer>(
     }
     keep((breaker.state(), breaker.is_open(), breaker.snapshot(), breaker.snapshot_at(now())));
     keep((breaker.time_until_half_open(), breaker.time_until_half_open_at(now())));
+    keep(breaker.observer().is_active());
     poll(breaker.until_ready(&CLOCK));
 }

@@ -63,8 +63,8 @@ fn use_bucket(bucket: &TokenBucket<&'static Us>) {
     poll(bucket.acquire(&CLOCK, any(1)));
     poll(bucket.acquire_before(&CLOCK, any(1), Deadline::at(now())));
     poll(bucket.acquire_timeout(&CLOCK, any(1), some_time()));
-    poll(bucket.wait_enter(&&CLOCK, Deadline::at(now())));
-    poll(bucket.of(any(2)).wait_enter(&&CLOCK, Deadline::at(now())));
+    poll(bucket.wait_enter(&CLOCK, Deadline::at(now())));
+    poll(bucket.of(any(2)).wait_enter(&CLOCK, Deadline::at(now())));
     leases(bucket);
 }
 

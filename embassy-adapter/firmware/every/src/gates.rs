@@ -16,14 +16,19 @@ static SHADOW: Shadow<&Semaphore> = Shadow::new(&ONE);
 pub(crate) fn all() {
     let gates = (&ONE, Some(&TWO), Immediate(&ONE), any(None::<&Semaphore>), &SHADOW);
     use_gate(&gates);
-    poll((&ONE, Some(&TWO), Immediate(&ONE)).wait_enter(&&CLOCK, Deadline::at(crate::now())));
+    let at_once = (Immediate(&ONE), Some(Immediate(&TWO)));
+    poll(at_once.wait_enter(&CLOCK, Deadline::at(crate::now())));
+    poll(at_once.0.observed("one", Watcher).wait_enter(&CLOCK, Deadline::NEVER));
+    #[cfg(feature = "waits")]
+    poll((&ONE, Some(&TWO), Immediate(&ONE)).wait_enter(&CLOCK, Deadline::at(crate::now())));
     permits();
     classes();
 
     let observed = (&ONE).observed("one", Watcher);
     use_gate(&observed);
     use_gate(Observed::new(&TWO, "two", Watcher).inner());
-    poll(observed.wait_enter(&&CLOCK, Deadline::NEVER));
+    #[cfg(feature = "waits")]
+    poll(observed.wait_enter(&CLOCK, Deadline::NEVER));
 
     use_gate(&(&TWO).shadow().observed_by("two", Watcher));
     use_gate(&Shadow::with_observer(&TWO, ()));

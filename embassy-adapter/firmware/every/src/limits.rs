@@ -18,9 +18,13 @@ const DELAYS: Backoff = Backoff::exponential(Duration::from_millis(10));
 pub(crate) fn all() {
     let Ok(retry) = Retry::try_new(DELAYS.jitter(Jitter::Full, &RANDOM)) else { return };
     let retry = retry.max_attempts(3).budget(budget::shared());
+    #[cfg(feature = "waits")]
+    let bulkhead = &BULKHEAD;
+    #[cfg(not(feature = "waits"))]
+    let bulkhead = Immediate(&BULKHEAD);
     let waiting = Pipeline::new(&CLOCK)
         .deadline(some_time())
-        .per_call_waiting((&BULKHEAD, &BUCKET))
+        .per_call_waiting((bulkhead, &BUCKET))
         .retry(retry)
         .per_attempt_waiting((Immediate(&BREAKER), &BUCKET))
         .attempt_timeout(some_time())

@@ -4,16 +4,18 @@ use portable_atomic::{AtomicU32, Ordering, fence};
 
 /// How much is out, seen from outside: raised after something was taken, lowered before it is given
 /// back. So it never shows more than is out, and a reading above the limit is a real one.
-#[derive(Debug)]
-pub(super) struct Gauge(AtomicU32);
+#[derive(Debug, Default)]
+pub struct Gauge(AtomicU32);
 
 impl Gauge {
-    pub(super) const fn new() -> Self {
+    /// Nothing is out.
+    #[must_use]
+    pub const fn new() -> Self {
         Self(AtomicU32::new(0))
     }
 
     /// `n` were taken: how many are out now.
-    pub(super) fn raise(&self, n: u32) -> u32 {
+    pub fn raise(&self, n: u32) -> u32 {
         // Acquire: pairs with the fence in `lower`. Whoever takes what another has given back comes
         // after him, so that his lowering is counted here; the primitive itself may be Relaxed.
         fence(Ordering::Acquire);
@@ -21,13 +23,15 @@ impl Gauge {
     }
 
     /// `n` are about to be given back.
-    pub(super) fn lower(&self, n: u32) {
+    pub fn lower(&self, n: u32) {
         self.0.fetch_sub(n, Ordering::Relaxed);
         // Release: see `raise`.
         fence(Ordering::Release);
     }
 
-    pub(super) fn read(&self) -> u32 {
+    /// How many are out, where nobody takes or gives back.
+    #[must_use]
+    pub fn read(&self) -> u32 {
         self.0.load(Ordering::Relaxed)
     }
 }

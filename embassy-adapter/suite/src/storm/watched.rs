@@ -1,14 +1,12 @@
 //! The storm's primitives as gates that note in a worker what they hand out.
 
-use core::future::Future;
 use core::pin::Pin;
-use core::task::{Context, Poll, ready};
+use core::task::{Context, Poll};
 
 use fusebox_core::{
-    Budget, Clock, Deadline, EnterQueued, Gate, Outcome, Queue, Rejection, RetryBudget, Semaphore,
+    Budget, Clock, Deadline, Gate, Outcome, Queue, Queued, Rejection, RetryBudget, Semaphore,
     State, Taken, TakenTokens, Timer, TokenBucket, WaitGate, Window,
 };
-use pin_project_lite::pin_project;
 
 use super::gauge::{Gauge, Probes};
 use super::tally::{CallTallies, Tally};
@@ -148,33 +146,21 @@ impl Gate for WatchedPermits<'_> {
 }
 
 impl<T: Timer> WaitGate<T> for WatchedPermits<'_> {
-    type Entering<'a>
-        = EnterWatched<'a, T>
-    where
-        Self: 'a,
-        T: 'a;
+    type Waiting = Queued<T::Sleep>;
 
-    fn wait_enter<'a>(&'a self, timer: &'a T, until: Deadline) -> Self::Entering<'a> {
-        EnterWatched { entering: self.permits.wait_enter(timer, until), watched: *self }
+    fn poll_enter(
+        &self,
+        waiting: Pin<&mut Self::Waiting>,
+        timer: &T,
+        until: Deadline,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Taken, Rejection>> {
+        let entered = self.permits.poll_enter(waiting, timer, until, cx);
+        entered.map_ok(|taken| self.taken(taken))
     }
-}
 
-pin_project! {
-    /// The wait of a [`WatchedPermits`].
-    pub(super) struct EnterWatched<'a, T: Timer> {
-        watched: WatchedPermits<'a>,
-        #[pin]
-        entering: EnterQueued<&'a Semaphore<Queue<PLACES>>, &'a T>,
-    }
-}
-
-impl<T: Timer> Future for EnterWatched<'_, T> {
-    type Output = Result<Taken, Rejection>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let entered = ready!(this.entering.poll(cx));
-        Poll::Ready(entered.map(|taken| this.watched.taken(taken)))
+    fn cancel_enter(&self, waiting: Pin<&mut Self::Waiting>, timer: &T) {
+        self.permits.cancel_enter(waiting, timer);
     }
 }
 
