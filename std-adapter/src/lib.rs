@@ -44,6 +44,7 @@
 pub mod blocking;
 mod clock;
 pub mod prelude;
+mod registry;
 mod rng;
 #[cfg(feature = "tokio")]
 mod tokio_timer;
@@ -58,6 +59,10 @@ pub use fusebox_core::*;
 // What is named here takes precedence over the names of the core.
 
 pub use clock::StdClock;
+pub use registry::{
+    Configured, DuplicateName, Inspect, Registry, Reset, SwitchBoard, SwitchTextError,
+    SwitchTextProblem, UnknownName,
+};
 pub use rng::StdRng;
 #[cfg(feature = "tokio")]
 pub use tokio_timer::{TokioSleep, TokioTimer, TokioTimer as TokioClock};

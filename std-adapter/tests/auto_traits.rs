@@ -162,6 +162,15 @@ assert_auto!(SwitchFor<'static>: yes, yes, yes);
 assert_auto!(Switches: yes, yes, yes);
 assert_auto!(Flag<'static>: yes, yes, yes);
 
+// Gates by name.
+assert_auto!(Registry<CircuitBreaker>: yes, yes, yes);
+assert_auto!(Registry<Alone>: no, no, yes);
+assert_auto!(SwitchBoard: yes, yes, yes);
+assert_auto!(DuplicateName: yes, yes, yes);
+assert_auto!(UnknownName: yes, yes, yes);
+assert_auto!(SwitchTextError: yes, yes, yes);
+assert_auto!(SwitchTextProblem: yes, yes, yes);
+
 // What calls hold of them.
 assert_auto!(BreakerToken: yes, yes, yes);
 assert_auto!(BreakerToken<Ticks>: yes, yes, yes);
