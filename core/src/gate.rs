@@ -7,6 +7,7 @@
 
 mod compose;
 mod guard;
+mod idle;
 mod observed;
 mod permit;
 mod shadow;
@@ -14,6 +15,7 @@ mod wait;
 
 pub use compose::{EnterOption, LetIn};
 pub use guard::{FailureIf, Guard, ResultClassify};
+pub use idle::Idle;
 pub use observed::{Observed, ObservedEntering};
 pub use permit::Permit;
 pub use shadow::Shadow;

@@ -36,6 +36,7 @@
 //! | [`Fallback`], [`FallbackFuture`] | what to answer instead, tier by tier | none |
 //! | [`Switch`], [`Switches`] | features that are left out in trouble, by hand, by a breaker, or for a share of calls | two words; one for 32 plain ones |
 //! | [`Shadow`] | any gate, deciding and reporting without refusing | one word |
+//! | [`SharedBucket`] | the limits of many token buckets | one word for each bucket |
 //!
 //! The first five, switches, shadows and [`Deadline::on`] a clock are [`Gate`]s: they say whether a call may run,
 //! alone or together as a tuple. A [`Permit`] or a [`Guard`] gives back exactly once what a gate
@@ -123,8 +124,8 @@ pub use breaker::{
     LastTime, Meter, Metering, Named, Rates, State, UntilReady, Window,
 };
 pub use bucket::{
-    AcquireTokens, BucketConfig, EnteringBucket, Lease, Rate, RateError, Reservation, TakenTokens,
-    TokenBucket, Tokens,
+    AcquireTokens, BucketConfig, BucketState, EnteringBucket, Lease, Rate, RateError, Reservation,
+    SharedBucket, TakenTokens, TokenBucket, Tokens,
 };
 pub use budget::{BudgetConfig, BudgetSnapshot, RetryBudget};
 pub use bulkhead::{Bulkhead, BulkheadConfig};
@@ -133,8 +134,8 @@ pub use error::{ConfigError, Error, Reason, Rejection};
 pub use event::{Event, GiveUp, Observer};
 pub use fallback::{Answer, Fallback, FallbackFuture, FallingBack, First, OrValue, Tiers};
 pub use gate::{
-    Classify, EnterAll, EnterNow, EnterOption, FailureIf, Gate, Guard, Immediate, LetIn, Observed,
-    ObservedEntering, Outcome, Permit, ResultClassify, Shadow, WaitGate,
+    Classify, EnterAll, EnterNow, EnterOption, FailureIf, Gate, Guard, Idle, Immediate, LetIn,
+    Observed, ObservedEntering, Outcome, Permit, ResultClassify, Shadow, WaitGate,
 };
 pub use pipeline::{Call, Pipeline};
 pub use ratio::Ratio;

@@ -15,6 +15,8 @@ static BUDGET: RetryBudget<&ManualClock> =
     RetryBudget::new(BudgetConfig::new(Ratio::percent(20)), &CLOCK);
 static BUCKET: TokenBucket<&ManualClock> =
     TokenBucket::new(BucketConfig::per_second(100).burst(10), &CLOCK);
+static SHARED: SharedBucket<&ManualClock> = SharedBucket::new(BucketConfig::per_day(9), &CLOCK);
+static STATES: [BucketState; 9] = [const { BucketState::new() }; 9];
 static SEMAPHORE: Semaphore<Queue<4>> = Semaphore::new(2);
 static SHADOW: Shadow<&Bulkhead> = Shadow::new(&BULKHEAD);
 static SWITCH: Switch = Switch::new();
@@ -25,6 +27,7 @@ static BULKHEAD: Bulkhead = Bulkhead::new(BulkheadConfig::new(64));
 fn statics_work() {
     let gates = (&SWITCH, SWITCHES.at::<0>(), &SHADOW, &SEMAPHORE, &BUCKET, &BREAKER);
     assert_eq!(gates.call(|| Ok::<_, ()>(7)), Ok(7));
+    assert!(STATES.iter().all(|state| SHARED.try_acquire(state, 1).is_ok()));
 }
 
 #[test]

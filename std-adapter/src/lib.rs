@@ -38,11 +38,14 @@
 //!
 //! | feature | what it adds |
 //! |---|---|
+//! | `keyed` | [`Keyed`] and [`KeyedBuckets`]: a gate for each key, in bounded memory |
 //! | `tokio` (default) | [`TokioTimer`]: tokio's time, paused time included |
 #![forbid(unsafe_code)]
 
 pub mod blocking;
 mod clock;
+#[cfg(feature = "keyed")]
+mod keyed;
 pub mod prelude;
 mod registry;
 mod rng;
@@ -59,6 +62,8 @@ pub use fusebox_core::*;
 // What is named here takes precedence over the names of the core.
 
 pub use clock::StdClock;
+#[cfg(feature = "keyed")]
+pub use keyed::{Keyed, KeyedBuckets, KeyedGate, KeyedTaken, KeyedTokens};
 pub use registry::{
     Configured, DuplicateName, Inspect, Registry, Reset, SwitchBoard, SwitchTextError,
     SwitchTextProblem, UnknownName,

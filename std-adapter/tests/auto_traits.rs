@@ -143,6 +143,9 @@ assert_auto!(Meter: yes, yes, yes);
 assert_auto!(Named<Local>: no, no, yes);
 assert_auto!(TokenBucket: yes, yes, yes);
 assert_auto!(TokenBucket<Rc<StdClock>>: no, no, yes);
+assert_auto!(SharedBucket<StdClock>: yes, yes, yes);
+assert_auto!(SharedBucket<Rc<StdClock>>: no, no, yes);
+assert_auto!(BucketState: yes, yes, yes);
 assert_auto!(Tokens<'static, StdClock>: yes, yes, yes);
 assert_auto!(Tokens<'static, Rc<StdClock>>: no, no, yes);
 assert_auto!(Semaphore: yes, yes, yes);
@@ -170,6 +173,26 @@ assert_auto!(DuplicateName: yes, yes, yes);
 assert_auto!(UnknownName: yes, yes, yes);
 assert_auto!(SwitchTextError: yes, yes, yes);
 assert_auto!(SwitchTextProblem: yes, yes, yes);
+
+// Gates by key.
+#[cfg(feature = "keyed")]
+mod keyed {
+    use super::*;
+    use fusebox_std::{Keyed, KeyedBuckets, KeyedGate, KeyedTaken, KeyedTokens};
+
+    assert_auto!(Keyed<u8, CircuitBreaker>: yes, yes, yes);
+    assert_auto!(Keyed<Alone, CircuitBreaker>: yes, no, yes);
+    assert_auto!(Keyed<u8, CircuitBreaker<Rc<StdClock>>>: no, no, yes);
+    assert_auto!(KeyedGate<CircuitBreaker>: yes, yes, yes);
+    assert_auto!(KeyedGate<CircuitBreaker<Rc<StdClock>>>: no, no, yes);
+    assert_auto!(Permit<KeyedGate<Bulkhead>>: yes, yes, yes);
+    assert_auto!(KeyedBuckets<u8>: yes, yes, yes);
+    assert_auto!(KeyedBuckets<Alone>: yes, no, yes);
+    assert_auto!(KeyedBuckets<u8, Rc<StdClock>>: no, no, yes);
+    assert_auto!(KeyedTokens<'static, String, str>: yes, yes, yes);
+    assert_auto!(KeyedTokens<'static, Alone>: no, no, yes);
+    assert_auto!(KeyedTaken: yes, yes, yes);
+}
 
 // What calls hold of them.
 assert_auto!(BreakerToken: yes, yes, yes);
@@ -271,6 +294,7 @@ const TRAITS: &[&str] = &[
     "Fallback",
     "FallbackFuture",
     "Gate",
+    "Idle",
     "Metering",
     "Observer",
     "OnRetry",

@@ -63,7 +63,7 @@ impl<'a, C: Clock> Reservation<'a, C> {
     /// [`cancel`](Self::cancel) at a time of the caller's choice.
     pub fn cancel_at(mut self, now: Ticks) {
         if let Some(taken) = self.taken.take() {
-            self.bucket.give_back(taken, self.tokens, now);
+            self.bucket.give_back(&self.bucket.tat, taken, self.tokens, now);
         }
     }
 }
@@ -71,7 +71,7 @@ impl<'a, C: Clock> Reservation<'a, C> {
 impl<C: Clock> Drop for Reservation<'_, C> {
     fn drop(&mut self) {
         if let Some(taken) = self.taken.take() {
-            self.bucket.give_back(taken, self.tokens, self.bucket.clock.now());
+            self.bucket.give_back(&self.bucket.tat, taken, self.tokens, self.bucket.clock.now());
         }
     }
 }
@@ -115,9 +115,11 @@ impl<C: Clock> TokenBucket<C> {
         let taken = match patience {
             Patience::For(limit) => {
                 let ticks = ticks_from_duration(limit, C::TICKS_PER_SECOND);
-                self.take(tokens, now, self.reach(ticks, now))?
+                self.take(&self.tat, tokens, now, self.reach(ticks, now))?
             }
-            Patience::Until(until) if until.is_never() => self.take(tokens, now, self.max_wait)?,
+            Patience::Until(until) if until.is_never() => {
+                self.take(&self.tat, tokens, now, self.max_wait)?
+            }
             Patience::Until(until) if tokens != 0 && until.expired_at(timer_now) => {
                 return Err(Rejection::new(Reason::DeadlineExceeded));
             }
@@ -125,7 +127,7 @@ impl<C: Clock> TokenBucket<C> {
                 let left = until.ticks().saturating_since(timer_now).saturating_sub(behind);
                 let left = convert(left, T::TICKS_PER_SECOND, C::TICKS_PER_SECOND, false);
                 let reach = self.reach(left, now);
-                self.take(tokens, now, reach).map_err(|refusal| {
+                self.take(&self.tat, tokens, now, reach).map_err(|refusal| {
                     if refusal.reason() == Reason::RateLimited && reach < self.max_wait {
                         self.too_late(tokens, now)
                     } else {
