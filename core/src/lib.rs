@@ -36,6 +36,7 @@
 //! | [`Fallback`], [`FallbackFuture`] | what to answer instead, tier by tier | none |
 //! | [`Switch`], [`Switches`] | features that are left out in trouble, by hand, by a breaker, or for a share of calls | two words; one for 32 plain ones |
 //! | [`Shadow`] | any gate, deciding and reporting without refusing | one word |
+//! | [`Group`] | gates by name, a fixed number of them | none |
 //! | [`SharedBucket`] | the limits of many token buckets | one word for each bucket |
 //!
 //! The first five, switches, shadows and [`Deadline::on`] a clock are [`Gate`]s: they say whether a call may run,
@@ -105,6 +106,7 @@ mod error;
 mod event;
 mod fallback;
 mod gate;
+mod group;
 mod on_drop;
 mod pipeline;
 mod pointer;
@@ -137,6 +139,7 @@ pub use gate::{
     Classify, EnterAll, EnterNow, EnterOption, FailureIf, Gate, Guard, Idle, Immediate, LetIn,
     Observed, ObservedEntering, Outcome, Permit, ResultClassify, Shadow, WaitGate,
 };
+pub use group::{Group, GroupIter};
 pub use pipeline::{Call, Pipeline};
 pub use ratio::Ratio;
 pub use retry::{

@@ -44,7 +44,7 @@ const STALE_AFTER: Duration = Duration::from_secs(600);
 ///
 /// A new key takes the place of one that is [idle](Idle): whose bucket is full, whose breaker is
 /// closed and has nothing on record, whose permits are all back. So nobody is worse off for it, and
-/// nobody better. If nothing is idle among the first hundred or so that it finds, the key is
+/// nobody better. If nothing is idle among the few dozen that it looks at, the key is
 /// refused with [`Reason::Overloaded`], or gets the [gate that all such keys
 /// share](Self::overflow). A flood of new keys, whoever makes them up, so costs no more memory than
 /// was allowed and takes nothing from those that are busy; whether it can keep other newcomers out

@@ -166,6 +166,10 @@ assert_auto!(Switches: yes, yes, yes);
 assert_auto!(Flag<'static>: yes, yes, yes);
 
 // Gates by name.
+assert_auto!(Group<CircuitBreaker, 2>: yes, yes, yes);
+assert_auto!(Group<Alone, 2>: yes, no, yes);
+assert_auto!(GroupIter<'static, CircuitBreaker>: yes, yes, yes);
+assert_auto!(GroupIter<'static, Alone>: no, no, yes);
 assert_auto!(Registry<CircuitBreaker>: yes, yes, yes);
 assert_auto!(Registry<Alone>: no, no, yes);
 assert_auto!(SwitchBoard: yes, yes, yes);

@@ -21,8 +21,8 @@ use crate::StdClock;
 /// what a bucket of its own is for: waiting for tokens, reservations, limits that change.
 ///
 /// A bucket is forgotten only when it is full, and has been for the longest lateness of a reading
-/// of the clock: a new one then differs in nothing. When all of the first hundred or so that a
-/// newcomer finds are busy, it is refused with [`Reason::Overloaded`], or takes from the [bucket
+/// of the clock: a new one then differs in nothing. When all of the few dozen that a
+/// newcomer looks at are busy, it is refused with [`Reason::Overloaded`], or takes from the [bucket
 /// that all such keys share](Self::overflow).
 ///
 /// # Examples

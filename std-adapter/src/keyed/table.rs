@@ -43,6 +43,10 @@ const PLACES: usize = 64;
 /// In how many shards it does, beside its own.
 const SHARDS_LOOKED_AT: usize = 4;
 
+/// After so many newcomers in a row that found nothing, the next ones look in their own shard only,
+/// until one of them finds something: whoever floods the map shall not choose what that costs.
+const FAILURES_BORNE: usize = 8;
+
 /// A shard has this many entries at least, so that a small map is looked at as a whole.
 const LEAST_PER_SHARD: usize = 128;
 
@@ -71,6 +75,8 @@ pub(super) struct Table<K, V, S> {
     claimed: AtomicUsize,
     /// The next shard to look for something idle in.
     hand: AtomicUsize,
+    /// How many newcomers in a row have found nothing idle.
+    failures: AtomicUsize,
 }
 
 /// On cache lines of its own: the lock is written to by each reader. (Two, as they are fetched in
@@ -115,6 +121,7 @@ impl<K, V, S> Table<K, V, S> {
             capacity,
             claimed: AtomicUsize::new(0),
             hand: AtomicUsize::new(0),
+            failures: AtomicUsize::new(0),
         }
     }
 
@@ -161,13 +168,22 @@ impl<K, V, S> Table<K, V, S> {
 
     /// Removes an entry, and leaves its place claimed.
     fn forget_one(&self, hash: u64, forget: &impl Forget<K, V>) -> Option<(K, V)> {
-        let own = self.shard_of(hash).forget_one(forget);
-        own.or_else(|| {
+        // Relaxed, all three: a rough count, and any place to begin at will do.
+        let failures = self.failures.load(Ordering::Relaxed);
+        let elsewhere = || {
             let looked_at = SHARDS_LOOKED_AT.min(self.shards.len());
-            // Relaxed: any place to begin at will do.
             let first = self.hand.fetch_add(looked_at, Ordering::Relaxed);
             (0..looked_at).find_map(|n| self.shard(first.wrapping_add(n)).forget_one(forget))
-        })
+        };
+        let mut found = self.shard_of(hash).forget_one(forget);
+        if found.is_none() && failures < FAILURES_BORNE {
+            found = elsewhere();
+        }
+        let now = if found.is_some() { 0 } else { (failures + 1).min(FAILURES_BORNE) };
+        if now != failures {
+            self.failures.store(now, Ordering::Relaxed);
+        }
+        found
     }
 }
 
