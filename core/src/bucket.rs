@@ -83,7 +83,7 @@ pub use config::{BucketConfig, Rate, RateError};
 pub use gate::{TakenTokens, Tokens};
 pub use lease::Lease;
 pub use shared::{BucketState, SharedBucket};
-pub use wait::{AcquireTokens, EnteringBucket, Reservation};
+pub use wait::{AcquireTokens, Reservation, Reserved};
 
 use crate::error::{ConfigError, Reason, Rejection};
 use crate::sync::{AtomicWord, Ordering, constructor, fence};

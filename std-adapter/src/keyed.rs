@@ -17,8 +17,10 @@ use std::collections::HashMap;
 use std::fmt;
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::ops::Deref;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 pub use buckets::{KeyedBuckets, KeyedTaken, KeyedTokens};
@@ -349,13 +351,21 @@ impl<G: Gate> Gate for KeyedGate<G> {
 }
 
 impl<T: Timer, G: WaitGate<T>> WaitGate<T> for KeyedGate<G> {
-    type Entering<'a>
-        = G::Entering<'a>
-    where
-        Self: 'a,
-        T: 'a;
+    type Waiting = G::Waiting;
 
-    fn wait_enter<'a>(&'a self, timer: &'a T, until: Deadline) -> Self::Entering<'a> {
-        (**self).wait_enter(timer, until)
+    #[inline]
+    fn poll_enter(
+        &self,
+        waiting: Pin<&mut Self::Waiting>,
+        timer: &T,
+        until: Deadline,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Self::Token, Rejection>> {
+        (**self).poll_enter(waiting, timer, until, cx)
+    }
+
+    #[inline]
+    fn cancel_enter(&self, waiting: Pin<&mut Self::Waiting>, timer: &T) {
+        (**self).cancel_enter(waiting, timer);
     }
 }

@@ -61,7 +61,9 @@ impl Scale {
     /// The scaled reading, rounded down, wrapping.
     #[inline]
     pub(crate) const fn units(self, at: Ticks) -> Word {
-        self.coarser(self.finer(at.0)) as Word
+        // In this order, which is as good as the other where one of the two is 0, only half of a
+        // reading is shifted left where words are 32 bits.
+        (self.coarser(at.0) as Word).wrapping_shl(self.left as u32)
     }
 
     /// A number of ticks in units, rounded up; saturates.

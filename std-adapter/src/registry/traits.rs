@@ -60,7 +60,7 @@ pub trait Inspect {
     fn inspect(&self) -> Self::Snapshot;
 }
 
-impl<C: Clock, W: Window<C>, M: Metering, O: Observer> Inspect for CircuitBreaker<C, W, M, O> {
+impl<C: Clock, W: Window<C>, M: Metering<C>, O: Observer> Inspect for CircuitBreaker<C, W, M, O> {
     type Snapshot = BreakerSnapshot;
 
     fn inspect(&self) -> BreakerSnapshot {
@@ -118,7 +118,7 @@ pub trait Reset {
 }
 
 /// Closed, with nothing counted.
-impl<C: Clock, W: Window<C>, M: Metering, O: Observer> Reset for CircuitBreaker<C, W, M, O> {
+impl<C: Clock, W: Window<C>, M: Metering<C>, O: Observer> Reset for CircuitBreaker<C, W, M, O> {
     fn reset(&self) {
         Self::reset(self);
     }

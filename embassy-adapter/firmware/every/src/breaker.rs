@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use fusebox_core::{
-    BreakerConfig, CircuitBreaker, Consecutive, Counts, LastCalls, LastTime, Meter, Metering,
+    BreakerConfig, CircuitBreaker, Consecutive, Counts, Idle, LastCalls, LastTime, Meter, Metering,
     Named, Observer, Rates, Ratio, Window,
 };
 
@@ -63,9 +63,10 @@ fn with_windows() {
     }
 }
 
-fn use_breaker<W: Window<&'static Us>, M: Metering, O: Observer>(
+pub(crate) fn use_breaker<W: Window<&'static Us>, M: Metering<&'static Us>, O: Observer>(
     breaker: &CircuitBreaker<&'static Us, W, M, O>,
 ) {
+    keep((breaker.is_idle(), breaker.is_stale()));
     use_gate(breaker);
     if let Ok(token) = breaker.enter_at(now()) {
         breaker.exit_at(token, outcome(), now());
@@ -84,5 +85,6 @@ fn use_breaker<W: Window<&'static Us>, M: Metering, O: Observer>(
     }
     keep((breaker.state(), breaker.is_open(), breaker.snapshot(), breaker.snapshot_at(now())));
     keep((breaker.time_until_half_open(), breaker.time_until_half_open_at(now())));
+    keep(breaker.observer().is_active());
     poll(breaker.until_ready(&CLOCK));
 }

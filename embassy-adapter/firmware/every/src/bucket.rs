@@ -2,12 +2,18 @@
 
 use core::time::Duration;
 
-use fusebox_core::{BucketConfig, Deadline, Gate, Lease, Rate, TokenBucket, WaitGate};
+use fusebox_core::{
+    BucketConfig, BucketState, Clock, Deadline, Gate, Lease, Rate, SharedBucket, TokenBucket,
+    WaitGate,
+};
 
 use crate::{CLOCK, Us, any, keep, now, poll, some_time, use_gate};
 
 static BUCKET: TokenBucket<&Us> =
     TokenBucket::new(BucketConfig::per_second(10).max_wait(Duration::from_secs(1)), &CLOCK);
+
+static SHARED: SharedBucket<&Us> = SharedBucket::new(BucketConfig::per_second(10), &CLOCK);
+static STATE: BucketState = BucketState::new();
 
 pub(crate) fn all() {
     use_bucket(&BUCKET);
@@ -25,6 +31,18 @@ pub(crate) fn all() {
     if let Ok(bucket) = TokenBucket::try_new(config, &CLOCK) {
         use_bucket(&bucket);
     }
+    if let Ok(shared) = SharedBucket::try_new(config, &CLOCK) {
+        use_shared(&shared, &BucketState::default());
+    }
+    use_shared(&SHARED, &STATE);
+}
+
+fn use_shared(shared: &SharedBucket<&Us>, state: &BucketState) {
+    keep(shared.try_acquire(state, any(1)).is_ok());
+    if let Ok(taken) = shared.take_at(state, any(1), shared.clock().now()) {
+        shared.give_back_at(state, taken, any(1), now());
+    }
+    keep((shared.peek_at(state, now()), shared.is_idle_at(state, now())));
 }
 
 fn rates() {
@@ -63,8 +81,8 @@ fn use_bucket(bucket: &TokenBucket<&'static Us>) {
     poll(bucket.acquire(&CLOCK, any(1)));
     poll(bucket.acquire_before(&CLOCK, any(1), Deadline::at(now())));
     poll(bucket.acquire_timeout(&CLOCK, any(1), some_time()));
-    poll(bucket.wait_enter(&&CLOCK, Deadline::at(now())));
-    poll(bucket.of(any(2)).wait_enter(&&CLOCK, Deadline::at(now())));
+    poll(bucket.wait_enter(&CLOCK, Deadline::at(now())));
+    poll(bucket.of(any(2)).wait_enter(&CLOCK, Deadline::at(now())));
     leases(bucket);
 }
 

@@ -16,6 +16,7 @@ mod errors;
 mod fallbacks;
 mod gates;
 mod limits;
+mod meters;
 mod planted;
 mod queue;
 mod retries;
@@ -48,6 +49,7 @@ extern "C" fn _start() -> ! {
     queue::all();
     retries::all();
     limits::all();
+    meters::all();
     fallbacks::all();
     switches::all();
     planted::all();

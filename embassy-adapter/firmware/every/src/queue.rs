@@ -2,11 +2,13 @@
 
 use core::time::Duration;
 
-use fusebox_core::{
-    Acquire, AcquireBefore, Bulkhead, BulkheadConfig, Deadline, Gate, Queue, Semaphore, WaitGate,
-};
+#[cfg(feature = "waits")]
+use fusebox_core::{Acquire, AcquireBefore, Deadline, WaitGate};
+use fusebox_core::{Bulkhead, BulkheadConfig, Gate, Queue, Semaphore};
 
-use crate::{CLOCK, any, keep, now, poll, some_time, use_gate};
+#[cfg(feature = "waits")]
+use crate::{CLOCK, now, poll};
+use crate::{any, keep, some_time, use_gate};
 
 static SEMAPHORE: Semaphore<Queue<4>> = Semaphore::new(2);
 static BULKHEAD: Bulkhead<Queue<4>> =
@@ -20,6 +22,7 @@ pub(crate) fn all() {
         keep(token.permits());
         SEMAPHORE.exit(token, crate::outcome());
     }
+    #[cfg(feature = "waits")]
     waits();
     let usage = SEMAPHORE.snapshot();
     keep((usage.permits(), usage.available(), usage.in_use(), usage.waiting(), usage.percent()));
@@ -31,7 +34,10 @@ pub(crate) fn all() {
     bulkheads();
 }
 
+#[cfg(feature = "waits")]
 fn waits() {
+    use core::future::Future;
+
     let held = SEMAPHORE.try_acquire_many(any(2));
     poll(SEMAPHORE.acquire());
     poll(SEMAPHORE.acquire_many(any(2)));
@@ -39,8 +45,10 @@ fn waits() {
     poll(SEMAPHORE.acquire_before(&CLOCK, Deadline::at(now())));
     poll(Acquire::new(&SEMAPHORE, any(1)));
     poll(AcquireBefore::new(&SEMAPHORE, any(1), &CLOCK, Deadline::NEVER).within(some_time()));
-    poll(SEMAPHORE.wait_enter(&&CLOCK, Deadline::at(now())));
-    poll(SEMAPHORE.of(any(2)).wait_enter(&&CLOCK, Deadline::at(now())));
+    poll(SEMAPHORE.wait_enter(&CLOCK, Deadline::at(now())));
+    poll(SEMAPHORE.of(any(2)).wait_enter(&CLOCK, Deadline::at(now())));
+    poll(BULKHEAD.enter_waiting(&CLOCK));
+    poll(BULKHEAD.wait_enter(&CLOCK, Deadline::at(now())));
     // Released while somebody waits.
     let mut waiting = core::pin::pin!(SEMAPHORE.acquire());
     let mut context = core::task::Context::from_waker(core::task::Waker::noop());
@@ -51,13 +59,9 @@ fn waits() {
 
 fn bulkheads() {
     use_gate(&BULKHEAD);
-    poll(BULKHEAD.enter_waiting(&CLOCK));
-    poll(BULKHEAD.wait_enter(&&CLOCK, Deadline::at(now())));
     keep((BULKHEAD.semaphore().available(), BULKHEAD.max_wait(), BULKHEAD.snapshot().in_use()));
     let config = BulkheadConfig::new(any(4)).max_wait(some_time());
     if let Ok(bulkhead) = Bulkhead::<Queue<1>>::try_new(config) {
         use_gate(&bulkhead);
     }
 }
-
-use core::future::Future as _;

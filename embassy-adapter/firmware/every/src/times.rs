@@ -3,7 +3,8 @@
 use core::future::pending;
 
 use fusebox_core::{
-    Clock, Deadline, Random, Ratio, Ticks, Timeout, Timer, duration_from_ticks, ticks_from_duration,
+    Clock, Counter, Deadline, Extended, Random, Ratio, Ticks, Timeout, Timer, duration_from_ticks,
+    ticks_from_duration,
 };
 
 use crate::{CLOCK, RANDOM, any, keep, now, poll, ready, some_time, use_gate};
@@ -27,8 +28,23 @@ pub(crate) fn all() {
     poll(timeout.run(&CLOCK, pending::<Result<(), u32>>()));
     poll(Timeout::FAST.run(&CLOCK, ready(any(Err::<(), u32>(1)))));
 
+    static EXTENDED: Extended<Hardware> = Extended::new(Hardware);
+    keep((EXTENDED.now(), EXTENDED.now()));
+
     ratios();
     keep((RANDOM.next_u64(), RANDOM.below(any(6))));
+}
+
+/// A timer of 16 bits.
+struct Hardware;
+
+impl Counter for Hardware {
+    const TICKS_PER_SECOND: u64 = 32_768;
+    const PERIOD: u64 = 1 << 16;
+
+    fn read(&self) -> u32 {
+        any(7)
+    }
 }
 
 fn deadlines() {
