@@ -164,6 +164,16 @@ const fn percent_of_one(percent: u32) -> u32 {
     (((percent as u64) << 31) / 100) as u32
 }
 
+/// `numerator * 2^shift / denominator`, rounded up. The denominator is not 0.
+const fn shifted_over(numerator: u64, shift: u8, denominator: u64) -> u64 {
+    let wide = numerator.wrapping_shl(shift as u32);
+    let (Some(whole), Some(rest)) = (wide.checked_div(denominator), wide.checked_rem(denominator))
+    else {
+        return u64::MAX;
+    };
+    if rest == 0 { whole } else { whole.saturating_add(1) }
+}
+
 /// A number that times are multiplied by: `mantissa / 2^shift`.
 ///
 /// Not a fraction of two numbers, as a small target would need half a kilobyte to divide 64 bits.
@@ -180,11 +190,12 @@ impl Factor {
         let (numerator, denominator) = (ratio.numerator() as u64, ratio.denominator() as u64);
         // A denominator of 0 is refused in `Rules::new`.
         let denominator = if denominator == 0 { 1 } else { denominator };
-        let mut shift = 31;
-        let mut mantissa = (numerator << shift).div_ceil(denominator);
-        while mantissa > u32::MAX as u64 {
-            shift -= 1;
-            mantissa = (numerator << shift).div_ceil(denominator);
+        let mut shift: u8 = 31;
+        let mut mantissa = shifted_over(numerator, shift, denominator);
+        // Ends at the latest where nothing is shifted: the numerator has 32 bits.
+        while mantissa > u32::MAX as u64 && shift > 0 {
+            shift = shift.saturating_sub(1);
+            mantissa = shifted_over(numerator, shift, denominator);
         }
         Self { mantissa: mantissa as u32, shift }
     }
