@@ -73,6 +73,7 @@ mod gate;
 mod lease;
 mod live;
 mod shared;
+mod sketch;
 mod state;
 mod wait;
 
@@ -83,6 +84,7 @@ pub use config::{BucketConfig, Rate, RateError};
 pub use gate::{TakenTokens, Tokens};
 pub use lease::Lease;
 pub use shared::{BucketState, SharedBucket};
+pub use sketch::{BucketSketch, SketchColumn, SketchTokens};
 pub use wait::{AcquireTokens, Reservation, Reserved};
 
 use crate::error::{ConfigError, Reason, Rejection};

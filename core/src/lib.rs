@@ -38,6 +38,7 @@
 //! | [`Shadow`] | any gate, deciding and reporting without refusing | one word |
 //! | [`Group`] | gates by name, a fixed number of them | none |
 //! | [`SharedBucket`] | the limits of many token buckets | one word for each bucket |
+//! | [`BucketSketch`] | a token bucket for each of any number of keys, erring on the side of refusing | four words for each of as many columns as you choose |
 //! | [`Histogram`] | how long calls took: percentiles within 1.6 %, mean, extremes | a word for each of 640 durations, or as many as you choose |
 //! | [`WindowedHistogram`] | the same of the last seconds or minutes | four words for each, or 2 to 16 |
 //! | [`Meter`], [`PipelineMeter`] | what a breaker or a pipeline shows to people: totals, refusals, rows of failures, latencies | 9 words; 12, and one for each reason to refuse |
@@ -131,8 +132,8 @@ pub use breaker::{
     LastTime, Meter, Metering, Named, Rates, State, UntilReady, Window,
 };
 pub use bucket::{
-    AcquireTokens, BucketConfig, BucketState, Lease, Rate, RateError, Reservation, Reserved,
-    SharedBucket, TakenTokens, TokenBucket, Tokens,
+    AcquireTokens, BucketConfig, BucketSketch, BucketState, Lease, Rate, RateError, Reservation,
+    Reserved, SharedBucket, SketchColumn, SketchTokens, TakenTokens, TokenBucket, Tokens,
 };
 pub use budget::{BudgetConfig, BudgetSnapshot, RetryBudget};
 pub use bulkhead::{Bulkhead, BulkheadConfig};

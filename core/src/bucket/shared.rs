@@ -38,12 +38,12 @@ use crate::time::{Clock, Ticks};
 /// As [`TokenBucket`].
 pub struct SharedBucket<C> {
     /// The word in it is not used.
-    bucket: TokenBucket<C>,
+    pub(super) bucket: TokenBucket<C>,
 }
 
 /// What was taken from one of the buckets of a [`SharedBucket`]: always the same one, as the word
 /// means nothing under other limits.
-pub struct BucketState(AtomicWord);
+pub struct BucketState(pub(super) AtomicWord);
 
 #[cfg(not(loom))]
 const _: () = assert!(size_of::<BucketState>() == size_of::<crate::word::Word>());
