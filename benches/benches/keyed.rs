@@ -13,7 +13,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group};
-use fusebox_std::{BucketConfig, Keyed, KeyedBuckets, Random, Rng, StdClock, TokenBucket};
+use fusebox_std::{
+    BucketConfig, Keyed, KeyedBuckets, KeyedSketch, Random, Rng, StdClock, TokenBucket,
+};
 use governor::clock::MonotonicClock;
 use governor::middleware::NoOpMiddleware;
 use governor::state::keyed::DashMapStateStore;
@@ -64,6 +66,12 @@ fn buckets(config: BucketConfig) -> KeyedBuckets<u64> {
 
 fn gates(config: BucketConfig) -> Keyed<u64, TokenBucket> {
     Keyed::new(KEYS as usize, move |_| TokenBucket::new(config, StdClock))
+}
+
+/// Half a column for each key: these take so little of what they may that it does not matter how
+/// often they meet.
+fn sketch(config: BucketConfig) -> KeyedSketch<u64> {
+    KeyedSketch::new(KEYS as usize / 2, config).expect("a rate that fits")
 }
 
 fn governor_std() -> GovernorStd {
@@ -133,6 +141,9 @@ fn calls(c: &mut Criterion) {
     let gates = filled("Keyed<TokenBucket>", gates(PLENTY), |map, key| {
         map.get(&key).and_then(|gate| gate.try_acquire(1)).expect("there are plenty");
     });
+    let sketch = filled("KeyedSketch", sketch(PLENTY), |map, key| {
+        map.try_acquire(&key, 1).expect("there are plenty");
+    });
     let governor = filled("governor", DefaultKeyedRateLimiter::keyed(quota()), |map, key| {
         map.check_key(&key).expect("there are plenty");
     });
@@ -149,6 +160,10 @@ fn calls(c: &mut Criterion) {
         let mut key = any_of(keys);
         group.bench_function("Keyed<TokenBucket>", |b| {
             b.iter(|| black_box(&gates).get(&key()).and_then(|gate| gate.try_acquire(1)));
+        });
+        let mut key = any_of(keys);
+        group.bench_function("KeyedSketch", |b| {
+            b.iter(|| black_box(&sketch).try_acquire(&key(), 1));
         });
         let mut key = any_of(keys);
         group.bench_function("governor, std's clock", |b| {

@@ -2,13 +2,15 @@
 //!
 //! [`Keyed`] has a gate of any kind for each key, and hands it out. [`KeyedBuckets`] is for token
 //! buckets that share their limits, as most limits by key do: its entries are one word each.
+//! [`KeyedSketch`] is for more keys than there is room for: it keeps none, and errs a little.
 //!
-//! Both are bounded by the number of keys that they were made for. What may be forgotten to make
+//! The first two are bounded by the number of keys that they were made for. What may be forgotten to make
 //! room is only what is [idle](Idle): see there for what an attacker would gain otherwise. There is
 //! no task in the background: a newcomer that finds no room makes some (`keyed/table.rs` has how),
 //! and a `sweep` can be called from wherever something runs from time to time.
 
 mod buckets;
+mod sketch;
 mod stale;
 mod table;
 
@@ -24,6 +26,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 pub use buckets::{KeyedBuckets, KeyedTaken, KeyedTokens};
+pub use sketch::KeyedSketch;
 
 use fusebox_core::{
     ConfigError, Deadline, Gate, Idle, Outcome, Reason, Rejection, Timer, WaitGate,

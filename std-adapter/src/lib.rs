@@ -38,7 +38,7 @@
 //!
 //! | feature | what it adds |
 //! |---|---|
-//! | `keyed` | [`Keyed`] and [`KeyedBuckets`]: a gate for each key, in bounded memory |
+//! | `keyed` | [`Keyed`] and [`KeyedBuckets`]: a gate for each key, in bounded memory; [`KeyedSketch`]: limits for more keys than there is room for |
 //! | `tokio` (default) | [`TokioTimer`]: tokio's time, paused time included |
 #![forbid(unsafe_code)]
 
@@ -64,7 +64,7 @@ pub use fusebox_core::*;
 
 pub use clock::StdClock;
 #[cfg(feature = "keyed")]
-pub use keyed::{Keyed, KeyedBuckets, KeyedGate, KeyedTaken, KeyedTokens};
+pub use keyed::{Keyed, KeyedBuckets, KeyedGate, KeyedSketch, KeyedTaken, KeyedTokens};
 pub use last_error::{LastError, Noting};
 pub use registry::{
     Configured, DuplicateName, Inspect, Registry, Reset, SwitchBoard, SwitchTextError,

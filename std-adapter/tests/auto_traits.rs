@@ -159,6 +159,11 @@ assert_auto!(TokenBucket<Rc<StdClock>>: no, no, yes);
 assert_auto!(SharedBucket<StdClock>: yes, yes, yes);
 assert_auto!(SharedBucket<Rc<StdClock>>: no, no, yes);
 assert_auto!(BucketState: yes, yes, yes);
+assert_auto!(BucketSketch<StdClock, [SketchColumn; 4]>: yes, yes, yes);
+assert_auto!(BucketSketch<Rc<StdClock>, [SketchColumn; 4]>: no, no, yes);
+assert_auto!(SketchColumn: yes, yes, yes);
+assert_auto!(SketchTokens<'static, StdClock, [SketchColumn; 4]>: yes, yes, yes);
+assert_auto!(SketchTokens<'static, Rc<StdClock>, [SketchColumn; 4]>: no, no, yes);
 assert_auto!(Tokens<'static, StdClock>: yes, yes, yes);
 assert_auto!(Tokens<'static, Rc<StdClock>>: no, no, yes);
 assert_auto!(Semaphore: yes, yes, yes);
@@ -195,7 +200,7 @@ assert_auto!(SwitchTextProblem: yes, yes, yes);
 #[cfg(feature = "keyed")]
 mod keyed {
     use super::*;
-    use fusebox_std::{Keyed, KeyedBuckets, KeyedGate, KeyedTaken, KeyedTokens};
+    use fusebox_std::{Keyed, KeyedBuckets, KeyedGate, KeyedSketch, KeyedTaken, KeyedTokens};
 
     assert_auto!(Keyed<u8, CircuitBreaker>: yes, yes, yes);
     assert_auto!(Keyed<Alone, CircuitBreaker>: yes, no, yes);
@@ -209,6 +214,10 @@ mod keyed {
     assert_auto!(KeyedTokens<'static, String, str>: yes, yes, yes);
     assert_auto!(KeyedTokens<'static, Alone>: no, no, yes);
     assert_auto!(KeyedTaken: yes, yes, yes);
+    // Keys are not kept.
+    assert_auto!(KeyedSketch<str>: yes, yes, yes);
+    assert_auto!(KeyedSketch<Local>: yes, yes, yes);
+    assert_auto!(KeyedSketch<u8, Rc<StdClock>>: no, no, yes);
 }
 
 // What calls hold of them.

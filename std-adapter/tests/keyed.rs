@@ -13,7 +13,7 @@ use std::thread;
 use std::time::Duration;
 
 use fusebox_std::prelude::*;
-use fusebox_std::{Idle, Keyed, KeyedBuckets, KeyedGate, Random, Rng};
+use fusebox_std::{Idle, Keyed, KeyedBuckets, KeyedGate, KeyedSketch, Random, Rng};
 
 type Buckets<'a, K> = KeyedBuckets<K, &'a ManualClock>;
 type Permits = Semaphore<Queue<0>>;
@@ -58,6 +58,40 @@ fn a_flood_neither_exceeds_the_bound_nor_refills_a_bucket() {
     assert!(newcomers().all(|key| limits.try_acquire(&key, 1).is_ok()));
     assert!(newcomers().all(|key| limits.peek(&key) == 2), "and are not forgotten themselves");
     assert!(limits.len() <= 10_000);
+}
+
+/// Keys that come once and never again, as addresses do, stayed for ever: in maps that are emptied
+/// only by whoever thinks of it, a process grows until it is killed.
+#[test]
+fn keys_that_never_come_again_take_no_memory() {
+    let clock: ManualClock = ManualClock::new();
+    let limits = buckets(1_000, BucketConfig::per_second(100).burst(1), &clock);
+    let gates = semaphores(1_000);
+    for visitor in flood() {
+        assert!(limits.try_acquire(&visitor, 1).is_ok(), "those before it are long gone");
+        assert!(gates.get(&visitor).unwrap().call(|| Ok::<_, ()>(())).is_ok());
+        assert!(limits.len() <= 1_000 && gates.len() <= 1_000);
+        clock.advance(Duration::from_millis(10));
+    }
+    clock.advance(Duration::from_secs(2));
+    assert_eq!((limits.sweep(), gates.sweep()), (1_000, 1_000));
+    assert!(limits.is_empty() && gates.is_empty());
+}
+
+#[test]
+fn a_sketch_has_room_for_all() {
+    let clock: ManualClock = ManualClock::new();
+    let config = BucketConfig::per_hour(3).burst(3);
+    let limits: KeyedSketch<str, _, _> =
+        KeyedSketch::with_parts(50_000, config, &clock, RandomState::new()).unwrap();
+    assert!((0..3).all(|_| limits.of("acme", 1).call(|| Ok::<_, ()>(())).is_ok()));
+    assert_eq!(limits.try_acquire("acme", 1).unwrap_err().reason(), Reason::RateLimited);
+    let refused = (0..20_000).filter(|n| limits.try_acquire(&n.to_string(), 3).is_err()).count();
+    // The share of all those that came when `n` had: less than the one for the last, 1.2 %.
+    assert!(refused < 100, "{refused}");
+    assert_eq!((limits.peek("acme"), limits.width()), (0, 50_000), "nothing is evicted");
+    clock.advance(Duration::from_secs(3_601));
+    assert_eq!(limits.peek("acme"), 3);
 }
 
 #[test]

@@ -33,7 +33,8 @@
 //! before it sees the other's grant. Each has raised the other's state before it swaps its own.
 //! Where a raise came before the swap, the swap fails, or begins from what was raised. So both
 //! raises came after the swaps, and each swap after itself: a contradiction, by the orderings that
-//! are said at both. What was raised for a call that was refused after all is lost: the safe side.
+//! are said at both. What was raised for a call that was refused after all, as another key's call
+//! raised the deciding state meanwhile, is lost: the safe side.
 //!
 //! # Lock freedom
 //!

@@ -3,8 +3,8 @@
 use core::time::Duration;
 
 use fusebox_core::{
-    BucketConfig, BucketState, Clock, Deadline, Gate, Lease, Rate, SharedBucket, TokenBucket,
-    WaitGate,
+    BucketConfig, BucketSketch, BucketState, Clock, Deadline, Gate, Lease, Rate, SharedBucket,
+    SketchColumn, TokenBucket, WaitGate,
 };
 
 use crate::{CLOCK, Us, any, keep, now, poll, some_time, use_gate};
@@ -14,6 +14,8 @@ static BUCKET: TokenBucket<&Us> =
 
 static SHARED: SharedBucket<&Us> = SharedBucket::new(BucketConfig::per_second(10), &CLOCK);
 static STATE: BucketState = BucketState::new();
+static SKETCH: BucketSketch<&Us, [SketchColumn; 2]> =
+    BucketSketch::new(BucketConfig::per_second(10), &CLOCK, [const { SketchColumn::new() }; 2]);
 
 pub(crate) fn all() {
     use_bucket(&BUCKET);
@@ -35,6 +37,17 @@ pub(crate) fn all() {
         use_shared(&shared, &BucketState::default());
     }
     use_shared(&SHARED, &STATE);
+    use_sketch(&SKETCH);
+    if let Ok(sketch) = BucketSketch::try_new(config, &CLOCK, [SketchColumn::default()]) {
+        use_sketch(&sketch);
+    }
+}
+
+fn use_sketch<S: AsRef<[SketchColumn]>>(sketch: &BucketSketch<&Us, S>) {
+    keep(sketch.try_acquire(any(1), any(1)).is_ok());
+    keep(sketch.try_acquire_at(any(1), any(1), now()).is_ok());
+    keep((sketch.peek(any(1)), sketch.peek_at(any(1), now()), sketch.width()));
+    use_gate(&sketch.of(any(1), any(1)));
 }
 
 fn use_shared(shared: &SharedBucket<&Us>, state: &BucketState) {
