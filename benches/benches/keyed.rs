@@ -32,11 +32,13 @@ unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let now = ALLOCATED.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
         PEAK.fetch_max(now, Ordering::Relaxed);
+        // SAFETY: as the caller promised.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         ALLOCATED.fetch_sub(layout.size(), Ordering::Relaxed);
+        // SAFETY: as the caller promised.
         unsafe { System.dealloc(block, layout) }
     }
 }
@@ -79,9 +81,10 @@ fn governor_std() -> GovernorStd {
 }
 
 /// Says what a map of 10^6 keys takes, and returns it.
-fn filled<M>(name: &str, map: M, add: impl Fn(&M, u64)) -> M {
+fn filled<M>(name: &str, make: impl FnOnce() -> M, add: impl Fn(&M, u64)) -> M {
     let before = ALLOCATED.load(Ordering::Relaxed);
     PEAK.store(before, Ordering::Relaxed);
+    let map = make();
     let start = Instant::now();
     (0..KEYS).for_each(|key| add(&map, key));
     let time = start.elapsed().as_nanos() as f64 / KEYS as f64;
@@ -135,19 +138,35 @@ fn any_of(keys: u64) -> impl FnMut() -> u64 {
 }
 
 fn calls(c: &mut Criterion) {
-    let buckets = filled("KeyedBuckets", buckets(PLENTY), |map, key| {
-        map.try_acquire(&key, 1).expect("there are plenty");
-    });
-    let gates = filled("Keyed<TokenBucket>", gates(PLENTY), |map, key| {
-        map.get(&key).and_then(|gate| gate.try_acquire(1)).expect("there are plenty");
-    });
-    let sketch = filled("KeyedSketch", sketch(PLENTY), |map, key| {
-        map.try_acquire(&key, 1).expect("there are plenty");
-    });
-    let governor = filled("governor", DefaultKeyedRateLimiter::keyed(quota()), |map, key| {
-        map.check_key(&key).expect("there are plenty");
-    });
-    let governor_std = filled("governor, std's clock", governor_std(), |map, key| {
+    let buckets = filled(
+        "KeyedBuckets",
+        || buckets(PLENTY),
+        |map, key| {
+            map.try_acquire(&key, 1).expect("there are plenty");
+        },
+    );
+    let gates = filled(
+        "Keyed<TokenBucket>",
+        || gates(PLENTY),
+        |map, key| {
+            map.get(&key).and_then(|gate| gate.try_acquire(1)).expect("there are plenty");
+        },
+    );
+    let sketch = filled(
+        "KeyedSketch",
+        || sketch(PLENTY),
+        |map, key| {
+            map.try_acquire(&key, 1).expect("there are plenty");
+        },
+    );
+    let governor = filled(
+        "governor",
+        || DefaultKeyedRateLimiter::keyed(quota()),
+        |map, key| {
+            map.check_key(&key).expect("there are plenty");
+        },
+    );
+    let governor_std = filled("governor, std's clock", governor_std, |map, key| {
         map.check_key(&key).expect("there are plenty");
     });
 
