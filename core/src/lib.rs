@@ -124,6 +124,7 @@ mod switch;
 mod sync;
 mod time;
 mod timeout;
+mod wide;
 mod word;
 
 pub use backoff::{Backoff, DelayIter, Delays, Jitter};
