@@ -21,7 +21,7 @@ use crate::StdClock;
 /// sweep.
 ///
 /// [`KeyedBuckets`](crate::KeyedBuckets) is the better choice where you can say how many keys are
-/// busy at a time: exact, smaller for that number of keys (16 to 37 bytes for each with `u64` keys),
+/// busy at a time: exact, smaller for that number of keys (20 to 39 bytes for each with `u64` keys),
 /// and with limits by key.
 ///
 /// # Examples
