@@ -70,6 +70,7 @@
 
 mod config;
 mod gate;
+mod leaky;
 mod lease;
 mod live;
 mod state;
@@ -80,6 +81,7 @@ use core::time::Duration;
 
 pub use config::{BucketConfig, Rate, RateError};
 pub use gate::{TakenTokens, Tokens};
+pub use leaky::LeakyBucket;
 pub use lease::Lease;
 pub use wait::{AcquireTokens, EnteringBucket, Reservation};
 

@@ -25,6 +25,7 @@
 //! |---|---|---|
 //! | [`CircuitBreaker`] | stops calling what keeps failing | one word; windows and meter by type |
 //! | [`TokenBucket`] | at most so many calls per time (GCRA) | one word, and five with the limits in force and the next ones |
+//! | [`LeakyBucket`] | calls at an even pace: a token bucket seen from the other side | the same |
 //! | [`Semaphore`] | at most so many at once, with a bounded fair queue | one word, the next ticket, and five words per place in the queue |
 //! | [`Bulkhead`] | a semaphore that waits for so long | the same |
 //! | [`RetryBudget`] | retries as a share of calls, with a floor | one word |
@@ -123,8 +124,8 @@ pub use breaker::{
     LastTime, Meter, Metering, Named, Rates, State, UntilReady, Window,
 };
 pub use bucket::{
-    AcquireTokens, BucketConfig, EnteringBucket, Lease, Rate, RateError, Reservation, TakenTokens,
-    TokenBucket, Tokens,
+    AcquireTokens, BucketConfig, EnteringBucket, LeakyBucket, Lease, Rate, RateError, Reservation,
+    TakenTokens, TokenBucket, Tokens,
 };
 pub use budget::{BudgetConfig, BudgetSnapshot, RetryBudget};
 pub use bulkhead::{Bulkhead, BulkheadConfig};

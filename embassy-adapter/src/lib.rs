@@ -230,6 +230,10 @@ pub type LastTime<C = EmbassyClock, const B: usize = 10> = fusebox_core::LastTim
 /// ```
 pub type TokenBucket<C = EmbassyClock> = fusebox_core::TokenBucket<C>;
 
+/// The core's [`LeakyBucket`](fusebox_core::LeakyBucket), on [`EmbassyClock`] unless told
+/// otherwise.
+pub type LeakyBucket<C = EmbassyClock> = fusebox_core::LeakyBucket<C>;
+
 /// The core's [`RetryBudget`](fusebox_core::RetryBudget), on [`EmbassyClock`] unless told
 /// otherwise.
 ///

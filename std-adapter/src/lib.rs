@@ -124,6 +124,20 @@ pub type LastTime<C = StdClock, const B: usize = 10> = fusebox_core::LastTime<C,
 /// ```
 pub type TokenBucket<C = StdClock> = fusebox_core::TokenBucket<C>;
 
+/// The core's [`LeakyBucket`](fusebox_core::LeakyBucket), on [`StdClock`] unless told otherwise.
+///
+/// # Examples
+///
+/// ```
+/// use fusebox_std::prelude::*;
+///
+/// static POSTS: LeakyBucket =
+///     LeakyBucket::new(BucketConfig::paced(Rate::per_minute(20)).max_queue(10), StdClock);
+/// assert!(POSTS.try_acquire(1).is_ok());
+/// assert!(POSTS.try_acquire(1).is_err());
+/// ```
+pub type LeakyBucket<C = StdClock> = fusebox_core::LeakyBucket<C>;
+
 /// The core's [`RetryBudget`](fusebox_core::RetryBudget), on [`StdClock`] unless told otherwise.
 ///
 /// # Examples

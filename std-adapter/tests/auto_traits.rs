@@ -143,6 +143,7 @@ assert_auto!(Meter: yes, yes, yes);
 assert_auto!(Named<Local>: no, no, yes);
 assert_auto!(TokenBucket: yes, yes, yes);
 assert_auto!(TokenBucket<Rc<StdClock>>: no, no, yes);
+assert_auto!(LeakyBucket: yes, yes, yes);
 assert_auto!(Tokens<'static, StdClock>: yes, yes, yes);
 assert_auto!(Tokens<'static, Rc<StdClock>>: no, no, yes);
 assert_auto!(Semaphore: yes, yes, yes);

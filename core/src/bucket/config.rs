@@ -212,8 +212,15 @@ pub struct BucketConfig {
     rate: Rate,
     burst: Option<u32>,
     initially: Option<u32>,
-    max_wait: Duration,
+    pub(super) max_wait: Wait,
     max_lateness: Duration,
+}
+
+/// The longest wait: a time, or so many intervals between two tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Wait {
+    For(Duration),
+    Intervals(u32),
 }
 
 impl BucketConfig {
@@ -223,7 +230,7 @@ impl BucketConfig {
             rate,
             burst: None,
             initially: None,
-            max_wait: DEFAULT_MAX_WAIT,
+            max_wait: Wait::For(DEFAULT_MAX_WAIT),
             max_lateness: DEFAULT_LATENESS,
         }
     }
@@ -271,7 +278,7 @@ impl BucketConfig {
     /// How far ahead tokens may be reserved, and so the longest that `acquire` waits; one second
     /// unless told otherwise. Zero lets nobody wait.
     pub const fn max_wait(mut self, wait: Duration) -> Self {
-        self.max_wait = wait;
+        self.max_wait = Wait::For(wait);
         self
     }
 
@@ -303,7 +310,7 @@ pub(super) struct Fitted {
 struct Demand {
     rate: Rate,
     burst: u32,
-    wait: u64,
+    max_wait: Wait,
     lateness: u64,
     per_second: u64,
 }
@@ -326,8 +333,24 @@ const fn is_precise(interval: u128, error: RateError, exponent: i32) -> bool {
 
 impl Demand {
     const fn margin(&self, exponent: i32) -> u128 {
-        let scale = Scale::with_exponent(exponent);
-        margin(scale.units_up(self.wait), scale.units_up(self.lateness))
+        let late = Scale::with_exponent(exponent).units_up(self.lateness);
+        margin(self.wait(exponent), late)
+    }
+
+    /// The longest wait in units.
+    const fn wait(&self, exponent: i32) -> Word {
+        match self.max_wait {
+            Wait::For(time) => {
+                Scale::with_exponent(exponent).units_up(ticks_from_duration(time, self.per_second))
+            }
+            // Intervals of the bucket's own, rounded as they are: so many, and not one less or
+            // more because of the rounding.
+            Wait::Intervals(intervals) => {
+                let interval = self.rate.rounded(self.per_second, exponent).0;
+                let units = interval.saturating_mul(intervals as u128);
+                if units > Word::MAX as u128 { Word::MAX } else { units as Word }
+            }
+        }
     }
 
     const fn tolerance(&self, exponent: i32) -> u128 {
@@ -376,7 +399,7 @@ impl Demand {
                 let scale = Scale::with_exponent(exponent);
                 let room = room(exponent, LEAST_HEADROOM);
                 let (interval, _) = self.rate.rounded(self.per_second, exponent);
-                let (late, waiting) = (scale.units_up(self.lateness), scale.units_up(self.wait));
+                let (late, waiting) = (scale.units_up(self.lateness), self.wait(exponent));
                 let tokens = room.saturating_sub(self.margin(exponent)) / interval;
                 burst = greater(burst, at_most(tokens, u32::MAX as u64));
                 let tolerance = self.tolerance(exponent);
@@ -446,7 +469,7 @@ impl Fitted {
         let demand = Demand {
             rate: config.rate,
             burst,
-            wait: ticks_from_duration(config.max_wait, per_second),
+            max_wait: config.max_wait,
             lateness: ticks_from_duration(config.max_lateness, per_second),
             per_second,
         };
@@ -459,7 +482,7 @@ impl Fitted {
             interval: config.rate.rounded(per_second, exponent).0 as Word,
             burst,
             missing,
-            max_wait: scale.units_up(demand.wait),
+            max_wait: demand.wait(exponent),
             lateness: scale.units_up(demand.lateness),
         })
     }
