@@ -13,7 +13,8 @@ use std::time::Duration;
 use criterion::{Criterion, criterion_group, criterion_main};
 use fusebox_std::{
     Backoff, BreakerConfig, BucketConfig, Bulkhead, BulkheadConfig, CircuitBreaker, Clock, Gate,
-    Pipeline, Queue, Retry, Semaphore, StdClock, TokenBucket, TokioTimer,
+    Pipeline, Queue, Retry, Semaphore, SlidingLog, SlidingLogConfig, StdClock, TokenBucket,
+    TokioTimer,
 };
 
 /// The output of a future that is ready at its first poll. By hand, as an executor has costs of its
@@ -98,6 +99,19 @@ fn bucket(c: &mut Criterion) {
     group.finish();
 }
 
+fn sliding(c: &mut Criterion) {
+    // Its places come free again within a few calls.
+    static PLENTY: SlidingLog<100> =
+        SlidingLog::new(SlidingLogConfig::per(Duration::from_nanos(1)), StdClock);
+    static FULL: SlidingLog<100> = SlidingLog::new(SlidingLogConfig::per_day(), StdClock);
+    while FULL.try_acquire().is_ok() {}
+
+    let mut group = c.benchmark_group("sliding");
+    group.bench_function("log of 100, granted", |b| b.iter(|| black_box(&PLENTY).try_acquire()));
+    group.bench_function("log of 100, denied", |b| b.iter(|| black_box(&FULL).try_acquire()));
+    group.finish();
+}
+
 fn semaphore(c: &mut Criterion) {
     static SEMAPHORE: Semaphore<Queue<0>> = Semaphore::new(64);
     static QUEUED: Semaphore<Queue<16>> = Semaphore::new(64);
@@ -133,5 +147,5 @@ fn pipeline(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, limits, breaker, bucket, semaphore, pipeline);
+criterion_group!(benches, limits, breaker, bucket, sliding, semaphore, pipeline);
 criterion_main!(benches);

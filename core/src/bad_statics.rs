@@ -42,6 +42,25 @@ pair!(
 );
 
 pair!(
+    sliding_log: "
+    use fusebox_core::{ManualClock, SlidingLog, SlidingLogConfig};
+    static CLOCK: ManualClock = ManualClock::new();
+    static LOG: SlidingLog<4, &ManualClock> = SlidingLog::new(
+        SlidingLogConfig::per(core::time::Duration::from_millis(",
+    "5" or "0",
+    ")), &CLOCK);"
+);
+
+pair!(
+    sliding_log_places: "
+    use fusebox_core::{ManualClock, SlidingLog, SlidingLogConfig};
+    static CLOCK: ManualClock = ManualClock::new();
+    static LOG: SlidingLog<",
+    "4" or "0",
+    ", &ManualClock> = SlidingLog::new(SlidingLogConfig::per_second(), &CLOCK);"
+);
+
+pair!(
     semaphore: "
     use fusebox_core::{Queue, Semaphore};
     static PERMITS: Semaphore<Queue<4>> = Semaphore::new(",

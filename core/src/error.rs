@@ -9,7 +9,7 @@ use crate::time::duration_from_ticks;
 mod config;
 
 pub use config::ConfigError;
-pub(crate) use config::{Setting, setting};
+pub(crate) use config::{Setting, check, setting};
 
 /// Why a gate refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

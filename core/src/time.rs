@@ -11,7 +11,7 @@ pub(crate) mod scale;
 use core::future::Future;
 use core::time::Duration;
 
-use crate::error::{ConfigError, setting};
+use crate::error::{ConfigError, Setting, setting};
 
 pub use manual::{ManualClock, ManualSleep};
 
@@ -162,6 +162,24 @@ pub const fn duration_from_ticks(ticks: u64, per_second: u64) -> Duration {
     } else {
         Duration::new(seconds, nanos as u32)
     }
+}
+
+/// The longest time that a setting takes: a horizon must stay clear of the 64-bit end.
+pub(crate) const LONGEST: u64 = u64::MAX >> 2;
+
+/// A duration in ticks, from `least` to [`LONGEST`].
+pub(crate) const fn in_ticks(
+    setting: Setting,
+    duration: Duration,
+    hz: u64,
+    least: u64,
+) -> Result<u64, ConfigError> {
+    let ticks = ticks_from_duration(duration, hz);
+    if ticks < least || ticks > LONGEST {
+        let (min, max) = (duration_from_ticks(least, hz), Duration::from_secs(LONGEST / hz));
+        return Err(setting.duration(duration, min, max));
+    }
+    Ok(ticks)
 }
 
 /// The instant `duration` from now on `clock`, rounded up to a tick, at most [`Ticks::MAX`].

@@ -307,6 +307,23 @@ fn retry_budget() {
 }
 
 #[test]
+fn sliding_log() {
+    let clock: ManualClock = ManualClock::new();
+    let log: SlidingLog<16, _> = SlidingLog::new(SlidingLogConfig::per_second(), &clock);
+    let (mut granted, mut denied) = (0, 0);
+    audit(|number| {
+        clock.advance(Duration::from_millis(20));
+        *if log.try_acquire().is_ok() { &mut granted } else { &mut denied } += 1;
+        if let Ok(token) = log.enter() {
+            log.exit(token, if number % 2 == 0 { Outcome::Refused } else { Outcome::Success });
+        }
+        let _ = run(log.guard(async { Ok::<_, ()>(1) }));
+        assert!(log.snapshot().used > 0);
+    });
+    assert!(granted > CALLS / 20 && denied > CALLS / 20, "{granted} granted, {denied} denied");
+}
+
+#[test]
 fn bucket() {
     let clock: ManualClock = ManualClock::new();
     let config = BucketConfig::per_second(100).burst(10).max_wait(Duration::from_secs(1));

@@ -36,16 +36,19 @@ mod field_bugs {
     pub(crate) mod budget;
     pub(crate) mod retry;
     pub(crate) mod semaphore;
+    pub(crate) mod sliding;
 }
 
-use field_bugs::{backoff, breaker, bucket, budget, retry, semaphore};
+use field_bugs::{backoff, breaker, bucket, budget, retry, semaphore, sliding};
 
 /// Each bug and a test of it. A test that is renamed or removed does not compile here.
 const TABLE: &[(u32, fn())] = &[
     (1, bucket::a_stale_reading_wins_nothing),
     (1, budget::a_clock_that_steps_back_neither_pays_twice_nor_wedges),
+    (1, sliding::a_stale_reading_finds_no_room),
     (2, bucket::polling_often_loses_nothing),
     (2, budget::polling_does_not_starve_the_floor),
+    (2, sliding::polling_a_window_loses_nothing),
     (3, bucket::rates_are_what_they_say),
     (4, bucket::slow_rates_refill_and_idle_buckets_do_not_block),
     (4, budget::no_idle_time_blocks_the_floor),
@@ -53,6 +56,7 @@ const TABLE: &[(u32, fn())] = &[
     (5, breaker::a_clock_that_steps_back_neither_wedges_nor_lets_two_probes_in),
     (5, breaker::a_window_of_time_survives_a_step_back),
     (7, bucket::strictly_at_most_the_burst),
+    (7, sliding::no_window_holds_more),
     (8, breaker::a_probe_comes_back_whatever_happens_to_its_call),
     (8, breaker::a_probe_that_panics_reopens),
     (8, breaker::a_probe_that_never_reports_times_out),

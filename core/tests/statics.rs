@@ -15,6 +15,7 @@ static BUDGET: RetryBudget<&ManualClock> =
     RetryBudget::new(BudgetConfig::new(Ratio::percent(20)), &CLOCK);
 static BUCKET: TokenBucket<&ManualClock> =
     TokenBucket::new(BucketConfig::per_second(100).burst(10), &CLOCK);
+static LOG: SlidingLog<4, &ManualClock> = SlidingLog::new(SlidingLogConfig::per_second(), &CLOCK);
 static SEMAPHORE: Semaphore<Queue<4>> = Semaphore::new(2);
 static SHADOW: Shadow<&Bulkhead> = Shadow::new(&BULKHEAD);
 static SWITCH: Switch = Switch::new();
@@ -23,7 +24,7 @@ static BULKHEAD: Bulkhead = Bulkhead::new(BulkheadConfig::new(64));
 
 #[test]
 fn statics_work() {
-    let gates = (&SWITCH, SWITCHES.at::<0>(), &SHADOW, &SEMAPHORE, &BUCKET, &BREAKER);
+    let gates = (&SWITCH, SWITCHES.at::<0>(), &SHADOW, &SEMAPHORE, &BUCKET, &LOG, &BREAKER);
     assert_eq!(gates.call(|| Ok::<_, ()>(7)), Ok(7));
 }
 
@@ -33,6 +34,8 @@ fn instances_are_small() {
     assert!(size_of_val(&BUCKET) < AT_MOST, "{}", size_of_val(&BUCKET));
     assert!(size_of_val(&BULKHEAD) < AT_MOST, "{}", size_of_val(&BULKHEAD));
     assert!(size_of::<Semaphore>() < AT_MOST, "{}", size_of::<Semaphore>());
+    let places = 4 * WORD_BITS as usize / 8;
+    assert!(size_of_val(&LOG) < AT_MOST + places, "{}", size_of_val(&LOG));
     assert!(size_of_val(&BUDGET) < AT_MOST, "{}", size_of_val(&BUDGET));
     let word = WORD_BITS as usize / 8;
     assert_eq!(size_of::<Switches>(), word);

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use fusebox_core::{
     Backoff, BreakerConfig, BucketConfig, BudgetConfig, CircuitBreaker, Event, Gate, GiveUp,
-    ManualClock, Pipeline, Rate, Ratio, Reason, Rejection, Retry, RetryBudget, TokenBucket,
-    WORD_BITS,
+    ManualClock, Pipeline, Rate, Ratio, Reason, Rejection, Retry, RetryBudget, SlidingLog,
+    SlidingLogConfig, TokenBucket, WORD_BITS,
 };
 
 const MS: Duration = Duration::from_millis(1);
@@ -162,6 +162,9 @@ fn debug_is_in_the_units_of_the_user() {
     let bucket = TokenBucket::new(BucketConfig::per_second(8).burst(5), &clock);
     let text = format!("{bucket:?}");
     assert!(text.starts_with("TokenBucket { burst: 5, every: 125ms, "), "{text}");
+    let log: SlidingLog<7, _> = SlidingLog::new(SlidingLogConfig::per_second(), &clock);
+    let text = format!("{log:?}");
+    assert!(text.starts_with("SlidingLog { limit: 7, window: 1s, "), "{text}");
     let budget = RetryBudget::new(BudgetConfig::new(Ratio::percent(20)).reserve(50), &clock);
     assert_eq!(
         format!("{budget:?}"),

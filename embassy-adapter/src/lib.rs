@@ -234,6 +234,9 @@ pub type TokenBucket<C = EmbassyClock> = fusebox_core::TokenBucket<C>;
 /// otherwise.
 pub type LeakyBucket<C = EmbassyClock> = fusebox_core::LeakyBucket<C>;
 
+/// The core's [`SlidingLog`](fusebox_core::SlidingLog), on [`EmbassyClock`] unless told otherwise.
+pub type SlidingLog<const N: usize, C = EmbassyClock> = fusebox_core::SlidingLog<N, C>;
+
 /// The core's [`RetryBudget`](fusebox_core::RetryBudget), on [`EmbassyClock`] unless told
 /// otherwise.
 ///

@@ -138,6 +138,18 @@ pub type TokenBucket<C = StdClock> = fusebox_core::TokenBucket<C>;
 /// ```
 pub type LeakyBucket<C = StdClock> = fusebox_core::LeakyBucket<C>;
 
+/// The core's [`SlidingLog`](fusebox_core::SlidingLog), on [`StdClock`] unless told otherwise.
+///
+/// # Examples
+///
+/// ```
+/// use fusebox_std::prelude::*;
+///
+/// static LOGINS: SlidingLog<5> = SlidingLog::new(SlidingLogConfig::per_minute(), StdClock);
+/// assert!(LOGINS.try_acquire().is_ok());
+/// ```
+pub type SlidingLog<const N: usize, C = StdClock> = fusebox_core::SlidingLog<N, C>;
+
 /// The core's [`RetryBudget`](fusebox_core::RetryBudget), on [`StdClock`] unless told otherwise.
 ///
 /// # Examples

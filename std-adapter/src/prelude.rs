@@ -6,8 +6,9 @@ pub use crate::{
     CircuitBreaker, Classify, Clock, Counts, Deadline, Decide, Decision, Error, Event, FailureIf,
     Fallback, FallbackFuture, Gate, Immediate, Jitter, LastCalls, LastTime, LeakyBucket,
     ManualClock, Meter, Named, Observer, Outcome, Permit, Pipeline, Queue, Rate, Rates, Ratio,
-    Reason, Rejection, Retry, RetryBudget, RetryIf, Retrying, Semaphore, Shadow, State, StdClock,
-    StdRng, Switch, Ticks, Timeout, Timer, TokenBucket, WaitGate,
+    Reason, Rejection, Retry, RetryBudget, RetryIf, Retrying, Semaphore, Shadow, SlidingLog,
+    SlidingLogConfig, State, StdClock, StdRng, Switch, Ticks, Timeout, Timer, TokenBucket,
+    WaitGate,
 };
 #[cfg(feature = "tokio")]
 #[doc(no_inline)]

@@ -1,15 +1,15 @@
 //! A breaker's configuration, checked and turned into ticks.
 
-use core::time::Duration;
-
 use super::config::BreakerConfig;
 use super::counts::Counts;
 use super::state::{Generation, MAX_FAILURES, MAX_PROBES, OPEN_BITS, PROBE_BITS, PROBE_HEADROOM};
+pub(super) use crate::error::check;
 use crate::error::{ConfigError, Setting, setting};
 use crate::ratio::Ratio;
 use crate::rng::mix;
 use crate::time::scale::{HEADROOM, Scale};
-use crate::time::{Ticks, check_rate, duration_from_ticks, ticks_from_duration};
+pub(super) use crate::time::{LONGEST, in_ticks};
+use crate::time::{Ticks, check_rate};
 
 const CONSECUTIVE_FAILURES: Setting = setting!(
     "the breaker's `consecutive_failures`" must "be from 1 to 2^32 - 1" or "be from 1 to 1048575"
@@ -67,35 +67,6 @@ pub(super) struct Rules {
     pub(super) probes_to_judge: u8,
     pub(super) abandoned_fails: bool,
 }
-
-/// The longest time that is taken: the horizon must stay clear of the 64-bit end.
-pub(super) const LONGEST: u64 = u64::MAX >> 2;
-
-/// A duration in ticks, from `least` to [`LONGEST`].
-pub(super) const fn in_ticks(
-    setting: Setting,
-    duration: Duration,
-    hz: u64,
-    least: u64,
-) -> Result<u64, ConfigError> {
-    let ticks = ticks_from_duration(duration, hz);
-    if ticks < least || ticks > LONGEST {
-        let (min, max) = (duration_from_ticks(least, hz), Duration::from_secs(LONGEST / hz));
-        return Err(setting.duration(duration, min, max));
-    }
-    Ok(ticks)
-}
-
-/// `?` in a `const fn`.
-macro_rules! check {
-    ($result:expr) => {
-        match $result {
-            Ok(value) => value,
-            Err(error) => return Err(error),
-        }
-    };
-}
-pub(super) use check;
 
 impl Rules {
     /// Checks `config` for a clock of `hz` ticks per second.
