@@ -13,8 +13,8 @@ use std::time::Duration;
 use criterion::{Criterion, criterion_group, criterion_main};
 use fusebox_std::{
     Backoff, BreakerConfig, BucketConfig, Bulkhead, BulkheadConfig, CircuitBreaker, Clock, Gate,
-    Pipeline, Queue, Retry, Semaphore, SlidingLog, SlidingLogConfig, StdClock, TokenBucket,
-    TokioTimer,
+    Pipeline, Queue, Retry, Semaphore, SlidingLog, SlidingLogConfig, SlidingWindowConfig,
+    SlidingWindowCounter, StdClock, TokenBucket, TokioTimer,
 };
 
 /// The output of a future that is ready at its first poll. By hand, as an executor has costs of its
@@ -109,6 +109,16 @@ fn sliding(c: &mut Criterion) {
     let mut group = c.benchmark_group("sliding");
     group.bench_function("log of 100, granted", |b| b.iter(|| black_box(&PLENTY).try_acquire()));
     group.bench_function("log of 100, denied", |b| b.iter(|| black_box(&FULL).try_acquire()));
+    // More than one thread can make in the time of a window.
+    static COUNTER: SlidingWindowCounter = SlidingWindowCounter::new(
+        SlidingWindowConfig::new(1_000_000, Duration::from_millis(10)),
+        StdClock,
+    );
+    static COUNTED: SlidingWindowCounter =
+        SlidingWindowCounter::new(SlidingWindowConfig::per_day(1), StdClock);
+    let _ = COUNTED.try_acquire(1);
+    group.bench_function("counter, granted", |b| b.iter(|| black_box(&COUNTER).try_acquire(1)));
+    group.bench_function("counter, denied", |b| b.iter(|| black_box(&COUNTED).try_acquire(1)));
     group.finish();
 }
 

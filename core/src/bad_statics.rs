@@ -61,6 +61,16 @@ pair!(
 );
 
 pair!(
+    sliding_window_counter: "
+    use fusebox_core::{ManualClock, SlidingWindowConfig, SlidingWindowCounter};
+    static CLOCK: ManualClock = ManualClock::new();
+    static COUNTER: SlidingWindowCounter<&ManualClock> =
+        SlidingWindowCounter::new(SlidingWindowConfig::per_second(",
+    "100" or "0",
+    "), &CLOCK);"
+);
+
+pair!(
     semaphore: "
     use fusebox_core::{Queue, Semaphore};
     static PERMITS: Semaphore<Queue<4>> = Semaphore::new(",

@@ -27,6 +27,7 @@
 //! | [`TokenBucket`] | at most so many calls per time (GCRA) | one word, and five with the limits in force and the next ones |
 //! | [`LeakyBucket`] | calls at an even pace: a token bucket seen from the other side | the same |
 //! | [`SlidingLog`] | at most so many calls in any window, exactly | a word per call that it allows, and two |
+//! | [`SlidingWindowCounter`] | about so many calls in any window: an estimate | one word |
 //! | [`Semaphore`] | at most so many at once, with a bounded fair queue | one word, the next ticket, and five words per place in the queue |
 //! | [`Bulkhead`] | a semaphore that waits for so long | the same |
 //! | [`RetryBudget`] | retries as a share of calls, with a floor | one word |
@@ -152,7 +153,10 @@ pub use semaphore::{
     Acquire, AcquireBefore, EnterQueued, PermitSource, Queue, Semaphore, Several, Slots, Taken,
     Usage,
 };
-pub use sliding::{LimitSnapshot, LogEntry, SlidingLog, SlidingLogConfig};
+pub use sliding::{
+    CountedCall, LimitSnapshot, LogEntry, SlidingLog, SlidingLogConfig, SlidingWindowConfig,
+    SlidingWindowCounter,
+};
 pub use switch::{Flag, Switch, SwitchFor, SwitchSnapshot, Switches};
 pub use time::{
     Clock, ManualClock, ManualSleep, Ticks, Timer, duration_from_ticks, ticks_from_duration,

@@ -4,6 +4,7 @@
 //! | | memory | how exact |
 //! |---|---|---|
 //! | [`SlidingLog`] | a word per call that the limit allows | exact: no window of that length ever holds more |
+//! | [`SlidingWindowCounter`] | a word | an estimate: exact for calls that come evenly, less than twice the limit at worst |
 //!
 //! A token bucket of the same rate allows up to its burst and what flows in meanwhile in one
 //! window, twice as much where the burst is a window's worth; what these allow is what providers
@@ -11,9 +12,11 @@
 //! is the better choice: it spreads calls out, while a window that is full lets the next ones
 //! through as unevenly as the last ones came.
 
+mod counter;
 mod log;
 mod span;
 
+pub use counter::{CountedCall, SlidingWindowConfig, SlidingWindowCounter};
 pub use log::{LogEntry, SlidingLog, SlidingLogConfig};
 
 /// What a sliding limit knows at a moment.

@@ -324,6 +324,23 @@ fn sliding_log() {
 }
 
 #[test]
+fn sliding_window_counter() {
+    let clock: ManualClock = ManualClock::new();
+    let counter = SlidingWindowCounter::new(SlidingWindowConfig::per_second(16), &clock);
+    let (mut granted, mut denied) = (0, 0);
+    audit(|number| {
+        clock.advance(Duration::from_millis(20));
+        *if counter.try_acquire(1).is_ok() { &mut granted } else { &mut denied } += 1;
+        if let Ok(token) = counter.enter() {
+            counter.exit(token, if number % 2 == 0 { Outcome::Refused } else { Outcome::Success });
+        }
+        let _ = run(counter.guard(async { Ok::<_, ()>(1) }));
+        assert!(counter.snapshot().used > 0);
+    });
+    assert!(granted > CALLS / 20 && denied > CALLS / 20, "{granted} granted, {denied} denied");
+}
+
+#[test]
 fn bucket() {
     let clock: ManualClock = ManualClock::new();
     let config = BucketConfig::per_second(100).burst(10).max_wait(Duration::from_secs(1));

@@ -16,6 +16,8 @@ static BUDGET: RetryBudget<&ManualClock> =
 static BUCKET: TokenBucket<&ManualClock> =
     TokenBucket::new(BucketConfig::per_second(100).burst(10), &CLOCK);
 static LOG: SlidingLog<4, &ManualClock> = SlidingLog::new(SlidingLogConfig::per_second(), &CLOCK);
+static COUNTER: SlidingWindowCounter<&ManualClock> =
+    SlidingWindowCounter::new(SlidingWindowConfig::per_second(100), &CLOCK);
 static SEMAPHORE: Semaphore<Queue<4>> = Semaphore::new(2);
 static SHADOW: Shadow<&Bulkhead> = Shadow::new(&BULKHEAD);
 static SWITCH: Switch = Switch::new();
@@ -24,7 +26,8 @@ static BULKHEAD: Bulkhead = Bulkhead::new(BulkheadConfig::new(64));
 
 #[test]
 fn statics_work() {
-    let gates = (&SWITCH, SWITCHES.at::<0>(), &SHADOW, &SEMAPHORE, &BUCKET, &LOG, &BREAKER);
+    let gates =
+        (&SWITCH, SWITCHES.at::<0>(), &SHADOW, &SEMAPHORE, &BUCKET, &LOG, &COUNTER, &BREAKER);
     assert_eq!(gates.call(|| Ok::<_, ()>(7)), Ok(7));
 }
 
@@ -34,6 +37,7 @@ fn instances_are_small() {
     assert!(size_of_val(&BUCKET) < AT_MOST, "{}", size_of_val(&BUCKET));
     assert!(size_of_val(&BULKHEAD) < AT_MOST, "{}", size_of_val(&BULKHEAD));
     assert!(size_of::<Semaphore>() < AT_MOST, "{}", size_of::<Semaphore>());
+    assert!(size_of_val(&COUNTER) < AT_MOST, "{}", size_of_val(&COUNTER));
     let places = 4 * WORD_BITS as usize / 8;
     assert!(size_of_val(&LOG) < AT_MOST + places, "{}", size_of_val(&LOG));
     assert!(size_of_val(&BUDGET) < AT_MOST, "{}", size_of_val(&BUDGET));

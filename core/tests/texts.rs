@@ -6,7 +6,7 @@ use std::time::Duration;
 use fusebox_core::{
     Backoff, BreakerConfig, BucketConfig, BudgetConfig, CircuitBreaker, Event, Gate, GiveUp,
     ManualClock, Pipeline, Rate, Ratio, Reason, Rejection, Retry, RetryBudget, SlidingLog,
-    SlidingLogConfig, TokenBucket, WORD_BITS,
+    SlidingLogConfig, SlidingWindowConfig, SlidingWindowCounter, TokenBucket, WORD_BITS,
 };
 
 const MS: Duration = Duration::from_millis(1);
@@ -165,6 +165,9 @@ fn debug_is_in_the_units_of_the_user() {
     let log: SlidingLog<7, _> = SlidingLog::new(SlidingLogConfig::per_second(), &clock);
     let text = format!("{log:?}");
     assert!(text.starts_with("SlidingLog { limit: 7, window: 1s, "), "{text}");
+    let counter = SlidingWindowCounter::new(SlidingWindowConfig::per_second(7), &clock);
+    let text = format!("{counter:?}");
+    assert!(text.starts_with("SlidingWindowCounter { limit: 7, window: 1"), "{text}");
     let budget = RetryBudget::new(BudgetConfig::new(Ratio::percent(20)).reserve(50), &clock);
     assert_eq!(
         format!("{budget:?}"),

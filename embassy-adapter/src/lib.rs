@@ -237,6 +237,10 @@ pub type LeakyBucket<C = EmbassyClock> = fusebox_core::LeakyBucket<C>;
 /// The core's [`SlidingLog`](fusebox_core::SlidingLog), on [`EmbassyClock`] unless told otherwise.
 pub type SlidingLog<const N: usize, C = EmbassyClock> = fusebox_core::SlidingLog<N, C>;
 
+/// The core's [`SlidingWindowCounter`](fusebox_core::SlidingWindowCounter), on [`EmbassyClock`]
+/// unless told otherwise.
+pub type SlidingWindowCounter<C = EmbassyClock> = fusebox_core::SlidingWindowCounter<C>;
+
 /// The core's [`RetryBudget`](fusebox_core::RetryBudget), on [`EmbassyClock`] unless told
 /// otherwise.
 ///

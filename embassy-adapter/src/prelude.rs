@@ -9,5 +9,6 @@ pub use crate::{
     EmbassyTimer, Error, Event, FailureIf, Gate, Immediate, Jitter, LastCalls, LastTime,
     LeakyBucket, ManualClock, Meter, Named, Observer, Outcome, Permit, Pipeline, Queue, Random,
     Rate, Rates, Ratio, Reason, Rejection, Retry, RetryBudget, RetryIf, Retrying, Rng, Semaphore,
-    SlidingLog, SlidingLogConfig, State, Ticks, Timeout, Timer, TokenBucket, WaitGate,
+    SlidingLog, SlidingLogConfig, SlidingWindowConfig, SlidingWindowCounter, State, Ticks, Timeout,
+    Timer, TokenBucket, WaitGate,
 };

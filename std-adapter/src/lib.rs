@@ -150,6 +150,20 @@ pub type LeakyBucket<C = StdClock> = fusebox_core::LeakyBucket<C>;
 /// ```
 pub type SlidingLog<const N: usize, C = StdClock> = fusebox_core::SlidingLog<N, C>;
 
+/// The core's [`SlidingWindowCounter`](fusebox_core::SlidingWindowCounter), on [`StdClock`] unless
+/// told otherwise.
+///
+/// # Examples
+///
+/// ```
+/// use fusebox_std::prelude::*;
+///
+/// static SEARCHES: SlidingWindowCounter =
+///     SlidingWindowCounter::new(SlidingWindowConfig::per_minute(100), StdClock);
+/// assert!(SEARCHES.try_acquire(1).is_ok());
+/// ```
+pub type SlidingWindowCounter<C = StdClock> = fusebox_core::SlidingWindowCounter<C>;
+
 /// The core's [`RetryBudget`](fusebox_core::RetryBudget), on [`StdClock`] unless told otherwise.
 ///
 /// # Examples

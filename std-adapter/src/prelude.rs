@@ -7,8 +7,8 @@ pub use crate::{
     Fallback, FallbackFuture, Gate, Immediate, Jitter, LastCalls, LastTime, LeakyBucket,
     ManualClock, Meter, Named, Observer, Outcome, Permit, Pipeline, Queue, Rate, Rates, Ratio,
     Reason, Rejection, Retry, RetryBudget, RetryIf, Retrying, Semaphore, Shadow, SlidingLog,
-    SlidingLogConfig, State, StdClock, StdRng, Switch, Ticks, Timeout, Timer, TokenBucket,
-    WaitGate,
+    SlidingLogConfig, SlidingWindowConfig, SlidingWindowCounter, State, StdClock, StdRng, Switch,
+    Ticks, Timeout, Timer, TokenBucket, WaitGate,
 };
 #[cfg(feature = "tokio")]
 #[doc(no_inline)]

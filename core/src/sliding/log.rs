@@ -54,11 +54,11 @@ use core::fmt;
 use core::time::Duration;
 
 use super::LimitSnapshot;
-use super::span::Span;
+use super::span::{Room, Span};
 use crate::error::{ConfigError, Reason, Rejection, Setting, check, setting};
 use crate::gate::{Gate, Outcome};
 use crate::sync::{AtomicWord, Ordering, array_of, constructor};
-use crate::time::scale::DEFAULT_LATENESS;
+use crate::time::scale::{DEFAULT_LATENESS, HEADROOM, ahead};
 use crate::time::{Clock, Ticks, duration_from_ticks};
 use crate::word::{Field, WORD_BITS, Word, by_width};
 
@@ -94,6 +94,16 @@ const TAKEN: Field = Field::lowest(1);
 const GENERATION: Field = TAKEN.above(by_width(15, 5));
 const TIME: Field = GENERATION.above(WORD_BITS - GENERATION.end());
 const _: () = assert!(TIME.end() == WORD_BITS);
+
+const ROOM: Room = Room {
+    bits: TIME.width(),
+    headroom: HEADROOM,
+    windows: 1,
+    precise: 8,
+    // Two readings that are rounded down may be a window apart in units and less than that in
+    // ticks; one unit more, and they are not.
+    longer: 1,
+};
 
 impl Until {
     /// Never taken; in `full`, nothing known.
@@ -260,7 +270,7 @@ impl<const N: usize, C: Clock> SlidingLog<N, C> {
     const fn fit(config: SlidingLogConfig) -> Result<Span, ConfigError> {
         let window = (WINDOW, config.window);
         let lateness = (MAX_LATENESS, config.max_lateness);
-        Ok(check!(Span::fit(window, lateness, TIME.width(), C::TICKS_PER_SECOND)))
+        Ok(check!(Span::fit(window, lateness, ROOM, C::TICKS_PER_SECOND)))
     }
 
     constructor! {
@@ -453,7 +463,7 @@ impl<const N: usize, C: Clock> SlidingLog<N, C> {
 
     #[inline]
     fn left(&self, until: Until, at: Word) -> Word {
-        until.time().map_or(0, |time| self.span.left(time, at, TIME.width()))
+        until.time().map_or(0, |time| ahead(time, at, TIME.width(), self.span.horizon))
     }
 
     #[inline]

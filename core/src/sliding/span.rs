@@ -3,19 +3,30 @@
 use core::time::Duration;
 
 use crate::error::{ConfigError, Setting, check};
-use crate::time::scale::{HEADROOM, Scale, ahead};
+use crate::time::scale::Scale;
 use crate::time::{LONGEST, Ticks, check_rate, in_ticks};
 use crate::word::{Word, widen};
 
-/// A window must have at least this many bits where units are longer than a tick: it is rounded up
-/// by less than two units.
-const PRECISE_BITS: u32 = 8;
+/// What a word has room for.
+#[derive(Clone, Copy)]
+pub(super) struct Room {
+    /// The width of its time.
+    pub(super) bits: u32,
+    /// How far the wrap must be from the horizon, as a power of two.
+    pub(super) headroom: u32,
+    /// How many windows are in the horizon, beside two latenesses.
+    pub(super) windows: u64,
+    /// A window must have at least this many bits where units are longer than a tick.
+    pub(super) precise: u32,
+    /// The units by which a window is longer than rounded up, where units are longer than a tick.
+    pub(super) longer: Word,
+}
 
 /// A window and its horizon in units of a scale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Span {
     pub(super) scale: Scale,
-    /// The window, so that what happened this many units ago is certainly out of it.
+    /// The window, rounded up.
     pub(super) window: Word,
     /// The furthest that a window from a reading can be ahead of a later one: by the lateness more.
     pub(super) late: Word,
@@ -25,40 +36,32 @@ pub(super) struct Span {
 }
 
 impl Span {
-    /// The finest scale, in whole ticks at the finest, that keeps a field of `bits` far from its
-    /// wrap.
+    /// The finest scale, in whole ticks at the finest, that keeps the time far from its wrap.
     pub(super) const fn fit(
         (window_setting, window): (Setting, Duration),
         (lateness_setting, lateness): (Setting, Duration),
-        bits: u32,
+        room: Room,
         hz: u64,
     ) -> Result<Self, ConfigError> {
         check!(check_rate(hz));
         let window_ticks = check!(in_ticks(window_setting, window, hz, 1));
         let late_ticks = check!(in_ticks(lateness_setting, lateness, hz, 0));
-        let horizon = window_ticks.saturating_add(late_ticks).saturating_add(late_ticks);
-        let exponent = Scale::fit(horizon, bits, HEADROOM, 0).exponent();
+        let horizon = window_ticks.saturating_mul(room.windows);
+        let horizon = horizon.saturating_add(late_ticks).saturating_add(late_ticks);
+        let exponent = Scale::fit(horizon, room.bits, room.headroom, 0).exponent();
         // A coarser unit would gain nothing, and jump where the clock itself wraps.
-        let coarsest = bits as i32 - u64::BITS as i32;
+        let coarsest = room.bits as i32 - u64::BITS as i32;
         let scale = Scale::with_exponent(if exponent < coarsest { coarsest } else { exponent });
-        if exponent < 0 && scale.units(Ticks(window_ticks)) >> PRECISE_BITS == 0 {
-            let most = longest_lateness(window_ticks, bits);
+        if exponent < 0 && scale.units(Ticks(window_ticks)) >> room.precise == 0 {
+            let most = room.longest_lateness(window_ticks);
             let most = Duration::from_nanos(nanos_down(most, hz));
             return Err(lateness_setting.duration(lateness, Duration::ZERO, most));
         }
-        // Two readings that are rounded down may be a window apart in units and less than that in
-        // ticks; one unit more, and they are not.
-        let window = scale.units_up(window_ticks).saturating_add((exponent < 0) as Word);
+        let longer = if exponent < 0 { room.longer } else { 0 };
+        let window = scale.units_up(window_ticks).saturating_add(longer);
         let late = window.saturating_add(scale.units_up(late_ticks));
         let horizon = late.saturating_add(scale.units_up(late_ticks));
         Ok(Self { scale, window, late, horizon })
-    }
-
-    /// How far ahead of the reading `now` the instant `until` lies, in a field of `bits` bits: 0
-    /// where it has passed or is stale.
-    #[inline]
-    pub(super) const fn left(&self, until: Word, now: Word, bits: u32) -> Word {
-        ahead(until, now, bits, self.horizon)
     }
 
     /// How many ticks after `now` its reading will have grown by `units`.
@@ -67,12 +70,14 @@ impl Span {
     }
 }
 
-/// The longest lateness, in ticks, beside which a window keeps its precision.
-const fn longest_lateness(window: u64, bits: u32) -> u64 {
-    let right = window.ilog2().saturating_sub(PRECISE_BITS);
-    let room = bits.saturating_sub(HEADROOM) + right;
-    let horizon = if room < u64::BITS { (1 << room) - 1 } else { LONGEST };
-    horizon.saturating_sub(window) / 2
+impl Room {
+    /// The longest lateness, in ticks, beside which a window keeps its precision.
+    const fn longest_lateness(self, window: u64) -> u64 {
+        let right = window.ilog2().saturating_sub(self.precise);
+        let room = self.bits.saturating_sub(self.headroom) + right;
+        let horizon = if room < u64::BITS { (1 << room) - 1 } else { LONGEST };
+        horizon.saturating_sub(window.saturating_mul(self.windows)) / 2
+    }
 }
 
 /// Ticks in nanoseconds, rounded down.
