@@ -13,8 +13,8 @@ use std::time::Duration;
 use criterion::{Criterion, criterion_group, criterion_main};
 use fusebox_std::{
     Backoff, BreakerConfig, BucketConfig, Bulkhead, BulkheadConfig, CircuitBreaker, Clock, Gate,
-    Pipeline, Queue, Retry, Semaphore, SlidingLog, SlidingLogConfig, SlidingWindowConfig,
-    SlidingWindowCounter, StdClock, TokenBucket, TokioTimer,
+    Pipeline, Queue, Rate, Retry, Semaphore, SlidingLog, SlidingLogConfig, SlidingWindowConfig,
+    SlidingWindowCounter, StdClock, TokenBucket, TokioTimer, WarmUp, WarmUpConfig,
 };
 
 /// The output of a future that is ready at its first poll. By hand, as an executor has costs of its
@@ -122,6 +122,27 @@ fn sliding(c: &mut Criterion) {
     group.finish();
 }
 
+fn warm_up(c: &mut Criterion) {
+    static COLD: WarmUp =
+        WarmUp::new(WarmUpConfig::new(Rate::per_second(1), Duration::from_secs(10)), StdClock);
+    let _ = COLD.try_acquire();
+
+    let mut group = c.benchmark_group("warm-up");
+    group.bench_function("granted at a given time", |b| {
+        let limit: WarmUp = WarmUp::new(
+            WarmUpConfig::new(Rate::per_second(1_000), Duration::from_secs(10)),
+            StdClock,
+        );
+        let mut now = StdClock.now();
+        b.iter(|| {
+            now = now.wrapping_add(5_000_000);
+            black_box(&limit).try_acquire_at(now)
+        });
+    });
+    group.bench_function("denied", |b| b.iter(|| black_box(&COLD).try_acquire()));
+    group.finish();
+}
+
 fn semaphore(c: &mut Criterion) {
     static SEMAPHORE: Semaphore<Queue<0>> = Semaphore::new(64);
     static QUEUED: Semaphore<Queue<16>> = Semaphore::new(64);
@@ -157,5 +178,5 @@ fn pipeline(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, limits, breaker, bucket, sliding, semaphore, pipeline);
+criterion_group!(benches, limits, breaker, bucket, sliding, warm_up, semaphore, pipeline);
 criterion_main!(benches);

@@ -71,6 +71,16 @@ pair!(
 );
 
 pair!(
+    warm_up: "
+    use fusebox_core::{ManualClock, Rate, WarmUp, WarmUpConfig};
+    static CLOCK: ManualClock = ManualClock::new();
+    static LIMIT: WarmUp<&ManualClock> = WarmUp::new(
+        WarmUpConfig::new(Rate::per_second(10), core::time::Duration::from_secs(",
+    "5" or "0",
+    ")), &CLOCK);"
+);
+
+pair!(
     semaphore: "
     use fusebox_core::{Queue, Semaphore};
     static PERMITS: Semaphore<Queue<4>> = Semaphore::new(",

@@ -28,6 +28,7 @@
 //! | [`LeakyBucket`] | calls at an even pace: a token bucket seen from the other side | the same |
 //! | [`SlidingLog`] | at most so many calls in any window, exactly | a word per call that it allows, and two |
 //! | [`SlidingWindowCounter`] | about so many calls in any window: an estimate | one word |
+//! | [`WarmUp`] | a rate that is low after a pause, and rises | one word |
 //! | [`Semaphore`] | at most so many at once, with a bounded fair queue | one word, the next ticket, and five words per place in the queue |
 //! | [`Bulkhead`] | a semaphore that waits for so long | the same |
 //! | [`RetryBudget`] | retries as a share of calls, with a floor | one word |
@@ -119,6 +120,7 @@ mod switch;
 mod sync;
 mod time;
 mod timeout;
+mod warm_up;
 mod word;
 
 pub use backoff::{Backoff, DelayIter, Delays, Jitter};
@@ -162,4 +164,5 @@ pub use time::{
     Clock, ManualClock, ManualSleep, Ticks, Timer, duration_from_ticks, ticks_from_duration,
 };
 pub use timeout::{Timeout, WithTimeout};
+pub use warm_up::{WarmUp, WarmUpConfig, WarmedUp};
 pub use word::WORD_BITS;

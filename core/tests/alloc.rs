@@ -341,6 +341,24 @@ fn sliding_window_counter() {
 }
 
 #[test]
+fn warm_up() {
+    let clock: ManualClock = ManualClock::new();
+    let config = WarmUpConfig::new(Rate::per_second(10), Duration::from_secs(10));
+    let limit = WarmUp::new(config, &clock);
+    let (mut granted, mut denied) = (0, 0);
+    audit(|number| {
+        clock.advance(Duration::from_millis(20));
+        *if limit.try_acquire().is_ok() { &mut granted } else { &mut denied } += 1;
+        if let Ok(token) = limit.enter() {
+            limit.exit(token, if number % 2 == 0 { Outcome::Refused } else { Outcome::Success });
+        }
+        let _ = run(limit.guard(async { Ok::<_, ()>(1) }));
+        assert!(limit.level() <= Duration::from_secs(11));
+    });
+    assert!(granted > CALLS / 20 && denied > CALLS / 20, "{granted} granted, {denied} denied");
+}
+
+#[test]
 fn bucket() {
     let clock: ManualClock = ManualClock::new();
     let config = BucketConfig::per_second(100).burst(10).max_wait(Duration::from_secs(1));

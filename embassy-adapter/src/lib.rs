@@ -241,6 +241,9 @@ pub type SlidingLog<const N: usize, C = EmbassyClock> = fusebox_core::SlidingLog
 /// unless told otherwise.
 pub type SlidingWindowCounter<C = EmbassyClock> = fusebox_core::SlidingWindowCounter<C>;
 
+/// The core's [`WarmUp`](fusebox_core::WarmUp), on [`EmbassyClock`] unless told otherwise.
+pub type WarmUp<C = EmbassyClock> = fusebox_core::WarmUp<C>;
+
 /// The core's [`RetryBudget`](fusebox_core::RetryBudget), on [`EmbassyClock`] unless told
 /// otherwise.
 ///

@@ -10,5 +10,5 @@ pub use crate::{
     LeakyBucket, ManualClock, Meter, Named, Observer, Outcome, Permit, Pipeline, Queue, Random,
     Rate, Rates, Ratio, Reason, Rejection, Retry, RetryBudget, RetryIf, Retrying, Rng, Semaphore,
     SlidingLog, SlidingLogConfig, SlidingWindowConfig, SlidingWindowCounter, State, Ticks, Timeout,
-    Timer, TokenBucket, WaitGate,
+    Timer, TokenBucket, WaitGate, WarmUp, WarmUpConfig,
 };

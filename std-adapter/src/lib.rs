@@ -164,6 +164,22 @@ pub type SlidingLog<const N: usize, C = StdClock> = fusebox_core::SlidingLog<N, 
 /// ```
 pub type SlidingWindowCounter<C = StdClock> = fusebox_core::SlidingWindowCounter<C>;
 
+/// The core's [`WarmUp`](fusebox_core::WarmUp), on [`StdClock`] unless told otherwise.
+///
+/// # Examples
+///
+/// ```
+/// use fusebox_std::prelude::*;
+/// use std::time::Duration;
+///
+/// static CACHE: WarmUp = WarmUp::new(
+///     WarmUpConfig::new(Rate::per_second(100), Duration::from_secs(30)),
+///     StdClock,
+/// );
+/// assert!(CACHE.try_acquire().is_ok());
+/// ```
+pub type WarmUp<C = StdClock> = fusebox_core::WarmUp<C>;
+
 /// The core's [`RetryBudget`](fusebox_core::RetryBudget), on [`StdClock`] unless told otherwise.
 ///
 /// # Examples

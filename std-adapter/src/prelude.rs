@@ -8,7 +8,7 @@ pub use crate::{
     ManualClock, Meter, Named, Observer, Outcome, Permit, Pipeline, Queue, Rate, Rates, Ratio,
     Reason, Rejection, Retry, RetryBudget, RetryIf, Retrying, Semaphore, Shadow, SlidingLog,
     SlidingLogConfig, SlidingWindowConfig, SlidingWindowCounter, State, StdClock, StdRng, Switch,
-    Ticks, Timeout, Timer, TokenBucket, WaitGate,
+    Ticks, Timeout, Timer, TokenBucket, WaitGate, WarmUp, WarmUpConfig,
 };
 #[cfg(feature = "tokio")]
 #[doc(no_inline)]

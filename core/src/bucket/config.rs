@@ -130,7 +130,7 @@ impl Rate {
         }
     }
 
-    const fn check(self) -> Result<(), ConfigError> {
+    pub(crate) const fn check(self) -> Result<(), ConfigError> {
         // One token is as well `every` as `per_second`, and wrong only as the former.
         if self.tokens == 1 {
             if self.nanos == 0 || self.nanos > NANOS_PER_DAY {
@@ -145,7 +145,7 @@ impl Rate {
     }
 
     /// The interval in units of 2^-`exponent` ticks, rounded up, and what the rounding does.
-    const fn rounded(self, per_second: u64, exponent: i32) -> (u128, RateError) {
+    pub(crate) const fn rounded(self, per_second: u64, exponent: i32) -> (u128, RateError) {
         let (left, right) = if exponent < 0 { (0, -exponent) } else { (exponent, 0) };
         let ticks = (self.nanos as u128 * per_second as u128) << left;
         let tokens = (self.tokens as u128 * NANOS_PER_SECOND as u128) << right;
