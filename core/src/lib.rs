@@ -41,7 +41,7 @@
 //! | [`Switch`], [`Switches`] | features that are left out in trouble, by hand, by a breaker, or for a share of calls | two words; one for 32 plain ones |
 //! | [`Shadow`] | any gate, deciding and reporting without refusing | one word |
 //!
-//! The first five, switches, shadows and [`Deadline::on`] a clock are [`Gate`]s: they say whether a call may run,
+//! The first nine, switches, shadows and [`Deadline::on`] a clock are [`Gate`]s: they say whether a call may run,
 //! alone or together as a tuple. A [`Permit`] or a [`Guard`] gives back exactly once what a gate
 //! handed out, however the call ends.
 //!
