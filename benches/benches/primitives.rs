@@ -12,9 +12,11 @@ use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use fusebox_std::{
-    Backoff, BreakerConfig, BucketConfig, Bulkhead, BulkheadConfig, CircuitBreaker, Clock, Gate,
-    Pipeline, Queue, Rate, Retry, Semaphore, SlidingLog, SlidingLogConfig, SlidingWindowConfig,
+    Backoff, BreakerConfig, BucketConfig, Bulkhead, BulkheadConfig, CircuitBreaker, Clock,
+    Consecutive, Gate, Histogram, HistogramConfig, Meter, Pipeline, PipelineMeter, Queue, Rate,
+    Ratio, Retry, Semaphore, SlidingLog, SlidingLogConfig, SlidingWindowConfig,
     SlidingWindowCounter, StdClock, TokenBucket, TokioTimer, WarmUp, WarmUpConfig,
+    WindowedHistogram,
 };
 
 /// The output of a future that is ready at its first poll. By hand, as an executor has costs of its
@@ -157,6 +159,84 @@ fn semaphore(c: &mut Criterion) {
     group.finish();
 }
 
+/// Durations from a tenth of a millisecond to a second, most of them short: what a service sees.
+fn durations() -> impl Iterator<Item = Duration> {
+    (1..=10_000_u64).map(|rank| Duration::from_micros(100 + 1_000_000 / rank))
+}
+
+/// A record is held against one read-modify-write, of a given time against a compare-and-swap.
+fn histogram(c: &mut Criterion) {
+    static ALL: Histogram = Histogram::new(HistogramConfig::standard());
+    static LAST_MINUTE: WindowedHistogram =
+        WindowedHistogram::new(Duration::from_secs(60), HistogramConfig::standard(), StdClock);
+    let now = StdClock.now();
+    for elapsed in durations() {
+        ALL.record(elapsed);
+        LAST_MINUTE.record_at(elapsed, now);
+    }
+    let p95 = Ratio::percent(95);
+
+    let mut group = c.benchmark_group("histogram");
+    let mut elapsed = 1_u64;
+    let mut next = move || {
+        // A bucket that the processor cannot foresee.
+        elapsed = elapsed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        100_000 + (elapsed >> 44)
+    };
+    group.bench_function("record", |b| b.iter(|| black_box(&ALL).record_ticks(next())));
+    group.bench_function("windowed, record at a given time", |b| {
+        b.iter(|| black_box(&LAST_MINUTE).record_ticks_at(next(), black_box(now)));
+    });
+    group.bench_function("percentile", |b| b.iter(|| black_box(&ALL).percentile(p95)));
+    group.bench_function("windowed, percentile at a given time", |b| {
+        b.iter(|| black_box(&LAST_MINUTE).percentile_at(p95, black_box(now)));
+    });
+    group.bench_function("snapshot + summary", |b| b.iter(|| black_box(&ALL).snapshot().summary()));
+    group.finish();
+}
+
+/// What is counted for people, on top of what is metered.
+fn meters(c: &mut Criterion) {
+    static LATENCIES: Histogram = Histogram::new(HistogramConfig::standard());
+    static COUNTED: CircuitBreaker<StdClock, Consecutive, Meter> = CircuitBreaker::with_parts(
+        BreakerConfig::standard(),
+        Consecutive,
+        Meter::new(),
+        (),
+        StdClock,
+    );
+    static TIMED: CircuitBreaker<StdClock, Consecutive, Meter<&Histogram>> =
+        CircuitBreaker::with_parts(
+            BreakerConfig::standard(),
+            Consecutive,
+            Meter::new().latencies(&LATENCIES),
+            (),
+            StdClock,
+        );
+    static CALLS: PipelineMeter<TokioTimer> = PipelineMeter::new(TokioTimer);
+
+    let mut group = c.benchmark_group("meters");
+    group.bench_function("breaker, permit + success", |b| {
+        b.iter(|| black_box(&COUNTED).permit().map(|permit| permit.success()));
+    });
+    group.bench_function("breaker with latencies, permit + success", |b| {
+        b.iter(|| black_box(&TIMED).permit().map(|permit| permit.success()));
+    });
+    group.bench_function("pipeline without a meter", |b| {
+        b.iter(|| {
+            let pipeline = Pipeline::new(black_box(TokioTimer));
+            poll_once(pipeline.call(|_| async { Ok::<_, ()>(black_box(1)) }))
+        });
+    });
+    group.bench_function("pipeline", |b| {
+        b.iter(|| {
+            let pipeline = Pipeline::new(TokioTimer).metered(black_box(&CALLS));
+            poll_once(pipeline.call(|_| async { Ok::<_, ()>(black_box(1)) }))
+        });
+    });
+    group.finish();
+}
+
 fn pipeline(c: &mut Criterion) {
     const RETRY: Retry = Retry::new(Backoff::constant(Duration::from_millis(10))).max_attempts(3);
     static BULKHEAD: Bulkhead = Bulkhead::new(BulkheadConfig::new(64));
@@ -178,5 +258,7 @@ fn pipeline(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, limits, breaker, bucket, sliding, warm_up, semaphore, pipeline);
+criterion_group!(
+    benches, limits, breaker, bucket, sliding, warm_up, semaphore, pipeline, histogram, meters
+);
 criterion_main!(benches);

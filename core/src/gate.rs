@@ -10,14 +10,16 @@ mod guard;
 mod observed;
 mod permit;
 mod shadow;
+mod tuple;
 mod wait;
 
-pub use compose::{EnterOption, LetIn};
 pub use guard::{FailureIf, Guard, ResultClassify};
-pub use observed::{Observed, ObservedEntering};
+pub use observed::Observed;
+pub(crate) use permit::Held;
 pub use permit::Permit;
 pub use shadow::Shadow;
-pub use wait::{EnterAll, EnterNow, Immediate, WaitGate};
+pub use tuple::WaitingAll;
+pub use wait::{Entering, Immediate, WaitGate};
 
 use crate::error::{Error, Rejection};
 use crate::event::Observer;

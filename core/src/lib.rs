@@ -40,6 +40,9 @@
 //! | [`Fallback`], [`FallbackFuture`] | what to answer instead, tier by tier | none |
 //! | [`Switch`], [`Switches`] | features that are left out in trouble, by hand, by a breaker, or for a share of calls | two words; one for 32 plain ones |
 //! | [`Shadow`] | any gate, deciding and reporting without refusing | one word |
+//! | [`Histogram`] | how long calls took: percentiles within 1.6 %, mean, extremes | a word for each of 640 durations, or as many as you choose |
+//! | [`WindowedHistogram`] | the same of the last seconds or minutes | four words for each, or 2 to 16 |
+//! | [`Meter`], [`PipelineMeter`] | what a breaker or a pipeline shows to people: totals, refusals, rows of failures, latencies | 9 words; 12, and one for each reason to refuse |
 //!
 //! The first nine, switches, shadows and [`Deadline::on`] a clock are [`Gate`]s: they say whether a call may run,
 //! alone or together as a tuple. A [`Permit`] or a [`Guard`] gives back exactly once what a gate
@@ -108,6 +111,8 @@ mod error;
 mod event;
 mod fallback;
 mod gate;
+mod histogram;
+mod meter;
 mod on_drop;
 mod pipeline;
 mod pointer;
@@ -129,7 +134,7 @@ pub use breaker::{
     LastTime, Meter, Metering, Named, Rates, State, UntilReady, Window,
 };
 pub use bucket::{
-    AcquireTokens, BucketConfig, EnteringBucket, LeakyBucket, Lease, Rate, RateError, Reservation,
+    AcquireTokens, BucketConfig, LeakyBucket, Lease, Rate, RateError, Reservation, Reserved,
     TakenTokens, TokenBucket, Tokens,
 };
 pub use budget::{BudgetConfig, BudgetSnapshot, RetryBudget};
@@ -139,29 +144,38 @@ pub use error::{ConfigError, Error, Reason, Rejection};
 pub use event::{Event, GiveUp, Observer};
 pub use fallback::{Answer, Fallback, FallbackFuture, FallingBack, First, OrValue, Tiers};
 pub use gate::{
-    Classify, EnterAll, EnterNow, EnterOption, FailureIf, Gate, Guard, Immediate, LetIn, Observed,
-    ObservedEntering, Outcome, Permit, ResultClassify, Shadow, WaitGate,
+    Classify, Entering, FailureIf, Gate, Guard, Immediate, Observed, Outcome, Permit,
+    ResultClassify, Shadow, WaitGate, WaitingAll,
 };
-pub use pipeline::{Call, Pipeline};
+pub use histogram::{
+    Histogram, HistogramConfig, HistogramSnapshot, LatencySummary, WindowedHistogram,
+};
+pub use meter::Latencies;
+pub use pipeline::{
+    Call, Parts, Pipeline, PipelineMeter, PipelineMetering, PipelineSnapshot, Rejections,
+};
 pub use ratio::Ratio;
 pub use retry::{
-    Attempt, Budget, Decide, Decision, OnRetry, Retry, RetryAll, RetryCall, RetryIf, RetryPolicy,
-    RetryState, Retrying, Verdict,
+    Attempt, Budget, Decide, Decision, OnRetry, Operation, Retry, RetryAll, RetryCall, RetryIf,
+    RetryPolicy, RetryState, Retrying, Verdict,
 };
 pub use rng::{Random, Rng};
 #[cfg(feature = "alloc")]
 pub use semaphore::HeapQueue;
 pub use semaphore::{
-    Acquire, AcquireBefore, EnterQueued, PermitSource, Queue, Semaphore, Several, Slots, Taken,
-    Usage,
+    Acquire, AcquireBefore, PermitSource, Queue, Queued, Semaphore, Several, Slots, Taken, Usage,
 };
 pub use sliding::{
     CountedCall, LimitSnapshot, LogEntry, SlidingLog, SlidingLogConfig, SlidingWindowConfig,
     SlidingWindowCounter,
 };
 pub use switch::{Flag, Switch, SwitchFor, SwitchSnapshot, Switches};
+#[cfg(all(not(loom), fusebox_failed_swaps))]
+#[doc(hidden)]
+pub use sync::failed_swaps;
 pub use time::{
-    Clock, ManualClock, ManualSleep, Ticks, Timer, duration_from_ticks, ticks_from_duration,
+    Clock, Counter, Extended, ManualClock, ManualSleep, Ticks, Timer, duration_from_ticks,
+    ticks_from_duration,
 };
 pub use timeout::{Timeout, WithTimeout};
 pub use warm_up::{WarmUp, WarmUpConfig, WarmedUp};

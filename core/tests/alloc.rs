@@ -162,6 +162,36 @@ fn breaker_with_a_meter() {
     assert_eq!(events.0.get(), 4 * CALLS, "opened, refused, half-open, closed");
 }
 
+/// Latencies of both kinds, and what is read of them.
+#[test]
+fn histograms() {
+    let clock: ManualClock = ManualClock::new();
+    let all: Histogram<&ManualClock, 8, 8> = Histogram::new(HistogramConfig::standard());
+    let recent: WindowedHistogram<_, 4, 8, 8> =
+        WindowedHistogram::new(Duration::from_secs(10), HistogramConfig::standard(), &clock);
+    let breaker = CircuitBreaker::new(BreakerConfig::standard(), &clock)
+        .metered(Meter::new().latencies(&recent));
+    let meter = PipelineMeter::with_latencies(&all, &clock);
+    let (timer, share) = (&clock, Ratio::percent(95));
+    let pipeline = Pipeline::new(timer).per_attempt(&breaker).metered(&meter);
+    audit(|number| {
+        clock.advance(Duration::from_millis(7));
+        let work = |_| {
+            clock.advance_ticks(u64::from(number) << 8);
+            std::future::ready(if number % 100 == 0 { Err(()) } else { Ok(()) })
+        };
+        let _ = run(pipeline.call(work));
+        if number % 1000 == 0 {
+            assert!(recent.percentile(share).is_some() && all.percentile(share).is_some());
+            assert!(breaker.snapshot().latency.is_some());
+            assert!(meter.snapshot().latency.is_some());
+            recent.merge(&all.drain());
+        }
+    });
+    recent.reset();
+    assert_eq!(recent.percentile(share), None);
+}
+
 #[test]
 fn breaker_with_windows() {
     let clock: ManualClock = ManualClock::new();
@@ -199,7 +229,7 @@ fn switches_and_shadows() {
 #[test]
 fn leases() {
     let clock: ManualClock = ManualClock::new();
-    let bucket = TokenBucket::new(BucketConfig::per_second(1000), &clock);
+    let bucket = TokenBucket::new(BucketConfig::per_second(1000).burst(20), &clock);
     let lease = bucket.lease(10);
     let mut granted = 0;
     audit(|_| {
@@ -434,7 +464,7 @@ fn tuples_of_gates() {
         for answer in [
             gates.call(|| Ok::<_, ()>(())),
             run(gates.guard(async { Ok::<_, ()>(()) })),
-            waited(&clock, gates.wait_enter(&timer, Deadline::NEVER))
+            waited(&clock, gates.wait_enter(timer, Deadline::NEVER))
                 .map(|tokens| gates.exit(tokens, Outcome::Refused))
                 .map_err(Error::Rejected),
         ] {

@@ -27,12 +27,43 @@ static SHADOW: Shadow<&Bulkhead> = Shadow::new(&BULKHEAD);
 static SWITCH: Switch = Switch::new();
 static SWITCHES: Switches = Switches::new();
 static BULKHEAD: Bulkhead = Bulkhead::new(BulkheadConfig::new(64));
+static TIMER: Extended<Timer> = Extended::new(Timer);
+static ON_TIMER: TokenBucket<&Extended<Timer>> =
+    TokenBucket::new(BucketConfig::per_second(100), &TIMER);
+static LATENCIES: Histogram<&ManualClock> = Histogram::new(HistogramConfig::standard());
+static LAST_MINUTE: WindowedHistogram<&ManualClock> =
+    WindowedHistogram::new(Duration::from_secs(60), HistogramConfig::standard(), &CLOCK);
+static METERED: CircuitBreaker<&ManualClock, Consecutive, Meter<&WindowedHistogram<&ManualClock>>> =
+    CircuitBreaker::with_parts(
+        BreakerConfig::standard(),
+        Consecutive,
+        Meter::new().latencies(&LAST_MINUTE),
+        (),
+        &CLOCK,
+    );
+static CALLS: PipelineMeter<&ManualClock, &Histogram<&ManualClock>> =
+    PipelineMeter::with_latencies(&LATENCIES, &CLOCK);
+
+/// A hardware counter.
+struct Timer;
+
+impl Counter for Timer {
+    const TICKS_PER_SECOND: u64 = 1_000;
+
+    fn read(&self) -> u32 {
+        7
+    }
+}
 
 #[test]
 fn statics_work() {
     let limits = (&BUCKET, &LOG, &COUNTER, &WARM_UP);
     let gates = (&SWITCH, SWITCHES.at::<0>(), &SHADOW, &SEMAPHORE, &limits, &BREAKER);
     assert_eq!(gates.call(|| Ok::<_, ()>(7)), Ok(7));
+    assert_eq!(ON_TIMER.call(|| Ok::<_, ()>(TIMER.now())), Ok(Ticks(7)));
+    let pipeline = Pipeline::new(&CLOCK).per_attempt(&METERED).metered(&CALLS);
+    assert_eq!(pollster::block_on(pipeline.call(|_| async { Ok::<_, ()>(7) })), Ok(7));
+    assert_eq!((LATENCIES.snapshot().count(), LAST_MINUTE.snapshot().count()), (1, 1));
 }
 
 #[test]
@@ -45,9 +76,21 @@ fn instances_are_small() {
     assert!(size_of_val(&WARM_UP) < AT_MOST, "{}", size_of_val(&WARM_UP));
     let places = 4 * WORD_BITS as usize / 8;
     assert!(size_of_val(&LOG) < AT_MOST + places, "{}", size_of_val(&LOG));
+    assert!(size_of_val(&TIMER) <= size_of::<u64>(), "a word");
     assert!(size_of_val(&BUDGET) < AT_MOST, "{}", size_of_val(&BUDGET));
     let word = WORD_BITS as usize / 8;
     assert_eq!(size_of::<Switches>(), word);
     assert_eq!(size_of::<Shadow<()>>(), word);
     assert_eq!(size_of::<Switch>(), 2 * word + 8, "two words and the salt");
+}
+
+/// Histograms are tables; what is beside the table is small as well.
+#[test]
+fn meters_are_small() {
+    const WORD: usize = WORD_BITS as usize / 8;
+    let bare = |whole: usize, words: usize| whole - words * WORD;
+    assert!(bare(size_of_val(&LATENCIES), 20 * 32) < AT_MOST / 4);
+    assert!(bare(size_of_val(&LAST_MINUTE), 4 * 20 * 32) < AT_MOST / 2);
+    assert!(size_of::<Meter>() < AT_MOST, "{}", size_of::<Meter>());
+    assert!(bare(size_of_val(&CALLS), Reason::ALL.len()) < 3 * AT_MOST / 2);
 }

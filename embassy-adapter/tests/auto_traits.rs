@@ -14,21 +14,7 @@ type Gates = (&'static Bulkhead<Waiters>, Tokens<'static, EmbassyClock>);
 type Fut = Ready<Result<u8, ()>>;
 type Make = fn(Attempt) -> Fut;
 type Policy = Retry<Backoff<&'static Rng>, RetryAll, &'static RetryBudget>;
-type Entering<G> = <G as WaitGate<EmbassyTimer>>::Entering<'static>;
-type CallOf<C, R, A> = Call<
-    'static,
-    EmbassyTimer,
-    C,
-    R,
-    A,
-    ResultClassify,
-    (),
-    Make,
-    Fut,
-    (),
-    Entering<C>,
-    Entering<A>,
->;
+type Pipe<C, R, A> = Pipeline<EmbassyTimer, C, R, A>;
 
 const _: () = {
     send_sync_unpin::<EmbassyTimer>();
@@ -43,8 +29,9 @@ const _: () = {
     send_sync_unpin::<AcquireBefore<&'static Bulkhead<Waiters>, &'static EmbassyTimer>>();
     send_sync_unpin::<WithTimeout<EmbassyTimer, Fut>>();
     send_sync_unpin::<Guard<&'static CircuitBreaker, WithTimeout<EmbassyTimer, Fut>>>();
-    send_sync_unpin::<RetryCall<EmbassyTimer, Policy, Make, Fut, ()>>();
-    send_sync_unpin::<Pipeline<EmbassyTimer, Gates, Policy, Immediate<&'static CircuitBreaker>>>();
-    send_sync_unpin::<Entering<Gates>>();
-    send_sync_unpin::<CallOf<Gates, Policy, Immediate<&'static CircuitBreaker>>>();
+    send_sync_unpin::<RetryCall<EmbassyTimer, Policy, Make>>();
+    send_sync_unpin::<Pipe<Gates, Policy, Immediate<&'static CircuitBreaker>>>();
+    send_sync_unpin::<Entering<&'static Gates, EmbassyTimer>>();
+    send_sync_unpin::<Call<&'static Pipe<Gates, Policy, Immediate<&'static CircuitBreaker>>, Make>>(
+    );
 };

@@ -3,12 +3,13 @@
 #[doc(no_inline)]
 pub use crate::{
     Attempt, Backoff, BreakerConfig, BucketConfig, BudgetConfig, Bulkhead, BulkheadConfig,
-    CircuitBreaker, Classify, Clock, Counts, Deadline, Decide, Decision, Error, Event, FailureIf,
-    Fallback, FallbackFuture, Gate, Immediate, Jitter, LastCalls, LastTime, LeakyBucket,
-    ManualClock, Meter, Named, Observer, Outcome, Permit, Pipeline, Queue, Rate, Rates, Ratio,
-    Reason, Rejection, Retry, RetryBudget, RetryIf, Retrying, Semaphore, Shadow, SlidingLog,
-    SlidingLogConfig, SlidingWindowConfig, SlidingWindowCounter, State, StdClock, StdRng, Switch,
-    Ticks, Timeout, Timer, TokenBucket, WaitGate, WarmUp, WarmUpConfig,
+    CircuitBreaker, Classify, Clock, Consecutive, Counts, Deadline, Decide, Decision, Error, Event,
+    FailureIf, Fallback, FallbackFuture, Gate, Histogram, HistogramConfig, Immediate, Jitter,
+    LastCalls, LastError, LastTime, LeakyBucket, ManualClock, Meter, Named, Observer, Outcome,
+    Permit, Pipeline, PipelineMeter, Queue, Rate, Rates, Ratio, Reason, Rejection, Retry,
+    RetryBudget, RetryIf, Retrying, Semaphore, Shadow, SlidingLog, SlidingLogConfig,
+    SlidingWindowConfig, SlidingWindowCounter, State, StdClock, StdRng, Switch, Ticks, Timeout,
+    Timer, TokenBucket, WaitGate, WarmUp, WarmUpConfig, WindowedHistogram,
 };
 #[cfg(feature = "tokio")]
 #[doc(no_inline)]

@@ -9,9 +9,9 @@ use core::cell::Cell;
 use core::fmt;
 use core::ops::Deref;
 
-use super::TokenBucket;
 use super::gate::TakenTokens;
 use super::state::Tat;
+use super::{TokenBucket, View};
 use crate::error::{Reason, Rejection};
 use crate::gate::{Gate, Outcome};
 use crate::time::{Clock, Ticks};
@@ -82,12 +82,10 @@ impl<C: Clock> TokenBucket<C> {
             let view = self.view(at);
             let there = view.limits.available(view.debt).min(tokens);
             if there == 0 {
-                let missing =
-                    (view.debt + view.limits.price(1)).saturating_sub(view.limits.tolerance());
-                return Err(self.limited(missing, now));
+                return Err(self.refusal_of(view, 1, now));
             }
             let price = view.limits.price(there);
-            let next = Tat::new(at.wrapping_add(view.debt + price), view.seen.slot());
+            let next = Tat::new(at.wrapping_add(view.debt.saturating_add(price)), view.seen.slot());
             if self.replace(view.seen, next).is_ok() {
                 return Ok((there, TakenTokens { units: price, until: next }));
             }
@@ -168,12 +166,15 @@ where
 impl<C: Clock> TokenBucket<C> {
     /// Why `tokens` tokens are not there now.
     fn refusal(&self, tokens: u32, now: Ticks) -> Rejection {
-        let view = self.view(self.scale.units(now));
+        self.refusal_of(self.view(self.scale.units(now)), tokens, now)
+    }
+
+    fn refusal_of(&self, view: View, tokens: u32, now: Ticks) -> Rejection {
         let (price, tolerance) = (view.limits.price(tokens), view.limits.tolerance());
         if price > tolerance {
             return Rejection::new(Reason::ExceedsBurst);
         }
-        self.limited((view.debt + price).saturating_sub(tolerance), now)
+        self.limited(view.debt.saturating_add(price).saturating_sub(tolerance), now)
     }
 }
 

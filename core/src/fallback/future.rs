@@ -3,6 +3,10 @@
 //! A chain is a future in a future: each tier holds the chain before it, until that has failed, and
 //! then the future of its own in the same place. So only one of them exists at a time, what a
 //! failed tier held is gone before the next one starts, and dropping the chain drops whichever runs.
+//!
+//! Its types follow from the chain before and from the closure that makes the tier. They are no
+//! parameters beside these, or a chain could not go into a `join!` in a spawned task; see
+//! [`Operation`](crate::Operation).
 
 use core::fmt;
 use core::future::Future;
@@ -14,6 +18,10 @@ use pin_project_lite::pin_project;
 use super::Answer;
 
 /// Fallbacks for futures that end in a `Result`.
+///
+/// In a spawned task, a chain whose answer or error borrows something goes into a `join!` as
+/// `async { chain.await }` only: its tiers must agree on a lifetime, which the compiler cannot tell
+/// there.
 ///
 /// # Cancellation
 ///
@@ -52,7 +60,7 @@ use super::Answer;
 /// ```
 pub trait FallbackFuture<T, E>: Future<Output = Result<T, E>> + Sized {
     /// Falls back to the future that `tier` makes on any error; `tier` is told which.
-    fn fallback<E2, C, G>(self, tier: C) -> FallingBack<First<Self>, Always, C, G>
+    fn fallback<E2, C, G>(self, tier: C) -> FallingBack<First<Self>, Always, C>
     where
         C: FnOnce(E) -> G,
         G: Future<Output = Result<T, E2>>,
@@ -62,7 +70,7 @@ pub trait FallbackFuture<T, E>: Future<Output = Result<T, E>> + Sized {
 
     /// Falls back to the future that `tier` makes on the errors for which `applies` holds; other
     /// errors pass on to the next tier.
-    fn fallback_if<P, C, G>(self, applies: P, tier: C) -> FallingBack<First<Self>, If<P>, C, G>
+    fn fallback_if<P, C, G>(self, applies: P, tier: C) -> FallingBack<First<Self>, If<P>, C>
     where
         P: FnOnce(&E) -> bool,
         C: FnOnce(E) -> G,
@@ -72,16 +80,51 @@ pub trait FallbackFuture<T, E>: Future<Output = Result<T, E>> + Sized {
     }
 
     /// Falls back to `value` on any error; so there is an answer in any case.
-    fn or_value(self, value: T) -> OrValue<First<Self>, T> {
+    fn or_value(self, value: T) -> OrValue<First<Self>> {
         OrValue { chain: First { call: self }, value: Some(value), tier: 1 }
     }
 }
 
 impl<T, E, F: Future<Output = Result<T, E>>> FallbackFuture<T, E> for F {}
 
-/// Whether a tier is for this error.
+/// A chain of tiers: a future that ends in an [`Answer`] or in the error of its last tier.
 ///
-/// Sealed by being out of reach: [`FallbackFuture`] makes both kinds.
+/// Sealed by being out of reach, as are the traits below: [`FallbackFuture`] makes what has them.
+pub trait Chain: Future<Output = Result<Answer<Self::Value>, Self::Error>> {
+    type Value;
+    type Error;
+}
+
+impl<T, E, F: Future<Output = Result<Answer<T>, E>>> Chain for F {
+    type Value = T;
+    type Error = E;
+}
+
+/// What makes the future of a tier, after the error `E`.
+pub trait Tier<E> {
+    type Value;
+    type Error;
+    type Future: Future<Output = Result<Self::Value, Self::Error>>;
+
+    fn after(self, error: E) -> Self::Future;
+}
+
+impl<E, T, E2, C, G> Tier<E> for C
+where
+    C: FnOnce(E) -> G,
+    G: Future<Output = Result<T, E2>>,
+{
+    type Value = T;
+    type Error = E2;
+    type Future = G;
+
+    #[inline]
+    fn after(self, error: E) -> G {
+        self(error)
+    }
+}
+
+/// Whether a tier is for this error.
 pub trait Applies<E, E2> {
     /// The error for the tier, or what passes on to the next one.
     fn sort(self, error: E) -> Result<E, E2>;
@@ -134,9 +177,13 @@ pin_project! {
     /// It ends in the [`Answer`] of the tier that gave one, or in the error of the last tier that
     /// was tried.
     #[must_use = "futures do nothing unless polled"]
-    pub struct FallingBack<F, A, C, G> {
+    pub struct FallingBack<F, A, C>
+    where
+        F: Chain,
+        C: Tier<F::Error>,
+    {
         #[pin]
-        stage: Stage<F, G>,
+        stage: Stage<F, C::Future>,
         // Taken when the chain before fails.
         tier: Option<(A, C)>,
         number: u32,
@@ -152,56 +199,54 @@ pin_project! {
     }
 }
 
-impl<F, A, C, G> FallingBack<F, A, C, G> {
+impl<F: Chain, A, C: Tier<F::Error>> FallingBack<F, A, C> {
     fn new(chain: F, last: u32, applies: A, tier: C) -> Self {
         let number = last.saturating_add(1);
         Self { stage: Stage::Before { chain }, tier: Some((applies, tier)), number }
     }
 }
 
-impl<T, E, E2, F, A, C, G> FallingBack<F, A, C, G>
+impl<F, A, C> FallingBack<F, A, C>
 where
-    F: Future<Output = Result<Answer<T>, E>>,
-    A: Applies<E, E2>,
-    C: FnOnce(E) -> G,
-    G: Future<Output = Result<T, E2>>,
+    F: Chain,
+    A: Applies<F::Error, C::Error>,
+    C: Tier<F::Error, Value = F::Value>,
 {
     /// One more tier; see [`FallbackFuture::fallback`].
-    pub fn fallback<E3, D, H>(self, tier: D) -> FallingBack<Self, Always, D, H>
+    pub fn fallback<E3, D, H>(self, tier: D) -> FallingBack<Self, Always, D>
     where
-        D: FnOnce(E2) -> H,
-        H: Future<Output = Result<T, E3>>,
+        D: FnOnce(C::Error) -> H,
+        H: Future<Output = Result<F::Value, E3>>,
     {
         let last = self.number;
         FallingBack::new(self, last, Always, tier)
     }
 
     /// One more tier; see [`FallbackFuture::fallback_if`].
-    pub fn fallback_if<P, D, H>(self, applies: P, tier: D) -> FallingBack<Self, If<P>, D, H>
+    pub fn fallback_if<P, D, H>(self, applies: P, tier: D) -> FallingBack<Self, If<P>, D>
     where
-        P: FnOnce(&E2) -> bool,
-        D: FnOnce(E2) -> H,
-        H: Future<Output = Result<T, E2>>,
+        P: FnOnce(&C::Error) -> bool,
+        D: FnOnce(C::Error) -> H,
+        H: Future<Output = Result<F::Value, C::Error>>,
     {
         let last = self.number;
         FallingBack::new(self, last, If(applies), tier)
     }
 
     /// The last tier; see [`FallbackFuture::or_value`].
-    pub fn or_value(self, value: T) -> OrValue<Self, T> {
+    pub fn or_value(self, value: F::Value) -> OrValue<Self> {
         let tier = self.number.saturating_add(1);
         OrValue { chain: self, value: Some(value), tier }
     }
 }
 
-impl<T, E, E2, F, A, C, G> Future for FallingBack<F, A, C, G>
+impl<F, A, C> Future for FallingBack<F, A, C>
 where
-    F: Future<Output = Result<Answer<T>, E>>,
-    A: Applies<E, E2>,
-    C: FnOnce(E) -> G,
-    G: Future<Output = Result<T, E2>>,
+    F: Chain,
+    A: Applies<F::Error, C::Error>,
+    C: Tier<F::Error, Value = F::Value>,
 {
-    type Output = Result<Answer<T>, E2>;
+    type Output = Result<Answer<F::Value>, C::Error>;
 
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -215,7 +260,7 @@ where
                             Ok(error) => {
                                 // What failed is gone before the tier is even made.
                                 this.stage.set(Stage::Done);
-                                let future = tier(error);
+                                let future = tier.after(error);
                                 this.stage.set(Stage::This { future });
                                 continue;
                             }
@@ -239,7 +284,7 @@ where
     }
 }
 
-impl<F, A, C, G> fmt::Debug for FallingBack<F, A, C, G> {
+impl<F: Chain, A, C: Tier<F::Error>> fmt::Debug for FallingBack<F, A, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let stage = match self.stage {
             Stage::Before { .. } => "before",
@@ -258,16 +303,16 @@ pin_project! {
     ///
     /// It always ends in an [`Answer`].
     #[must_use = "futures do nothing unless polled"]
-    pub struct OrValue<F, T> {
+    pub struct OrValue<F: Chain> {
         #[pin]
         chain: F,
-        value: Option<T>,
+        value: Option<F::Value>,
         tier: u32,
     }
 }
 
-impl<T, E, F: Future<Output = Result<Answer<T>, E>>> Future for OrValue<F, T> {
-    type Output = Answer<T>;
+impl<F: Chain> Future for OrValue<F> {
+    type Output = Answer<F::Value>;
 
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -286,7 +331,7 @@ impl<T, E, F: Future<Output = Result<Answer<T>, E>>> Future for OrValue<F, T> {
     }
 }
 
-impl<F, T> fmt::Debug for OrValue<F, T> {
+impl<F: Chain> fmt::Debug for OrValue<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OrValue").field("tier", &self.tier).finish_non_exhaustive()
     }

@@ -3,16 +3,15 @@
 use core::marker::PhantomData;
 use core::time::Duration;
 
-use super::rates::{Judge, Rates, add};
-use super::{Custom, Ended, Window, sealed};
-use crate::breaker::counts::Counts;
-use crate::breaker::ring::{Age, Head, MARK_BITS, MAX_REQUESTS, Ring};
-use crate::breaker::rules::{LONGEST, check, in_ticks};
+use super::counting::Counting;
+use super::rates::{Judge, Rates};
+use super::{Ended, Window};
+use crate::breaker::ring::{Age, Head, MARK_BITS, MAX_REQUESTS, Ring, Sums};
 use crate::breaker::state::Generation;
-use crate::error::{ConfigError, Setting, setting};
+use crate::error::{ConfigError, Setting, check, setting};
 use crate::sync::constructor;
 use crate::time::scale::{DEFAULT_LATENESS, HEADROOM, Scale, ahead};
-use crate::time::{Clock, Ticks, check_rate, duration_from_ticks};
+use crate::time::{Clock, LONGEST, Ticks, check_rate, duration_from_ticks, in_ticks};
 use crate::word::{Word, mask};
 
 const SPAN: Setting = setting!(
@@ -114,7 +113,7 @@ impl<C: Clock, const B: usize> LastTime<C, B> {
             let judge = check!(Judge::new(rates, hz));
             // A full bucket is halved; so many calls are counted whatever happens.
             check!(MINIMUM_OF_LAST_TIME.check(judge.minimum as u64, 1, MAX_REQUESTS / 2 + 1));
-            let horizon = scale.units_up(ticks + late);
+            let horizon = scale.units_up(ticks.saturating_add(late));
             Ok(Self { ring: Ring::new(), scale, step, horizon, judge, clock: PhantomData })
         }
     }
@@ -123,7 +122,7 @@ impl<C: Clock, const B: usize> LastTime<C, B> {
     ///
     /// Finer than a tick where there is room, so that a bucket need not be a whole number of ticks.
     const fn scale(ticks: u64, late: u64) -> Scale {
-        Scale::fit(ticks + late, MARK_BITS, HEADROOM, 10)
+        Scale::fit(ticks.saturating_add(late), MARK_BITS, HEADROOM, 10)
     }
 
     /// How many buckets ago `head` was current, and where the bucket of `now` begins.
@@ -149,61 +148,33 @@ impl<C: Clock, const B: usize> LastTime<C, B> {
 
 impl<C: Clock, const B: usize> Window<C> for LastTime<C, B> {}
 
-impl<C: Clock, const B: usize> sealed::Window<C> for LastTime<C, B> {
-    type Start = Ticks;
-    const COUNTS_SUCCESSES: bool = true;
+impl<C: Clock, const B: usize> Counting for LastTime<C, B> {
+    type Clock = C;
+    const GOES_BY_TIME: bool = true;
 
-    fn has_rate(&self) -> bool {
-        self.judge.has_rate()
+    fn judge(&self) -> &Judge {
+        &self.judge
     }
 
-    #[inline]
-    fn needs_start(&self) -> bool {
-        self.judge.slow.is_some()
-    }
-
-    #[inline]
-    fn needs_end(&self) -> bool {
-        true
-    }
-
-    #[inline]
-    fn is_slow(&self, start: Ticks, now: Ticks) -> bool {
-        self.judge.is_slow(start, now)
-    }
-
-    fn record(
-        &self,
-        ended: Ended<Ticks>,
-        base: Counts,
-        custom: Custom,
-        is_over: &dyn Fn() -> bool,
-    ) -> Option<bool> {
-        let slow = self.judge.is_slow(ended.start, ended.now);
+    fn count(&self, ended: Ended<bool>, is_over: &dyn Fn() -> bool) -> Option<bool> {
         let first = self.scale.units(ended.now) & mask(MARK_BITS);
         let age = |head: Head, _: u64| match self.age(head, ended.now) {
             (0, _) => Age::Current,
             (steps, mark) => Age::Over(steps, mark),
         };
-        if !self.ring.record(ended.generation, (ended.failed, slow), first, age, is_over, || ()) {
+        let call = (ended.failed, ended.slow);
+        if !self.ring.record(ended.generation, call, first, age, is_over, || ()) {
             return None;
         }
         Ring::<B>::fence();
-        let Some(sums) = self.ring.judged(ended.generation) else { return Some(false) };
-        Some(self.judge.trips(&add(sums, base), custom))
+        Some(false)
     }
 
-    fn ask(
-        &self,
-        generation: Generation,
-        _failed: bool,
-        base: Counts,
-        rule: fn(&Counts) -> bool,
-    ) -> bool {
-        self.ring.judged(generation).is_some_and(|sums| rule(&add(sums, base)))
+    fn judged(&self, generation: Generation) -> Option<Sums> {
+        self.ring.judged(generation)
     }
 
-    fn read(&self, generation: Generation, now: Ticks, counts: Counts) -> Counts {
-        add(self.ring.sums(generation, |head| self.age(head, now).0), counts)
+    fn sums(&self, generation: Generation, now: Ticks) -> Sums {
+        self.ring.sums(generation, |head| self.age(head, now).0)
     }
 }
