@@ -125,6 +125,7 @@ mod switch;
 mod sync;
 mod time;
 mod timeout;
+mod turns;
 mod warm_up;
 mod word;
 
@@ -134,8 +135,8 @@ pub use breaker::{
     LastTime, Meter, Metering, Named, Rates, State, UntilReady, Window,
 };
 pub use bucket::{
-    AcquireTokens, BucketConfig, LeakyBucket, Lease, Rate, RateError, Reservation, Reserved,
-    TakenTokens, TokenBucket, Tokens,
+    AcquireTokens, BucketConfig, LeakyBucket, Lease, Rate, RateError, Reservation, TakenTokens,
+    TokenBucket, Tokens,
 };
 pub use budget::{BudgetConfig, BudgetSnapshot, RetryBudget};
 pub use bulkhead::{Bulkhead, BulkheadConfig};
@@ -178,5 +179,6 @@ pub use time::{
     ticks_from_duration,
 };
 pub use timeout::{Timeout, WithTimeout};
+pub use turns::{Acquiring, Reserved};
 pub use warm_up::{WarmUp, WarmUpConfig, WarmedUp};
 pub use word::WORD_BITS;

@@ -31,15 +31,29 @@
 //! # Late and stale readers
 //!
 //! A reader to whom the pause has not ended yet is refused, however late it is: up to the horizon,
-//! which is three intervals and `max_lateness`. Further ahead is stale (`time/scale.rs`). A word
+//! which is three intervals, `max_wait` and `max_lateness`. Further ahead is stale
+//! (`time/scale.rs`). A word
 //! that was left idle for a wrap or more may be taken for one that was left a short time ago: the
 //! level is then lower than it should be, and the rate what it is when warm; never more than that.
 //! After an idle time of almost a wrap, one call may have to wait needlessly, for a horizon.
 //!
+//! # Turns that are yet to come
+//!
+//! A caller may take the next turn ahead of its time, by at most `max_wait`, and sleep until it has
+//! come. It is as if it had called at that instant: nobody has come since the call before, so that
+//! the level is the one which that call has left, and the pause begins where the last one ends.
+//!
 //! # Giving back
 //!
-//! As a token bucket does: a call that never ran lowers the time until the next one by its own
-//! pause, as far as that is not over, and raises the level by what it lowered it.
+//! A call that never ran is undone, if nobody has been let in since: the next turn is again where it
+//! was, and so is the level. That is exact, whenever it comes. If others have taken the turns after
+//! it, these stand, and its own goes unused: were the end of the last pause moved forward instead,
+//! as a token bucket does, the next caller would come at the same instant as the last of those who
+//! wait already. A limiter without a burst must not make one of turns that are given up.
+//!
+//! Whether somebody has been let in since, the end of the pause tells, which only ever moves on
+//! but for the last call undone. A call that is held for a wrap or more may be taken for another
+//! that ends at the very same unit, and then lets one call come early.
 //!
 //! # Synchronization
 //!
@@ -47,6 +61,7 @@
 //! the loops means that another caller has committed.
 
 mod config;
+mod wait;
 
 use core::fmt;
 use core::time::Duration;
@@ -54,7 +69,6 @@ use core::time::Duration;
 pub use config::WarmUpConfig;
 
 use crate::error::{ConfigError, Reason, Rejection};
-use crate::gate::{Gate, Outcome};
 use crate::sync::{AtomicWord, Ordering, constructor};
 use crate::time::scale::ahead;
 use crate::time::{Clock, Ticks, duration_from_ticks};
@@ -114,7 +128,9 @@ impl fmt::Debug for Heat {
 /// takes to warm up, and begins cold. The formula, with its source, is at the head of the
 /// module's source.
 ///
-/// It is a [`Gate`]. A call counts however it ends, except where a later gate refused it.
+/// It is a [`Gate`](crate::Gate), and a [`WaitGate`](crate::WaitGate) that waits for its turn. A
+/// call counts however it ends, except where a later gate refused it and nobody was let in since:
+/// then it is as if it had not come.
 ///
 /// # Examples
 ///
@@ -152,9 +168,9 @@ pub struct WarmUp<C> {
 /// What a call of a [`WarmUp`] has taken: enough to give it back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct WarmedUp {
-    /// When its pause is over.
+    /// When it may come, and when its pause is over.
+    at: Word,
     until: Word,
-    pause: Word,
     /// How much it has lowered the level.
     spent: Word,
 }
@@ -213,7 +229,7 @@ impl<C: Clock> WarmUp<C> {
     /// As [`try_acquire`](Self::try_acquire).
     #[inline]
     pub fn try_acquire_at(&self, now: Ticks) -> Result<(), Rejection> {
-        self.take(now).map(|_| ())
+        self.take(now, 0).map(|_| ())
     }
 
     /// How long until the next call would be let in, rounded up to the nanosecond.
@@ -226,8 +242,7 @@ impl<C: Clock> WarmUp<C> {
     #[must_use]
     pub fn time_until_at(&self, now: Ticks) -> Duration {
         let left = self.left(self.load(), self.fitted.scale.units(now));
-        let ticks = if left == 0 { 0 } else { self.fitted.scale.ticks_until(widen(left), now) };
-        duration_from_ticks(ticks, C::TICKS_PER_SECOND)
+        duration_from_ticks(self.ticks_until(left, now), C::TICKS_PER_SECOND)
     }
 
     /// How long it has cooled down, up to the time that it takes to warm up: 0 when warm.
@@ -263,39 +278,36 @@ impl<C: Clock> WarmUp<C> {
         seen.level(self.fitted.step).saturating_add(idle).min(self.fitted.warm_up)
     }
 
+    /// Takes the next turn, if it comes within `reach` units, which is at most the longest wait;
+    /// says in how many it comes.
     #[inline]
-    fn take(&self, now: Ticks) -> Result<WarmedUp, Rejection> {
+    fn take(&self, now: Ticks, reach: Word) -> Result<(WarmedUp, Word), Rejection> {
         let at = self.fitted.scale.units(now);
         let mut seen = self.load();
         loop {
             let left = self.left(seen, at);
-            if left > 0 {
-                return Err(self.limited(left, now));
+            if left > reach {
+                return Err(self.limited(left.wrapping_sub(reach), now));
             }
             let level = self.cooled(seen, at);
             let spent = level.min(self.fitted.interval);
-            let pause = self.fitted.pause(level);
-            let next = Heat::new(at.wrapping_add(pause), level - spent, self.fitted.step);
+            let at = at.wrapping_add(left);
+            let until = at.wrapping_add(self.fitted.pause(level));
+            let next = Heat::new(until, level.saturating_sub(spent), self.fitted.step);
             match self.replace(seen, next) {
-                Ok(()) => return Ok(WarmedUp { until: next.next(), pause, spent }),
+                Ok(()) => return Ok((WarmedUp { at, until: next.next(), spent }, left)),
                 Err(newer) => seen = newer,
             }
         }
     }
 
-    fn give_back(&self, call: WarmedUp, now: Ticks) {
-        let at = self.fitted.scale.units(now);
-        let unpaid = ahead(call.until, at, NEXT_BITS, self.fitted.horizon).min(call.pause);
+    /// Undoes a call that nobody came after.
+    fn give_back(&self, call: WarmedUp) {
         let mut seen = self.load();
-        loop {
-            let units = unpaid.min(self.left(seen, at));
-            if units == 0 {
-                return;
-            }
+        while seen.next() == call.until {
             let level = seen.level(self.fitted.step).saturating_add(call.spent);
             let level = level.min(self.fitted.warm_up);
-            let next = Heat::new(seen.next().wrapping_sub(units), level, self.fitted.step);
-            match self.replace(seen, next) {
+            match self.replace(seen, Heat::new(call.at, level, self.fitted.step)) {
                 Ok(()) => return,
                 Err(newer) => seen = newer,
             }
@@ -314,27 +326,14 @@ impl<C: Clock> WarmUp<C> {
         swap.map(|_| ()).map_err(Heat)
     }
 
+    fn ticks_until(&self, units: Word, now: Ticks) -> u64 {
+        if units == 0 { 0 } else { self.fitted.scale.ticks_until(widen(units), now) }
+    }
+
     #[cold]
     fn limited(&self, left: Word, now: Ticks) -> Rejection {
-        let ticks = self.fitted.scale.ticks_until(widen(left), now);
+        let ticks = self.ticks_until(left, now);
         Rejection::after_ticks(Reason::RateLimited, ticks, C::TICKS_PER_SECOND)
-    }
-}
-
-impl<C: Clock> Gate for WarmUp<C> {
-    type Token = WarmedUp;
-
-    #[inline]
-    fn enter(&self) -> Result<WarmedUp, Rejection> {
-        self.take(self.clock.now())
-    }
-
-    #[inline]
-    fn exit(&self, token: WarmedUp, outcome: Outcome) {
-        // What has run was a call, however it ended. Only one that was never made costs nothing.
-        if outcome == Outcome::Refused {
-            self.give_back(token, self.clock.now());
-        }
     }
 }
 

@@ -43,7 +43,7 @@ const COARSEST: i32 = TIME_BITS as i32 - u64::BITS as i32;
 const FINEST: i32 = 48;
 
 /// The longest wait that a bucket promises unless told otherwise.
-const DEFAULT_MAX_WAIT: Duration = Duration::from_secs(1);
+pub(crate) const DEFAULT_MAX_WAIT: Duration = Duration::from_secs(1);
 
 const EVERY: Setting = setting!("the rate's `every`" must "be from a nanosecond to a day");
 const BURST: Setting = setting!("the bucket's `burst`" must "be at least 1");
