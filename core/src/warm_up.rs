@@ -98,7 +98,8 @@ const LEVEL_BITS: u32 = LEVEL.width();
 
 impl Heat {
     const fn new(next: Word, level: Word, step: u32) -> Self {
-        let up = level.saturating_add(mask(step)) >> step;
+        // Wrapping, here and below: a step is shorter than a word, which the optimiser cannot know.
+        let up = level.saturating_add(mask(step)).wrapping_shr(step);
         Self(NEXT.set(LEVEL.set(0, if up > LEVEL.max() { LEVEL.max() } else { up }), next))
     }
 
@@ -107,7 +108,7 @@ impl Heat {
     }
 
     const fn level(self, step: u32) -> Word {
-        LEVEL.get(self.0) << step
+        LEVEL.get(self.0).wrapping_shl(step)
     }
 }
 

@@ -1,9 +1,13 @@
 //! The warm-up limiter as its users see it: the curve, configurations, what is given back.
 
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use fusebox_core::{
-    ConfigError, Gate, ManualClock, Outcome, Rate, Reason, Ticks, WORD_BITS, WarmUp, WarmUpConfig,
+    ConfigError, Deadline, Gate, ManualClock, Outcome, Rate, Reason, Ticks, WORD_BITS, WaitGate,
+    WarmUp, WarmUpConfig,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -82,6 +86,144 @@ fn only_a_call_that_never_ran_is_given_back() {
     assert!(limit.try_acquire().is_err());
 }
 
+/// Polls once.
+fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
+    future.poll(&mut Context::from_waker(Waker::noop()))
+}
+
+/// Warm, with nobody waiting and the last pause just over.
+fn warm(config: WarmUpConfig, clock: &ManualClock) -> WarmUp<&ManualClock> {
+    let limit = WarmUp::new(config, clock);
+    work(&limit, clock, 20 * SECOND);
+    limit
+}
+
+#[test]
+fn an_acquire_waits_for_its_turn_and_gives_it_up_when_dropped() {
+    let clock: ManualClock = ManualClock::new();
+    let (limit, timer) = (warm(CONFIG, &clock), &clock);
+    let unpolled = limit.acquire(timer);
+    assert_eq!(limit.time_until(), Duration::ZERO, "nothing is taken before the first poll");
+    drop(unpolled);
+    assert!(pollster::block_on(limit.acquire(timer)).is_ok(), "what is there already");
+    let (one, level) = (limit.time_until(), limit.level());
+    let mut first = pin!(limit.acquire(timer));
+    assert!(poll(first.as_mut()).is_pending());
+    let two = limit.time_until();
+    {
+        let mut second = pin!(limit.acquire(timer));
+        assert!(poll(second.as_mut()).is_pending());
+        assert!(limit.time_until() >= 3 * one);
+    }
+    assert_eq!(limit.time_until(), two, "the second turn is free again");
+    assert_eq!(limit.level(), level);
+    clock.advance(one - Duration::from_nanos(1));
+    assert!(poll(first.as_mut()).is_pending());
+    clock.advance(Duration::from_nanos(1));
+    assert_eq!(poll(first.as_mut()), Poll::Ready(Ok(())));
+    assert!(poll(first.as_mut()).is_pending(), "it has had its answer");
+}
+
+/// As a call made at its turn would have been: the curve is the same whether callers come back or
+/// wait, and however far ahead they take their turns.
+#[test]
+fn those_who_wait_are_let_in_along_the_same_curve() {
+    let clock: ManualClock = ManualClock::new();
+    let (asking, waiting) = (ManualClock::new(), &clock);
+    let config = CONFIG.max_wait(20 * SECOND);
+    let calls = work(&WarmUp::new(config, &asking), &asking, 10 * SECOND);
+    let limit = WarmUp::new(config, &clock);
+    // All at once, at the beginning.
+    let mut turns: Vec<_> = calls.iter().map(|_| Box::pin(limit.acquire(waiting))).collect();
+    for (turn, at) in turns.iter_mut().zip(&calls) {
+        assert_eq!(poll(turn.as_mut()).is_pending(), !at.is_zero());
+    }
+    for (turn, at) in turns.iter_mut().zip(&calls).skip(1) {
+        waiting.advance(*at - waiting.elapsed() - Duration::from_nanos(1));
+        assert!(poll(turn.as_mut()).is_pending(), "{at:?}");
+        waiting.advance(Duration::from_nanos(1));
+        assert_eq!(poll(turn.as_mut()), Poll::Ready(Ok(())), "{at:?}");
+    }
+}
+
+/// A turn in the middle goes unused. Would it shorten the queue, the next caller would come at the
+/// same instant as the last of those who wait.
+#[test]
+fn a_turn_that_others_wait_behind_is_lost() {
+    let clock: ManualClock = ManualClock::new();
+    let (limit, timer) = (warm(CONFIG, &clock), &clock);
+    let mut turns: Vec<_> = (0..4).map(|_| Box::pin(limit.acquire(timer))).collect();
+    for turn in &mut turns {
+        let _ = poll(turn.as_mut());
+    }
+    let until = limit.time_until();
+    drop(turns.remove(2));
+    assert_eq!(limit.time_until(), until);
+    let mut next = pin!(limit.acquire(timer));
+    assert!(poll(next.as_mut()).is_pending());
+    clock.advance(until - Duration::from_nanos(1));
+    assert!(turns.iter_mut().skip(1).all(|turn| poll(turn.as_mut()).is_ready()));
+    assert!(poll(next.as_mut()).is_pending(), "two in one pause");
+    clock.advance(Duration::from_nanos(1));
+    assert!(poll(next.as_mut()).is_ready());
+}
+
+#[test]
+fn a_wait_that_would_be_in_vain_fails_at_once_and_takes_nothing() {
+    let clock: ManualClock = ManualClock::new();
+    let timer = &clock;
+    let ms = Duration::from_millis(1);
+    let limit = warm(CONFIG.max_wait(250 * ms), timer);
+    let now = |future| pollster::block_on(future);
+    limit.try_acquire().unwrap();
+    let before = limit.time_until();
+    let soon = Deadline::after(timer, 50 * ms);
+    let refused = now(limit.acquire_before(timer, soon)).unwrap_err();
+    assert_eq!((refused.reason(), refused.retry_after()), (Reason::DeadlineExceeded, None));
+    let passed = now(limit.acquire_before(timer, Deadline::at(Ticks(0)))).unwrap_err();
+    assert_eq!(passed.reason(), Reason::DeadlineExceeded);
+    for time in [Duration::ZERO, 30 * ms, 90 * ms] {
+        let refused = now(limit.acquire_timeout(timer, time)).unwrap_err();
+        assert_eq!(refused.reason(), Reason::RateLimited);
+        let come_back = refused.retry_after().unwrap();
+        assert!(come_back <= before - time && come_back + ms >= before - time, "{come_back:?}");
+    }
+    assert_eq!(limit.time_until(), before, "refusals take nothing");
+    let mut turns = [(); 2].map(|()| Box::pin(limit.acquire(timer)));
+    assert!(turns.iter_mut().all(|turn| poll(turn.as_mut()).is_pending()));
+    let far = now(limit.acquire_before(timer, Deadline::after(timer, 280 * ms))).unwrap_err();
+    assert_eq!(far.reason(), Reason::RateLimited, "too far with any deadline");
+    clock.advance(far.retry_after().unwrap());
+    let entering = limit.wait_enter(timer, Deadline::NEVER);
+    assert!(poll(pin!(entering)).is_pending());
+}
+
+#[test]
+fn a_panic_of_the_timer_gives_the_turn_back() {
+    struct Broken<'a>(&'a ManualClock);
+    impl fusebox_core::Clock for Broken<'_> {
+        const TICKS_PER_SECOND: u64 = 1_000_000_000;
+        fn now(&self) -> Ticks {
+            fusebox_core::Clock::now(self.0)
+        }
+    }
+    impl fusebox_core::Timer for Broken<'_> {
+        type Sleep = std::future::Ready<()>;
+        fn sleep_until(&self, _: Ticks) -> Self::Sleep {
+            panic!("out of timers")
+        }
+    }
+    let clock: ManualClock = ManualClock::new();
+    let limit = warm(CONFIG, &clock);
+    limit.try_acquire().unwrap();
+    let before = limit.time_until();
+    let broken = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        pollster::block_on(limit.acquire(Broken(&clock)))
+    }));
+    assert!(broken.is_err());
+    assert_eq!(limit.time_until(), before);
+}
+
 #[test]
 fn bad_configurations_say_what_would_be_right() {
     let made = |config| WarmUp::try_new(config, ManualClock::<1_000_000_000>::new()).map(drop);
@@ -105,6 +247,12 @@ fn bad_configurations_say_what_would_be_right() {
     assert!(error.summary().starts_with("the `max_lateness` of a warm-up must not"), "{error}");
     let ConfigError::DurationOutOfRange { max, .. } = error else { panic!("{error}") };
     assert!(made(late.max_lateness(max)).is_ok(), "{error}");
+    let wait = late.max_lateness(Duration::ZERO).max_wait(3_600 * SECOND);
+    let error = made(wait).unwrap_err();
+    assert!(error.summary().starts_with("the `max_wait` of a warm-up must not"), "{error}");
+    let ConfigError::DurationOutOfRange { max, .. } = error else { panic!("{error}") };
+    assert!(made(wait.max_wait(max)).is_ok(), "{error}");
+    assert!(made(wait.max_wait(2 * max)).is_err(), "{error}");
 }
 
 #[test]

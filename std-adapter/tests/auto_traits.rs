@@ -236,6 +236,12 @@ assert_auto!(AcquireTokens<'static, StdClock, &'static ManualClock>: yes, yes, y
 assert_auto!(AcquireTokens<'static, Rc<StdClock>, TokioTimer>: no, no, no);
 assert_auto!(Reserved<TokioSleep>: yes, yes, no);
 assert_auto!(Reserved<ThreadSleep>: no, no, yes);
+assert_auto!(Reserved<TokioSleep, WarmedUp>: yes, yes, no);
+assert_auto!(Acquiring<&'static WarmUp, TokioTimer>: yes, yes, no);
+assert_auto!(Acquiring<&'static WarmUp, &'static ManualClock>: yes, yes, yes);
+assert_auto!(Acquiring<&'static WarmUp<Rc<StdClock>>, TokioTimer>: no, no, no);
+assert_auto!(Acquiring<&'static WarmUp, ThreadTimer>: no, no, yes);
+assert_auto!(EnteringOf<WarmUp>: yes, yes, no);
 assert_auto!(Acquire<&'static Semaphore<Waiters>>: yes, yes, yes);
 assert_auto!(Acquire<Arc<Semaphore<HeapQueue>>>: yes, yes, yes);
 assert_auto!(Acquire<Rc<Semaphore<Waiters>>>: no, no, yes);

@@ -16,7 +16,7 @@ use core::time::Duration;
 use super::state::{FURTHEST, TIME_BITS};
 use crate::error::{ConfigError, Setting, setting};
 use crate::time::scale::{DEFAULT_LATENESS, HEADROOM, Scale};
-use crate::time::{check_rate, ticks_from_duration};
+use crate::time::{check_rate, ticks_from_duration, whole_parts};
 use crate::word::{Word, by_width, mask, widen};
 
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
@@ -440,7 +440,7 @@ impl Demand {
     /// The whole microseconds in so many units.
     const fn micros(&self, scale: Scale, units: u128) -> u64 {
         let ticks = scale.ticks_down(at_most(units, u64::MAX));
-        at_most(ticks as u128 * 1_000_000 / or_one(self.per_second as u128), u64::MAX)
+        whole_parts(ticks, 1_000_000, self.per_second)
     }
 }
 

@@ -478,7 +478,10 @@ impl<const N: usize, C: Clock> SlidingLog<N, C> {
     }
 
     const fn before(index: Word) -> Word {
-        if index == 0 { Self::LIMIT as Word - 1 } else { index - 1 }
+        match index.checked_sub(1) {
+            Some(before) => before,
+            None => Self::LIMIT as Word - 1,
+        }
     }
 
     #[cold]

@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use crate::error::{ConfigError, Setting, check};
 use crate::time::scale::Scale;
-use crate::time::{LONGEST, Ticks, check_rate, in_ticks};
+use crate::time::{LONGEST, Ticks, check_rate, in_ticks, whole_parts};
 use crate::word::{Word, widen};
 
 /// What a word has room for.
@@ -50,11 +50,11 @@ impl Span {
         let horizon = horizon.saturating_add(late_ticks).saturating_add(late_ticks);
         let exponent = Scale::fit(horizon, room.bits, room.headroom, 0).exponent();
         // A coarser unit would gain nothing, and jump where the clock itself wraps.
-        let coarsest = room.bits as i32 - u64::BITS as i32;
+        let coarsest = (room.bits as i32).wrapping_sub(u64::BITS as i32);
         let scale = Scale::with_exponent(if exponent < coarsest { coarsest } else { exponent });
-        if exponent < 0 && scale.units(Ticks(window_ticks)) >> room.precise == 0 {
+        if exponent < 0 && scale.units(Ticks(window_ticks)).wrapping_shr(room.precise) == 0 {
             let most = room.longest_lateness(window_ticks);
-            let most = Duration::from_nanos(nanos_down(most, hz));
+            let most = Duration::from_nanos(whole_parts(most, 1_000_000_000, hz));
             return Err(lateness_setting.duration(lateness, Duration::ZERO, most));
         }
         let longer = if exponent < 0 { room.longer } else { 0 };
@@ -73,15 +73,11 @@ impl Span {
 impl Room {
     /// The longest lateness, in ticks, beside which a window keeps its precision.
     const fn longest_lateness(self, window: u64) -> u64 {
-        let right = window.ilog2().saturating_sub(self.precise);
-        let room = self.bits.saturating_sub(self.headroom) + right;
-        let horizon = if room < u64::BITS { (1 << room) - 1 } else { LONGEST };
+        // Never of zero; but the compiler cannot know that, and would link a panic.
+        let Some(log) = window.checked_ilog2() else { return 0 };
+        let right = log.saturating_sub(self.precise);
+        let room = self.bits.saturating_sub(self.headroom).saturating_add(right);
+        let horizon = if room < u64::BITS { !u64::MAX.wrapping_shl(room) } else { LONGEST };
         horizon.saturating_sub(window.saturating_mul(self.windows)) / 2
     }
-}
-
-/// Ticks in nanoseconds, rounded down.
-const fn nanos_down(ticks: u64, hz: u64) -> u64 {
-    let nanos = ticks as u128 * 1_000_000_000 / hz as u128;
-    if nanos > u64::MAX as u128 { u64::MAX } else { nanos as u64 }
 }

@@ -6,7 +6,7 @@ use super::{LEVEL_BITS, NEXT_BITS};
 use crate::bucket::{DEFAULT_MAX_WAIT, Rate};
 use crate::error::{ConfigError, Setting, check, setting};
 use crate::time::scale::{DEFAULT_LATENESS, Scale};
-use crate::time::{check_rate, duration_from_ticks, in_ticks};
+use crate::time::{check_rate, duration_from_ticks, in_ticks, whole_parts};
 use crate::word::{Word, by_width, mask, widen};
 
 /// An interval must have at least this many bits: it is rounded up by less than a unit.
@@ -230,6 +230,5 @@ const fn longer(ticks: u64, scale: Scale, units: u64) -> u64 {
 
 /// Ticks as a duration in whole microseconds, rounded down.
 const fn whole_micros(ticks: u64, hz: u64) -> Duration {
-    let micros = ticks as u128 * 1_000_000 / hz as u128;
-    Duration::from_micros(if micros > u64::MAX as u128 { u64::MAX } else { micros as u64 })
+    Duration::from_micros(whole_parts(ticks, 1_000_000, hz))
 }
