@@ -114,3 +114,19 @@ fn a_clock_set_back_for_good_finds_it_free() {
     assert!(log.try_acquire_at(Ticks(7 * second)).is_ok());
     assert!(log.try_acquire_at(Ticks(7 * second)).is_err());
 }
+
+/// The note that all places are taken was never looked at again once its time had passed, so that
+/// after a wrap of the word it read as one of the present: a log that was full once, and in use ever
+/// since, refused everybody for some seconds at each wrap.
+#[test]
+fn a_note_from_long_ago_does_not_close_a_log_in_use() {
+    let log: Log<2> = SlidingLog::new(SlidingLogConfig::per_second(), ManualClock::new());
+    assert!(log.try_acquire_at(Ticks(0)).is_ok() && log.try_acquire_at(Ticks(0)).is_ok());
+    assert!(log.try_acquire_at(Ticks(0)).is_err(), "noted");
+    let (mut now, hours) = (0, 3_600_000_000_000);
+    while now < 90 * hours {
+        now += 700_000_000;
+        let free = now < 1_010_000_000 || log.try_acquire_at(Ticks(now)).is_ok();
+        assert!(free, "refused after {} hours", now / hours);
+    }
+}

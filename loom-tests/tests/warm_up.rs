@@ -3,9 +3,11 @@
 mod bounded;
 
 use bounded::model;
+use std::future::Future;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
-use fusebox_core::{Clock, Gate, ManualClock, Outcome, Rate, Ticks, WarmUp, WarmUpConfig};
+use fusebox_core::{Clock, Gate, ManualClock, Outcome, Rate, Ticks, Timer, WarmUp, WarmUpConfig};
 use loom::sync::Arc;
 use loom::thread;
 
@@ -17,6 +19,23 @@ impl Clock for At {
     const TICKS_PER_SECOND: u64 = 1_000;
     fn now(&self) -> Ticks {
         Ticks(self.0)
+    }
+}
+
+/// Its timer, which wakes nobody.
+struct Timed(At);
+
+impl Clock for Timed {
+    const TICKS_PER_SECOND: u64 = 1_000;
+    fn now(&self) -> Ticks {
+        self.0.now()
+    }
+}
+
+impl Timer for Timed {
+    type Sleep = std::future::Pending<()>;
+    fn sleep_until(&self, _: Ticks) -> Self::Sleep {
+        std::future::pending()
     }
 }
 
@@ -84,5 +103,31 @@ fn a_call_given_back_and_a_new_one_add_up() {
         let (taken, level) = (other.join().unwrap(), limit.level().as_secs());
         assert_eq!(limit.try_acquire().is_ok(), !taken);
         assert_eq!(level, if taken { 3 } else { 4 });
+    });
+}
+
+#[test]
+fn a_turn_given_back_is_not_taken_twice() {
+    // Race: a call is undone while another one takes the turn after it. Fails when `give_back` does
+    // not ask whether the pause that ends last is still its own: the next turn is then the one that
+    // the other call has.
+    model(|| {
+        let limit = Arc::new(WarmUp::new(config().max_wait(Duration::from_secs(9)), At(0)));
+        let token = limit.enter().unwrap();
+        let other = {
+            let limit = limit.clone();
+            thread::spawn(move || {
+                let mut turn = Box::pin(limit.acquire(Timed(At(0))));
+                let waits = turn.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+                let until = limit.time_until();
+                std::mem::forget(turn);
+                (waits.is_pending(), until)
+            })
+        };
+        limit.exit(token, Outcome::Refused);
+        let (waits, until) = other.join().unwrap();
+        // Behind a call that stands, or undone before it came.
+        assert_eq!(limit.time_until(), until);
+        assert_eq!(until.as_secs(), if waits { 4 } else { 2 });
     });
 }

@@ -19,7 +19,8 @@
 //! Who looked at all places in vain knows when the first one comes free, and notes it in the word
 //! `full`: until then everybody is refused by that word alone. A place that is given back
 //! meanwhile makes the note wrong; so whoever gives one back clears it, and counts a generation
-//! on, and a note is made only if the generation is the one from before the look.
+//! on, and a note is made only if the generation is the one from before the look. Whoever finds
+//! that its time has passed takes it away.
 //!
 //! # Late readers
 //!
@@ -81,12 +82,12 @@ const MAX_LATENESS: Setting = setting!(
 ///
 /// (26, 5 and 1 bits where words are 32 bits wide.)
 ///
-/// * `TAKEN`: `TIME` means something. In a place, set by who takes it first, and never cleared; in
-///   `full`, set by who finds all places taken and cleared by who gives one back. Time clears
-///   nothing: an instant that has passed is as good as none.
+/// * `TAKEN`: `TIME` means something. In a place, set by who takes it first, and never cleared: an
+///   instant that has passed is as good as none. In `full`, set by who finds all places taken and
+///   cleared by who gives one back, or finds that the time has passed.
 /// * `GENERATION`: in `full` the number of places that were given back; wraps. A call that looks at
-///   the places while a whole turn of them is given back, and notes the very instant that was noted
-///   before, may keep others out for up to a window. In places always 0.
+///   the places while exactly a whole turn of them is given back may note that all are taken when
+///   some are free, which keeps others out for up to a window. In places always 0.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct Until(Word);
 
@@ -116,6 +117,11 @@ impl Until {
     /// Taken until `time`, in the same generation.
     const fn transition_take(self, time: Word) -> Self {
         Self(TIME.set(TAKEN.set(self.0, 1), time))
+    }
+
+    /// Nothing known, in the same generation.
+    const fn transition_forget(self) -> Self {
+        Self(GENERATION.set(0, GENERATION.get(self.0)))
     }
 
     /// Nothing known, in the next generation.
@@ -344,10 +350,13 @@ impl<const N: usize, C: Clock> SlidingLog<N, C> {
         loop {
             // Acquire: whoever counted the generation on had freed a place, which `claim` must see;
             // pairs with the Release in `give_back`.
-            let full = Until(self.full.load(Ordering::Acquire));
-            let left = self.left(full, at);
-            if left > 0 {
-                return Err(self.limited(left, now));
+            let mut full = Until(self.full.load(Ordering::Acquire));
+            if full.time().is_some() {
+                let left = self.left(full, at);
+                if left > 0 {
+                    return Err(self.limited(left, now));
+                }
+                full = self.forget(full);
             }
             match self.claim(at) {
                 Ok(entry) => return Ok(entry),
@@ -402,6 +411,19 @@ impl<const N: usize, C: Clock> SlidingLog<N, C> {
             index = Self::after(index);
         }
         Err(soonest)
+    }
+
+    /// Takes the note away whose time has passed: a wrap later it would be one of the present, and
+    /// close a log that is in use for a horizon. For a late reader it may have been of use still;
+    /// that one looks at the places instead.
+    #[cold]
+    fn forget(&self, full: Until) -> Until {
+        let forgotten = full.transition_forget();
+        // Relaxed, both: being a read-modify-write it continues the release sequence of the last
+        // place given back. Where it fails, another call has seen to it, or will.
+        let _ =
+            self.full.compare_exchange(full.0, forgotten.0, Ordering::Relaxed, Ordering::Relaxed);
+        forgotten
     }
 
     /// Notes that all places are taken until `until`. False where a place was given back since
