@@ -6,8 +6,8 @@ mod modelling;
 use std::time::Duration;
 
 use fusebox_core::{
-    CountedCall, Gate, ManualClock, Outcome, Reason, SlidingWindowConfig, SlidingWindowCounter,
-    Ticks, WORD_BITS,
+    CountedCall, Gate, ManualClock, Outcome, Reason, Rejection, SlidingWindowConfig,
+    SlidingWindowCounter, Ticks, WORD_BITS,
 };
 use proptest::prelude::*;
 
@@ -146,6 +146,119 @@ impl Model {
     }
 }
 
+/// The counter beside its model, and who uses both.
+struct Both<'a, const HZ: u64> {
+    counter: &'a SlidingWindowCounter<&'a ManualClock<HZ>>,
+    clock: &'a ManualClock<HZ>,
+    model: Model,
+    right: u32,
+    lateness: i128,
+    /// Who holds a token, and when the window began that it was counted in.
+    held: Vec<(CountedCall, i128)>,
+    now: i128,
+    come_back: i128,
+}
+
+impl<const HZ: u64> Both<'_, HZ> {
+    fn step(&mut self, step: &Step) {
+        let window = self.model.window << self.right;
+        self.now += match *step {
+            Step::Window(part) => window * i128::from(part) / 1_000,
+            Step::Ticks(ticks) => ticks.into(),
+            Step::ComeBack(more) => self.come_back + i128::from(more),
+            Step::Late(part) => -(self.lateness * i128::from(part) / 1_000),
+            Step::Wrap(n, part) => {
+                (i128::from(n) << (BITS + self.right)) + window * i128::from(part) / 1_000
+            }
+        };
+        self.clock.set(Ticks(self.now.rem_euclid(1 << 64) as u64));
+        self.come_back = 0;
+    }
+
+    fn at(&self) -> i128 {
+        self.now >> self.right
+    }
+
+    fn ticks(wait: Duration) -> i128 {
+        (wait.as_nanos() * u128::from(HZ) / 1_000_000_000) as i128
+    }
+
+    /// Ticks until so many calls would be let in.
+    fn wait(&self, calls: u32) -> i128 {
+        match self.model.wait(calls.into(), self.at()) {
+            0 => 0,
+            units => ((self.at() + units) << self.right) - self.now,
+        }
+    }
+
+    fn op(&mut self, op: &Op) {
+        match *op {
+            Op::Try(calls) => match self.counter.try_acquire(calls) {
+                Ok(()) if calls == 0 => {}
+                Ok(()) => self.granted(calls),
+                Err(refused) => self.refused(calls, refused),
+            },
+            Op::Enter => match self.counter.enter() {
+                Ok(token) => {
+                    self.granted(1);
+                    self.held.push((token, self.model.start));
+                }
+                Err(refused) => self.refused(1, refused),
+            },
+            Op::Exit(refused) => {
+                if !self.held.is_empty() {
+                    self.exit(refused);
+                }
+            }
+            Op::Look(calls) => self.look(calls),
+        }
+    }
+
+    fn granted(&mut self, calls: u32) {
+        let at = self.at();
+        assert!(self.model.admits(calls.into(), at), "one call too many");
+        self.model.roll(at);
+        self.model.current += i128::from(calls);
+    }
+
+    fn refused(&mut self, calls: u32, refused: Rejection) {
+        if i128::from(calls) > self.model.limit {
+            assert_eq!(refused.reason(), Reason::ExceedsBurst);
+            return;
+        }
+        assert!(!self.model.admits(calls.into(), self.at()), "refused while there is room");
+        assert_eq!(refused.reason(), Reason::RateLimited);
+        self.come_back = Self::ticks(refused.retry_after().unwrap());
+        assert_eq!(self.come_back, self.wait(calls), "not when to come back");
+    }
+
+    fn exit(&mut self, refused: bool) {
+        let (token, start) = self.held.remove(self.held.len() / 2);
+        self.counter.exit(token, if refused { Outcome::Refused } else { Outcome::Success });
+        let (wrap, model) = (1i128 << BITS, &mut self.model);
+        if refused && (model.start - start).rem_euclid(wrap) == 0 {
+            model.current = (model.current - 1).max(0);
+        } else if refused && (model.start - start - model.window).rem_euclid(wrap) == 0 {
+            model.previous = (model.previous - 1).max(0);
+        }
+    }
+
+    fn look(&self, calls: u32) {
+        let (at, mut then) = (self.at(), self.model);
+        let (window, passed) = (then.window, then.roll(at).max(0));
+        let weight = then.current * window + then.previous * (window - passed);
+        let used = (weight + window - 1) / window;
+        assert_eq!(i128::from(self.counter.snapshot().used), used.min(self.model.limit));
+        let wait = self.counter.time_until(calls).map(Self::ticks);
+        let expected = if calls == 0 || self.model.admits(calls.into(), at) {
+            Some(0)
+        } else {
+            (i128::from(calls) <= self.model.limit).then(|| self.wait(calls))
+        };
+        assert_eq!(wait, expected);
+    }
+}
+
 /// Whether the configuration fits, and the run could be made.
 fn agrees<const HZ: u64>(setup: &Setup, steps: &[(Step, Op)]) -> bool {
     let clock = ManualClock::<HZ>::new();
@@ -154,91 +267,26 @@ fn agrees<const HZ: u64>(setup: &Setup, steps: &[(Step, Op)]) -> bool {
     let right = right(&counter);
     let up = |ticks: i128| (ticks + (1 << right) - 1) >> right;
     let lateness = ticks_up(setup.lateness, HZ);
-    let mut model = Model {
-        limit: setup.limit.into(),
-        window: up(ticks_up(setup.window, HZ)),
-        lateness: up(lateness),
-        start: 0,
-        previous: 0,
-        current: 0,
+    let mut both = Both {
+        counter: &counter,
+        clock: &clock,
+        model: Model {
+            limit: setup.limit.into(),
+            window: up(ticks_up(setup.window, HZ)),
+            lateness: up(lateness),
+            start: 0,
+            previous: 0,
+            current: 0,
+        },
+        right,
+        lateness,
+        held: Vec::new(),
+        now: setup.start.into(),
+        come_back: 0,
     };
-    let ticks = |wait: Duration| (wait.as_nanos() * u128::from(HZ) / 1_000_000_000) as i128;
-    let mut held: Vec<(CountedCall, i128)> = Vec::new();
-    let (mut now, mut come_back) = (i128::from(setup.start), 0);
     for (step, op) in steps {
-        now += match *step {
-            Step::Window(part) => (model.window << right) * i128::from(part) / 1_000,
-            Step::Ticks(ticks) => ticks.into(),
-            Step::ComeBack(more) => come_back + i128::from(more),
-            Step::Late(part) => -(lateness * i128::from(part) / 1_000),
-            Step::Wrap(n, part) => {
-                (i128::from(n) << (BITS + right))
-                    + (model.window << right) * i128::from(part) / 1_000
-            }
-        };
-        clock.set(Ticks(now.rem_euclid(1 << 64) as u64));
-        let at = now >> right;
-        come_back = 0;
-        // Ticks until the reading has grown by so many units.
-        let until = |units: i128| if units == 0 { 0 } else { ((at + units) << right) - now };
-        match *op {
-            Op::Try(_) | Op::Enter => {
-                let n = if let Op::Try(n) = *op { n } else { 1 };
-                let calls = i128::from(n);
-                let got = match op {
-                    Op::Try(n) => counter.try_acquire(*n),
-                    _ => counter.enter().map(|token| {
-                        let mut then = model;
-                        then.roll(at);
-                        held.push((token, then.start));
-                    }),
-                };
-                let Err(refused) = got else {
-                    assert!(n == 0 || model.admits(calls, at), "one call too many");
-                    if n > 0 {
-                        model.roll(at);
-                        model.current += calls;
-                    }
-                    continue;
-                };
-                if calls > model.limit {
-                    assert_eq!(refused.reason(), Reason::ExceedsBurst);
-                    continue;
-                }
-                assert!(!model.admits(calls, at), "refused while there is room");
-                assert_eq!(refused.reason(), Reason::RateLimited);
-                come_back = ticks(refused.retry_after().unwrap());
-                assert_eq!(come_back, until(model.wait(calls, at)), "not when to come back");
-            }
-            Op::Exit(refused) => {
-                if !held.is_empty() {
-                    let (token, start) = held.remove(held.len() / 2);
-                    counter.exit(token, if refused { Outcome::Refused } else { Outcome::Success });
-                    let wrap = 1i128 << BITS;
-                    if refused && (model.start - start).rem_euclid(wrap) == 0 {
-                        model.current = (model.current - 1).max(0);
-                    } else if refused && (model.start - start - model.window).rem_euclid(wrap) == 0
-                    {
-                        model.previous = (model.previous - 1).max(0);
-                    }
-                }
-            }
-            Op::Look(n) => {
-                let calls = i128::from(n);
-                let mut then = model;
-                let passed = then.roll(at).max(0);
-                let weight = then.current * model.window + then.previous * (model.window - passed);
-                let used = (weight + model.window - 1) / model.window;
-                assert_eq!(i128::from(counter.snapshot().used), used.min(model.limit));
-                let wait = counter.time_until(n).map(ticks);
-                let expected = if n == 0 || model.admits(calls, at) {
-                    Some(0)
-                } else {
-                    (calls <= model.limit).then(|| until(model.wait(calls, at)))
-                };
-                assert_eq!(wait, expected);
-            }
-        }
+        both.step(step);
+        both.op(op);
     }
     true
 }

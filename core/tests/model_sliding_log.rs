@@ -5,7 +5,8 @@ mod modelling;
 use std::time::Duration;
 
 use fusebox_core::{
-    Gate, LogEntry, ManualClock, Outcome, Reason, SlidingLog, SlidingLogConfig, Ticks, WORD_BITS,
+    Gate, LogEntry, ManualClock, Outcome, Reason, Rejection, SlidingLog, SlidingLogConfig, Ticks,
+    WORD_BITS,
 };
 use proptest::prelude::*;
 
@@ -130,124 +131,190 @@ impl Model {
     }
 }
 
+/// The log beside its model, and who uses both.
+struct Both<'a, const N: usize, const HZ: u64> {
+    log: &'a SlidingLog<N, &'a ManualClock<HZ>>,
+    clock: &'a ManualClock<HZ>,
+    model: Model,
+    lateness: i128,
+    wrap: i128,
+    held: Vec<(LogEntry, Call)>,
+    now: i128,
+    latest: i128,
+    come_back: i128,
+    /// Until when something that was mistaken may have been noted.
+    noted: i128,
+    /// All that was written, and how far from it it may be by mistake: what may be taken for live
+    /// after a wrap.
+    written: Vec<(i128, i128)>,
+    /// The instants from which on places are free that were given back.
+    returned: Vec<i128>,
+}
+
+impl<const N: usize, const HZ: u64> Both<'_, N, HZ> {
+    fn step(&mut self, step: &Step) {
+        let window = self.model.window;
+        self.now += match *step {
+            Step::Window(part) => window * i128::from(part) / 1_000,
+            Step::Ticks(ticks) => ticks.into(),
+            Step::ComeBack(more) => self.come_back + i128::from(more),
+            Step::Late(part) => -(self.lateness * i128::from(part) / 1_000),
+            Step::Wrap(n, part) => self.wrap * i128::from(n) + window * i128::from(part) / 1_000,
+        };
+        // A reader is late by at most what is supported.
+        self.now = self.now.max(self.latest.saturating_sub(self.lateness));
+        self.latest = self.latest.max(self.now);
+        self.clock.set(Ticks(self.now.rem_euclid(1 << 64) as u64));
+        self.come_back = 0;
+    }
+
+    fn horizon(&self) -> i128 {
+        let right = self.model.right;
+        (self.model.units() << right) + 2 * self.lateness + (4 << right)
+    }
+
+    /// Whether a place that was written a wrap ago may be taken for live.
+    fn is_mistaken(&mut self) -> bool {
+        let (now, wrap, horizon) = (self.now, self.wrap, self.horizon());
+        let alias = |(until, more): &(i128, i128)| {
+            *until <= now && (until + more - now).rem_euclid(wrap) <= horizon + 2 * more
+        };
+        // What was written by mistake holds for a while.
+        let mistaken = now < self.noted || self.written.iter().any(alias);
+        if mistaken {
+            self.noted = self.noted.max(now + 2 * horizon);
+        }
+        mistaken
+    }
+
+    fn op(&mut self, op: &Op) {
+        let mistaken = self.is_mistaken();
+        match op {
+            Op::Try | Op::Enter => match self.log.enter() {
+                Ok(token) => {
+                    // A late reader may come where a window before the latest has room.
+                    let expected = self.model.used(self.now) < N;
+                    assert!(expected || mistaken || self.now < self.latest, "one call too many");
+                    let call = self.granted(mistaken);
+                    if matches!(op, Op::Enter) {
+                        self.held.push((token, call));
+                    }
+                }
+                Err(refused) => self.refused(refused, mistaken),
+            },
+            Op::Exit(refused) => {
+                if !self.held.is_empty() {
+                    self.exit(*refused, mistaken);
+                }
+            }
+            Op::Look => {
+                if !mistaken && self.now == self.latest {
+                    self.look();
+                }
+            }
+        }
+    }
+
+    fn granted(&mut self, mistaken: bool) -> Call {
+        let (now, model) = (self.now, &mut self.model);
+        model.newest = (model.out(now), model.newest.1 + 1);
+        let call = (now, model.newest.0, model.newest.1);
+        model.live.push(call);
+        // Strictly, in ticks: no window holds more, wherever it begins.
+        for (from, _, _) in &model.live {
+            let window = *from..*from + model.window;
+            let calls = model.live.iter().filter(|(at, _, _)| window.contains(at));
+            assert!(calls.count() <= N, "a window holds more");
+        }
+        self.wrote(call.1, mistaken);
+        call
+    }
+
+    fn wrote(&mut self, until: i128, mistaken: bool) {
+        let more = if mistaken { self.horizon() } else { 0 };
+        self.written.push((until, more));
+    }
+
+    fn refused(&mut self, refused: Rejection, mistaken: bool) {
+        let now = self.now;
+        let expected = self.model.used(now) < N;
+        // A place that was given back is free from the reading on at which it was taken.
+        let mistaken = mistaken || self.returned.iter().any(|from| *from > now);
+        assert!(!expected || mistaken, "refused while there is room");
+        assert_eq!(refused.reason(), Reason::RateLimited);
+        let nanos = refused.retry_after().unwrap().as_nanos();
+        let wait = i128::try_from(nanos * u128::from(HZ) / 1_000_000_000).unwrap();
+        if !mistaken {
+            let expected = self.model.wait(now);
+            // A late reader may be told by a note from before the last calls.
+            let exact = wait == expected || (now < self.latest && wait < expected);
+            assert!(exact, "{wait} is not {expected}: when to come back");
+        }
+        self.come_back = wait;
+    }
+
+    fn exit(&mut self, refused: bool, mistaken: bool) {
+        let (token, call) = self.held.remove(self.held.len() / 2);
+        // Held for about a wrap, it may look like one of the calls that came since.
+        if self.now - call.0 >= self.wrap - self.horizon() {
+            return;
+        }
+        self.log.exit(token, if refused { Outcome::Refused } else { Outcome::Abandoned });
+        if !refused {
+            return;
+        }
+        // A call that is out of the window has nothing left to give back, but others may not have
+        // taken its place yet.
+        let model = &mut self.model;
+        let index = model.live.iter().position(|live| *live == call).unwrap();
+        model.live.remove(index);
+        let from = call.1 - (model.units() << model.right);
+        // Then nobody knows how late it was.
+        if call.2 == model.newest.1 {
+            model.newest.0 = from;
+        }
+        self.wrote(from, mistaken);
+        self.returned.push(from);
+    }
+
+    fn look(&self) {
+        let snapshot = self.log.snapshot();
+        assert_eq!(snapshot.limit as usize, N);
+        assert_eq!(snapshot.used as usize, self.model.used(self.now));
+        let wait = self.log.time_until().as_nanos() * u128::from(HZ) / 1_000_000_000;
+        assert_eq!(i128::try_from(wait).unwrap(), self.model.wait(self.now));
+    }
+}
+
 /// Whether the configuration fits, and the run could be made.
 fn agrees<const N: usize, const HZ: u64>(setup: &Setup, steps: &[(Step, Op)]) -> bool {
     let clock = ManualClock::<HZ>::new();
     let config = SlidingLogConfig::per(setup.window).max_lateness(setup.lateness);
     let Ok(log) = SlidingLog::<N, _>::try_new(config, &clock) else { return false };
-    let mut model = Model {
-        limit: N,
-        window: ticks_up(setup.window, HZ),
-        right: right(&log),
-        live: Vec::new(),
-        newest: (i128::MIN, 0),
+    let right = right(&log);
+    let mut both = Both {
+        log: &log,
+        clock: &clock,
+        model: Model {
+            limit: N,
+            window: ticks_up(setup.window, HZ),
+            right,
+            live: Vec::new(),
+            newest: (i128::MIN, 0),
+        },
+        lateness: ticks_up(setup.lateness, HZ),
+        wrap: 1 << (TIME_BITS + right),
+        held: Vec::new(),
+        now: setup.start.into(),
+        latest: i128::MIN,
+        come_back: 0,
+        noted: i128::MIN,
+        written: Vec::new(),
+        returned: Vec::new(),
     };
-    let lateness = ticks_up(setup.lateness, HZ);
-    let wrap = 1i128 << (TIME_BITS + model.right);
-    let mut held: Vec<(LogEntry, Call)> = Vec::new();
-    let (mut now, mut latest, mut come_back) = (i128::from(setup.start), i128::MIN, 0);
-    let mut noted = i128::MIN;
-    // All that was written, and how far from it it may be by mistake: what may be taken for live
-    // after a wrap; and the instants from which on
-    // places are free that were given back.
-    let (mut written, mut returned) = (Vec::<(i128, i128)>::new(), Vec::<i128>::new());
     for (step, op) in steps {
-        now += match *step {
-            Step::Window(part) => model.window * i128::from(part) / 1_000,
-            Step::Ticks(ticks) => ticks.into(),
-            Step::ComeBack(more) => come_back + i128::from(more),
-            Step::Late(part) => -(lateness * i128::from(part) / 1_000),
-            Step::Wrap(n, part) => wrap * i128::from(n) + model.window * i128::from(part) / 1_000,
-        };
-        // A reader is late by at most what is supported.
-        now = now.max(latest.saturating_sub(lateness));
-        latest = latest.max(now);
-        clock.set(Ticks(now.rem_euclid(1 << 64) as u64));
-        come_back = 0;
-        let horizon = (model.units() << model.right) + 2 * lateness + (4 << model.right);
-        let alias = |(until, more): &(i128, i128)| {
-            *until <= now && (until + more - now).rem_euclid(wrap) <= horizon + 2 * more
-        };
-        // What was written by mistake holds for a while.
-        let mistaken = now < noted || written.iter().any(alias);
-        let more = if mistaken { horizon } else { 0 };
-        if mistaken {
-            noted = noted.max(now + 2 * horizon);
-        }
-        match op {
-            Op::Try | Op::Enter => {
-                let got = log.enter();
-                let expected = model.used(now) < N;
-                match got {
-                    Ok(token) => {
-                        // A late reader may come where a window before the latest has room.
-                        assert!(expected || mistaken || now < latest, "one call too many");
-                        model.newest = (model.out(now), model.newest.1 + 1);
-                        let call = (now, model.newest.0, model.newest.1);
-                        model.live.push(call);
-                        written.push((model.newest.0, more));
-                        if matches!(op, Op::Enter) {
-                            held.push((token, call));
-                        }
-                        // Strictly, in ticks: no window holds more, wherever it begins.
-                        for (from, _, _) in &model.live {
-                            let window = *from..*from + model.window;
-                            let calls = model.live.iter().filter(|(at, _, _)| window.contains(at));
-                            assert!(calls.count() <= N, "a window holds more");
-                        }
-                    }
-                    Err(rejection) => {
-                        // A place that was given back is free from the reading on at which it was
-                        // taken.
-                        let mistaken = mistaken || returned.iter().any(|from| *from > now);
-                        assert!(!expected || mistaken, "refused while there is room");
-                        assert_eq!(rejection.reason(), Reason::RateLimited);
-                        let nanos = rejection.retry_after().unwrap().as_nanos();
-                        let wait = i128::try_from(nanos * u128::from(HZ) / 1_000_000_000).unwrap();
-                        if !mistaken {
-                            let expected = model.wait(now);
-                            // A late reader may be told by a note from before the last calls.
-                            let exact = wait == expected || (now < latest && wait < expected);
-                            assert!(exact, "{wait} is not {expected}: when to come back");
-                        }
-                        come_back = wait;
-                    }
-                }
-            }
-            Op::Exit(refused) => {
-                if !held.is_empty() {
-                    let (token, call) = held.remove(held.len() / 2);
-                    // Held for about a wrap, it may look like one of the calls that came since.
-                    if now - call.0 >= wrap - horizon {
-                        continue;
-                    }
-                    let outcome = if *refused { Outcome::Refused } else { Outcome::Abandoned };
-                    log.exit(token, outcome);
-                    // A call that is out of the window has nothing left to give back, but others
-                    // may not have taken its place yet.
-                    if *refused {
-                        let index = model.live.iter().position(|live| *live == call).unwrap();
-                        model.live.remove(index);
-                        let from = call.1 - (model.units() << model.right);
-                        written.push((from, more));
-                        // Then nobody knows how late it was.
-                        if call.2 == model.newest.1 {
-                            model.newest.0 = from;
-                        }
-                        returned.push(from);
-                    }
-                }
-            }
-            Op::Look => {
-                if !mistaken && now == latest {
-                    let snapshot = log.snapshot();
-                    assert_eq!(snapshot.limit as usize, N);
-                    assert_eq!(snapshot.used as usize, model.used(now));
-                    let wait = log.time_until().as_nanos() * u128::from(HZ) / 1_000_000_000;
-                    assert_eq!(i128::try_from(wait).unwrap(), model.wait(now));
-                }
-            }
-        }
+        both.step(step);
+        both.op(op);
     }
     true
 }

@@ -192,9 +192,10 @@ impl SlidingLogConfig {
 /// At most `N` calls in any window of time, exactly: a rate limit without a burst on top.
 ///
 /// By the readings of the clock that calls are let in by, no window holds more than `N`, and nobody
-/// is refused while it holds less. It takes a word per call, and a refusal may look at all of them,
-/// once until the next place comes free; it is meant for limits of up to some hundreds. Beyond
-/// that, [`TokenBucket`](crate::TokenBucket) takes a few words.
+/// is refused while it holds less, where a reading that is late counts as late as the newest one
+/// before it. It takes a word per call, and a refusal may look at all of them, once until the next
+/// place comes free; it is meant for limits of up to some hundreds. Beyond that,
+/// [`TokenBucket`](crate::TokenBucket) takes a few words.
 ///
 /// It is a [`Gate`]. A call keeps its place however it ends, except where a later gate refused it:
 /// then it never ran, and the place is free again.
