@@ -365,8 +365,8 @@ impl<'a, const HZ: u64> Both<'a, HZ> {
             if let Poll::Ready(answer) = answer {
                 assert_eq!(answer, Ok(()));
                 let early = scale.units(now) < call.at;
-                // As in `wait`.
-                let wrapped = now >> 64 != call.begun >> 64;
+                // As in `wait`; what is beyond the last instant is slept for until then.
+                let wrapped = (now + 1) >> 64 != call.begun >> 64;
                 assert!(!early || wrapped, "it sleeps too short");
             }
             answer.is_pending()
