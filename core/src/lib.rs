@@ -125,9 +125,9 @@ mod switch;
 mod sync;
 mod time;
 mod timeout;
-mod wide;
 mod turns;
 mod warm_up;
+mod wide;
 mod word;
 
 pub use backoff::{Backoff, DelayIter, Delays, Jitter};
