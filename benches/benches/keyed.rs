@@ -5,14 +5,13 @@
 //! with keys from outside. governor reads the time stamp counter unless told otherwise; the rows
 //! with the standard library's clock are the ones to compare.
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::collections::hash_map::RandomState;
 use std::hint::black_box;
 use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group};
+use fusebox_benches::{Counting, Table, allocated, take_peak};
 use fusebox_std::{
     BucketConfig, Keyed, KeyedBuckets, KeyedSketch, Random, Rng, StdClock, TokenBucket,
 };
@@ -20,28 +19,6 @@ use governor::clock::MonotonicClock;
 use governor::middleware::NoOpMiddleware;
 use governor::state::keyed::DashMapStateStore;
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
-
-/// Counts the bytes that are allocated now.
-struct Counting;
-
-static ALLOCATED: AtomicUsize = AtomicUsize::new(0);
-static PEAK: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: passes everything on to the system's allocator.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let now = ALLOCATED.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
-        PEAK.fetch_max(now, Ordering::Relaxed);
-        // SAFETY: as the caller promised.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        ALLOCATED.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: as the caller promised.
-        unsafe { System.dealloc(block, layout) }
-    }
-}
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -81,20 +58,19 @@ fn governor_std() -> GovernorStd {
 }
 
 /// Says what a map of 10^6 keys takes, and returns it.
-fn filled<M>(name: &str, make: impl FnOnce() -> M, add: impl Fn(&M, u64)) -> M {
-    let before = ALLOCATED.load(Ordering::Relaxed);
-    PEAK.store(before, Ordering::Relaxed);
+fn filled<M>(table: &mut Table, name: &str, make: impl FnOnce() -> M, add: impl Fn(&M, u64)) -> M {
+    let before = allocated();
+    take_peak();
     let map = make();
     let start = Instant::now();
     (0..KEYS).for_each(|key| add(&map, key));
     let time = start.elapsed().as_nanos() as f64 / KEYS as f64;
     let per_key = |bytes: usize| (bytes - before) as f64 / KEYS as f64;
-    let (now, peak) = (ALLOCATED.load(Ordering::Relaxed), PEAK.load(Ordering::Relaxed));
+    let (now, peak) = (per_key(allocated()), per_key(take_peak()));
     println!(
-        "{name:<32} {:>6.1} bytes per key, {:>6.1} at the most, {time:>4.0} ns to add one",
-        per_key(now),
-        per_key(peak),
+        "{name:<32} {now:>6.1} bytes per key, {peak:>6.1} at the most, {time:>4.0} ns to add one"
     );
+    table.add(&[name], &[now, peak, time]);
     map
 }
 
@@ -105,14 +81,14 @@ fn flood() {
     for key in 0..KEYS {
         assert!(map.try_acquire(&key, 1).is_ok());
     }
-    let before = ALLOCATED.load(Ordering::Relaxed);
+    let before = allocated();
     let start = Instant::now();
     for key in KEYS..KEYS + FLOOD {
         assert!(map.try_acquire(&key, 1).is_err());
     }
     let time = start.elapsed().as_nanos() as f64 / FLOOD as f64;
     assert!(map.len() <= map.capacity());
-    assert!(ALLOCATED.load(Ordering::Relaxed) <= before, "memory has grown");
+    assert!(allocated() <= before, "memory has grown");
     assert!((0..KEYS).all(|key| map.peek(&key) == 0), "a busy key was forgotten");
 
     // And where everybody is idle at once, newcomers replace each other, and the bound holds.
@@ -138,7 +114,9 @@ fn any_of(keys: u64) -> impl FnMut() -> u64 {
 }
 
 fn calls(c: &mut Criterion) {
+    let mut table = Table::new("keyed");
     let buckets = filled(
+        &mut table,
         "KeyedBuckets",
         || buckets(PLENTY),
         |map, key| {
@@ -146,6 +124,7 @@ fn calls(c: &mut Criterion) {
         },
     );
     let gates = filled(
+        &mut table,
         "Keyed<TokenBucket>",
         || gates(PLENTY),
         |map, key| {
@@ -153,6 +132,7 @@ fn calls(c: &mut Criterion) {
         },
     );
     let sketch = filled(
+        &mut table,
         "KeyedSketch",
         || sketch(PLENTY),
         |map, key| {
@@ -160,15 +140,18 @@ fn calls(c: &mut Criterion) {
         },
     );
     let governor = filled(
+        &mut table,
         "governor",
         || DefaultKeyedRateLimiter::keyed(quota()),
         |map, key| {
             map.check_key(&key).expect("there are plenty");
         },
     );
-    let governor_std = filled("governor, std's clock", governor_std, |map, key| {
+    let governor_std = filled(&mut table, "governor, std's clock", governor_std, |map, key| {
         map.check_key(&key).expect("there are plenty");
     });
+
+    table.save();
 
     for keys in [1, KEYS] {
         let mut group = c.benchmark_group(format!("keyed, {keys} of 10^6"));

@@ -1,4 +1,5 @@
-//! What each primitive costs, beside what the machine allows: one thread, nothing contended.
+//! What the primitives without a peer cost, beside what the machine allows: one thread, nothing
+//! contended. Those with peers are in `peers`.
 //!
 //! The rows of `limits` are the parts that no implementation can do without; a primitive is judged
 //! by its distance from the sum of those it needs.
@@ -12,11 +13,10 @@ use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use fusebox_std::{
-    Backoff, BreakerConfig, BucketConfig, Bulkhead, BulkheadConfig, CircuitBreaker, Clock,
-    Consecutive, Gate, Histogram, HistogramConfig, Meter, Pipeline, PipelineMeter, Queue, Rate,
-    Ratio, Retry, Semaphore, SlidingLog, SlidingLogConfig, SlidingWindowConfig,
-    SlidingWindowCounter, StdClock, TokenBucket, TokioTimer, WarmUp, WarmUpConfig,
-    WindowedHistogram,
+    BreakerConfig, BucketConfig, CircuitBreaker, Clock, Consecutive, Gate, Histogram,
+    HistogramConfig, Meter, Pipeline, PipelineMeter, Rate, Ratio, SlidingLog, SlidingLogConfig,
+    SlidingWindowConfig, SlidingWindowCounter, StdClock, TokenBucket, TokioTimer, WarmUp,
+    WarmUpConfig, WindowedHistogram,
 };
 
 /// The output of a future that is ready at its first poll. By hand, as an executor has costs of its
@@ -53,48 +53,13 @@ fn limits(c: &mut Criterion) {
     group.finish();
 }
 
-fn breaker(c: &mut Criterion) {
-    static BREAKER: CircuitBreaker<StdClock> =
-        CircuitBreaker::new(BreakerConfig::standard(), StdClock);
-    static OPEN: CircuitBreaker<StdClock> =
-        CircuitBreaker::new(BreakerConfig::standard(), StdClock);
-    while OPEN.permit().map(|permit| permit.failure()).is_ok() {}
-
-    let mut group = c.benchmark_group("breaker");
-    group.bench_function("closed, permit + success", |b| {
-        b.iter(|| black_box(&BREAKER).permit().map(|permit| permit.success()));
-    });
-    group.bench_function("closed, call", |b| {
-        b.iter(|| black_box(&BREAKER).call(|| Ok::<_, ()>(black_box(1))));
-    });
-    group.bench_function("closed, guard", |b| {
-        b.iter(|| poll_once(black_box(&BREAKER).guard(async { Ok::<_, ()>(black_box(1)) })));
-    });
-    group.bench_function("open, refused", |b| {
-        b.iter(|| black_box(&OPEN).call(|| Ok::<_, ()>(black_box(1))));
-    });
-    group.finish();
-}
-
-fn bucket(c: &mut Criterion) {
+fn lease(c: &mut Criterion) {
     // More than one thread can take in the time of a measurement.
     static PLENTY: TokenBucket<StdClock> =
         TokenBucket::new(BucketConfig::per_second(1_000_000_000).burst(1_000_000), StdClock);
-    static DRY: TokenBucket<StdClock> =
-        TokenBucket::new(BucketConfig::per_day(1).burst(1), StdClock);
-    let _ = DRY.permit().map(|permit| permit.success());
 
-    let mut group = c.benchmark_group("bucket");
-    group.bench_function("granted", |b| b.iter(|| black_box(&PLENTY).try_acquire(1)));
-    group.bench_function("denied", |b| b.iter(|| black_box(&DRY).try_acquire(1)));
-    group.bench_function("granted at a given time", |b| {
-        let mut now = StdClock.now();
-        b.iter(|| {
-            now = now.wrapping_add(1000);
-            black_box(&PLENTY).try_acquire_at(1, now)
-        });
-    });
-    group.bench_function("from a lease of 1000", |b| {
+    let mut group = c.benchmark_group("lease");
+    group.bench_function("of 1000, granted", |b| {
         let lease = PLENTY.lease(1000);
         b.iter(|| black_box(&lease).try_acquire(1));
     });
@@ -142,20 +107,6 @@ fn warm_up(c: &mut Criterion) {
         });
     });
     group.bench_function("denied", |b| b.iter(|| black_box(&COLD).try_acquire()));
-    group.finish();
-}
-
-fn semaphore(c: &mut Criterion) {
-    static SEMAPHORE: Semaphore<Queue<0>> = Semaphore::new(64);
-    static QUEUED: Semaphore<Queue<16>> = Semaphore::new(64);
-
-    let mut group = c.benchmark_group("semaphore");
-    group.bench_function("no queue, permit + release", |b| {
-        b.iter(|| black_box(&SEMAPHORE).permit().map(|permit| permit.success()));
-    });
-    group.bench_function("empty queue, permit + release", |b| {
-        b.iter(|| black_box(&QUEUED).permit().map(|permit| permit.success()));
-    });
     group.finish();
 }
 
@@ -237,28 +188,5 @@ fn meters(c: &mut Criterion) {
     group.finish();
 }
 
-fn pipeline(c: &mut Criterion) {
-    const RETRY: Retry = Retry::new(Backoff::constant(Duration::from_millis(10))).max_attempts(3);
-    static BULKHEAD: Bulkhead = Bulkhead::new(BulkheadConfig::new(64));
-    static BREAKER: CircuitBreaker<StdClock> =
-        CircuitBreaker::new(BreakerConfig::standard(), StdClock);
-
-    let mut group = c.benchmark_group("pipeline");
-    group.bench_function("bulkhead + breaker + retry", |b| {
-        b.iter(|| {
-            poll_once(
-                Pipeline::new(TokioTimer)
-                    .per_call(black_box(&BULKHEAD))
-                    .retry(RETRY)
-                    .per_attempt(black_box(&BREAKER))
-                    .call(|_| async { Ok::<_, ()>(black_box(1)) }),
-            )
-        });
-    });
-    group.finish();
-}
-
-criterion_group!(
-    benches, limits, breaker, bucket, sliding, warm_up, semaphore, pipeline, histogram, meters
-);
+criterion_group!(benches, limits, lease, sliding, warm_up, histogram, meters);
 criterion_main!(benches);

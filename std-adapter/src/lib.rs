@@ -38,12 +38,15 @@
 //!
 //! | feature | what it adds |
 //! |---|---|
+//! | `fast-clock` | [`FastClock`]: the processor's time stamp counter |
 //! | `keyed` | [`Keyed`] and [`KeyedBuckets`]: a gate for each key, in bounded memory; [`KeyedSketch`]: limits for more keys than there is room for |
 //! | `tokio` (default) | [`TokioTimer`]: tokio's time, paused time included |
 #![forbid(unsafe_code)]
 
 pub mod blocking;
 mod clock;
+#[cfg(feature = "fast-clock")]
+mod fast_clock;
 #[cfg(feature = "keyed")]
 mod keyed;
 mod last_error;
@@ -63,6 +66,8 @@ pub use fusebox_core::*;
 // What is named here takes precedence over the names of the core.
 
 pub use clock::StdClock;
+#[cfg(feature = "fast-clock")]
+pub use fast_clock::FastClock;
 #[cfg(feature = "keyed")]
 pub use keyed::{Keyed, KeyedBuckets, KeyedGate, KeyedSketch, KeyedTaken, KeyedTokens};
 pub use last_error::{LastError, Noting};

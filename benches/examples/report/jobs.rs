@@ -1,0 +1,63 @@
+//! What the report shows, in its order, and why a peer is faster where one is.
+
+/// A group of rows that do the same job.
+pub(crate) struct Job {
+    pub(crate) name: &'static str,
+    /// Whether the chart shows it, and by what short name.
+    pub(crate) chart: Option<&'static str>,
+}
+
+const fn job(name: &'static str) -> Job {
+    Job { name, chart: None }
+}
+
+const fn shown(name: &'static str, chart: &'static str) -> Job {
+    Job { name, chart: Some(chart) }
+}
+
+pub(crate) const JOBS: [Job; 17] = [
+    shown("breaker closed, failures in a row", "breaker closed"),
+    job("breaker closed, failures in a row, around a future"),
+    shown("breaker open, refused", "breaker open"),
+    job("breaker closed, half of the last 100 calls"),
+    shown("breaker closed, half of the calls of 10 s", "breaker closed, rate over 10 s"),
+    shown("token bucket granted", "token bucket granted"),
+    shown("token bucket denied", "token bucket denied"),
+    job("token bucket granted, by the time stamp counter"),
+    job("token bucket denied, by the time stamp counter"),
+    job("token bucket granted, at a given time"),
+    shown("semaphore, permit and release", "semaphore: permit, release"),
+    job("semaphore, handed to a task that waits"),
+    job("ten delays"),
+    job("ten delays with jitter"),
+    job("retry, succeeds at once"),
+    job("pipeline of bulkhead, retry and breaker"),
+    shown("pipeline of deadline, bulkhead, retry, breaker and timeout", "pipeline of five"),
+];
+
+/// Why a peer may be faster than the best of ours: the job, the peer, the reason.
+const WHY: [(&str, &str, &str); 3] = [
+    (
+        "token bucket granted",
+        "leaky-bucket",
+        "it reads no clock while it has tokens left, and adds them in steps once it has none: a burst \
+         may follow a burst",
+    ),
+    (
+        "semaphore, permit and release",
+        "async-lock",
+        "its permits and its waiters are not one word, so a newcomer may overtake those that wait; ours \
+         is fair",
+    ),
+    (
+        "token bucket denied",
+        "better-bucket",
+        "this form does not say when to come back; the one that does is the row below",
+    ),
+];
+
+/// The reason, or that there is none yet: so that it is seen and given.
+pub(crate) fn why(job: &str, peer: &str) -> &'static str {
+    let found = WHY.iter().find(|(of, by, _)| *of == job && peer.starts_with(by));
+    found.map_or("why is not known", |(_, _, why)| why)
+}
