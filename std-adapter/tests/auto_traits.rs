@@ -122,6 +122,8 @@ assert_auto!(RetryIf<Alone>: yes, no, yes);
 
 // Clocks, timers, randomness.
 assert_auto!(StdClock: yes, yes, yes);
+#[cfg(feature = "fast-clock")]
+assert_auto!(fusebox_std::FastClock: yes, yes, yes);
 assert_auto!(Extended<u8>: yes, yes, yes);
 assert_auto!(Extended<Alone>: yes, no, yes);
 assert_auto!(Extended<Local>: no, no, yes);

@@ -45,7 +45,7 @@ pub(crate) fn sorted(rows: &[Row]) -> Vec<&Row> {
     sorted
 }
 
-fn fastest<'a>(rows: &'a [Row], which: impl Fn(&Row) -> bool) -> Option<&'a Row> {
+fn fastest(rows: &[Row], which: impl Fn(&Row) -> bool) -> Option<&Row> {
     sorted(rows).into_iter().find(|row| which(row))
 }
 
@@ -100,6 +100,24 @@ fn compared(text: &mut String, job: &str, rows: &[Row]) -> std::fmt::Result {
         }
         _ => Ok(()),
     }
+}
+
+/// The jobs of the chart, a line each: what the README shows.
+fn in_short(text: &mut String, groups: &BTreeMap<String, Vec<Row>>) -> std::fmt::Result {
+    writeln!(text, "\n| | fusebox | best peer | limit |\n|---|---:|---|---|")?;
+    for job in &JOBS {
+        let (Some(name), Some(rows)) = (job.chart, groups.get(job.name)) else { continue };
+        let Some(ours) = fastest(rows, Row::is_ours) else { continue };
+        let said = |row: Option<&Row>| {
+            row.map_or(String::new(), |row| {
+                format!("{} ({})", short(row.time), row.who.trim_start_matches("limit: "))
+            })
+        };
+        let peer = said(fastest(rows, |row| !row.is_ours() && !row.is_limit()));
+        let limit = said(fastest(rows, Row::is_limit));
+        writeln!(text, "| {name} | {} | {peer} | {limit} |", short(ours.time))?;
+    }
+    Ok(())
 }
 
 fn threads(text: &mut String) -> std::fmt::Result {
@@ -184,8 +202,10 @@ fn results(
          what the machine takes for what no implementation can do without, measured right after the rows that it \
          stands with. The sources in [`benches/peers`](benches/peers) say how each peer is set up to do the same \
          job, and which are left out.\n\n\
-         ![Nanoseconds per call](results.svg)\n\n## On one thread\n"
+         ![Nanoseconds per call](results.svg)\n\n## In short\n"
     );
+    in_short(&mut text, groups)?;
+    text.push_str("\n## On one thread\n");
     for job in &JOBS {
         if let Some(rows) = groups.remove(job.name) {
             compared(&mut text, job.name, &rows)?;
