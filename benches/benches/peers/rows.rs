@@ -11,6 +11,9 @@ use criterion::{BenchmarkGroup, Criterion};
 
 /// Measures rows. A row's name is `us`, `us, how`, a peer's, or `limit: ..`.
 pub(crate) trait Rows {
+    /// Whether there is one thread only.
+    fn is_alone(&self) -> bool;
+
     /// The rows that follow do the same job.
     fn group(&mut self, job: &str);
 
@@ -51,6 +54,10 @@ impl<'a> OneThread<'a> {
 }
 
 impl Rows for OneThread<'_> {
+    fn is_alone(&self) -> bool {
+        true
+    }
+
     fn group(&mut self, job: &str) {
         self.job = job.to_string();
     }
@@ -70,7 +77,8 @@ impl Rows for OneThread<'_> {
 }
 
 /// The output of a future that waits for nothing but a lock which another thread has for a moment:
-/// alone it is ready at its first poll. By hand, as an executor has costs of its own.
+/// alone it is ready at its first poll. By hand, as an executor has costs of its own: on several
+/// threads too, to the advantage of whatever waits.
 #[inline(always)]
 pub(crate) fn output_of<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);

@@ -52,6 +52,10 @@ pub(crate) fn measure(rows: impl Fn(&mut Threads)) {
 }
 
 impl Rows for Threads {
+    fn is_alone(&self) -> bool {
+        false
+    }
+
     fn group(&mut self, job: &str) {
         self.job = job.to_string();
     }

@@ -36,25 +36,38 @@ pub(crate) const JOBS: [Job; 17] = [
 ];
 
 /// Why a peer may be faster than the best of ours: the job, the peer, the reason.
-const WHY: [(&str, &str, &str); 3] = [
+const WHY: [(&str, &str, &str); 9] = [
+    (
+        "breaker closed, half of the last 100 calls",
+        "recloser",
+        "it has a spin lock around plain fields, which is one read-modify-write; but whoever has it and is \
+         interrupted stops all others. Ours counts without a lock, and slow calls as well",
+    ),
+    ("token bucket granted", "governor", LIVE),
+    ("token bucket granted, by the time stamp counter", "governor", LIVE),
+    ("token bucket granted, at a given time", "governor", LIVE),
+    ("token bucket denied", "governor", WHEN),
+    ("token bucket denied, by the time stamp counter", "governor", WHEN),
     (
         "token bucket granted",
         "leaky-bucket",
-        "it reads no clock while it has tokens left, and adds them in steps once it has none: a burst \
-         may follow a burst",
+        "it reads no clock while it has tokens left, and adds them in steps once it has none",
     ),
+    ("semaphore, handed to a task that waits", "", QUEUE),
     (
-        "semaphore, permit and release",
-        "async-lock",
-        "its permits and its waiters are not one word, so a newcomer may overtake those that wait; ours \
-         is fair",
-    ),
-    (
-        "token bucket denied",
-        "better-bucket",
-        "this form does not say when to come back; the one that does is the row below",
+        "retry, succeeds at once",
+        "",
+        "our future is larger, 384 bytes and backon's 256: it keeps a deadline, a classifier, a budget and \
+         a hook, and is set up before it is known that nothing fails",
     ),
 ];
+
+const LIVE: &str = "its limits are fixed; ours can change while it runs, and are two loads more. A late \
+                    reading of the clock is told from a wrap of it, too";
+const WHEN: &str = "it works out when to come back only if asked; our rejection says it always, and looks \
+                    twice lest a late reading of the clock is refused for long";
+const QUEUE: &str = "its queue is a plain list under a lock; ours is lock-free, with a word for each place, \
+                     all of which are looked through for the oldest";
 
 /// The reason, or that there is none yet: so that it is seen and given.
 pub(crate) fn why(job: &str, peer: &str) -> &'static str {
