@@ -9,7 +9,7 @@ use crate::time::duration_from_ticks;
 mod config;
 
 pub use config::ConfigError;
-pub(crate) use config::{Setting, setting};
+pub(crate) use config::{Setting, check, setting};
 
 /// Why a gate refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -34,7 +34,7 @@ pub enum Reason {
     QueueFull,
     /// No permit came free in the time allowed for waiting.
     QueueTimeout,
-    /// Too much is in flight.
+    /// There is too much load: in flight, in a queue, or on whoever is called.
     Overloaded,
     /// The retry budget is spent.
     BudgetExhausted,
@@ -74,7 +74,7 @@ impl Reason {
             Self::BulkheadFull => "all permits are out",
             Self::QueueFull => "the wait queue is full",
             Self::QueueTimeout => "no permit came free in time",
-            Self::Overloaded => "too much is in flight",
+            Self::Overloaded => "overloaded",
             Self::BudgetExhausted => "the retry budget is spent",
             Self::DeadlineExceeded => "the deadline is too near or has passed",
             Self::SwitchedOff => "switched off",

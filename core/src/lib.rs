@@ -1,6 +1,6 @@
-//! Resilience for Rust, from firmware to fleets: circuit breakers, rate limits, bulkheads, backoff,
-//! retry, budgets, timeouts and deadlines. `no_std`, without allocation, lock-free, on a clock of
-//! your choice.
+//! Resilience for Rust, from firmware to fleets: circuit breakers, rate limits, bulkheads, load
+//! shedding and adaptive limits, backoff, retry, budgets, timeouts and deadlines. `no_std`, without
+//! allocation, lock-free, on a clock of your choice.
 //!
 //! ```
 //! use core::time::Duration;
@@ -27,6 +27,10 @@
 //! | [`TokenBucket`] | at most so many calls per time (GCRA) | one word, and five with the limits in force and the next ones |
 //! | [`Semaphore`] | at most so many at once, with a bounded fair queue | one word, the next ticket, and five words per place in the queue |
 //! | [`Bulkhead`] | a semaphore that waits for so long | the same |
+//! | [`LoadShedder`] | at most so many at once by priority, and nobody waits | one word |
+//! | [`AdaptiveLimit`] | as many at once as the service can take, found out | one word, and six for what it measures |
+//! | [`CoDel`] | sheds what has waited too long in a queue that never empties | one word |
+//! | [`AdaptiveThrottle`] | holds calls back from a server that refuses most of them | a window of words |
 //! | [`RetryBudget`] | retries as a share of calls, with a floor | one word |
 //! | [`Deadline`] | the instant by which a call must be done, as a value | none |
 //! | [`Timeout`] | how long one attempt may take | none |
@@ -34,9 +38,9 @@
 //! | [`Retry`] | attempts until one succeeds or it is enough | none |
 //! | [`Pipeline`] | all of it around one operation | none |
 //!
-//! The first five and [`Deadline::on`] a clock are [`Gate`]s: they say whether a call may run,
-//! alone or together as a tuple. A [`Permit`] or a [`Guard`] gives back exactly once what a gate
-//! handed out, however the call ends.
+//! All down to [`RetryBudget`] and [`Deadline::on`] a clock are [`Gate`]s: they say whether a call
+//! may run, alone or together as a tuple. A [`Permit`] or a [`Guard`] gives back exactly once what
+//! a gate handed out, however the call ends.
 //!
 //! # Features
 //!
@@ -89,6 +93,7 @@
 #[cfg(feature = "alloc")]
 extern crate alloc;
 
+mod adaptive;
 mod backoff;
 #[cfg(doctest)]
 mod bad_statics;
@@ -96,22 +101,31 @@ mod breaker;
 mod bucket;
 mod budget;
 mod bulkhead;
+mod codel;
 mod deadline;
 mod error;
 mod event;
 mod gate;
+mod inflight;
 mod on_drop;
 mod pipeline;
 mod pointer;
+mod priority;
 mod ratio;
 mod retry;
 mod rng;
 mod semaphore;
+mod shedder;
 mod sync;
+mod throttle;
 mod time;
 mod timeout;
 mod word;
 
+pub use adaptive::{
+    AdaptiveLimit, Aimd, EnvoyGradient, Gradient2, LimitAlgorithm, LimitConfig, LimitSnapshot,
+    MeasuresLatency, Vegas,
+};
 pub use backoff::{Backoff, DelayIter, Delays, Jitter};
 pub use breaker::{
     BreakerConfig, BreakerSnapshot, BreakerToken, CircuitBreaker, Consecutive, Counts, LastCalls,
@@ -123,6 +137,7 @@ pub use bucket::{
 };
 pub use budget::{BudgetConfig, BudgetSnapshot, RetryBudget};
 pub use bulkhead::{Bulkhead, BulkheadConfig};
+pub use codel::{CoDel, CoDelConfig, CoDelQueue, EnterCoDel, Waited};
 pub use deadline::{Deadline, DeadlineGate};
 pub use error::{ConfigError, Error, Reason, Rejection};
 pub use event::{Event, GiveUp, Observer};
@@ -131,6 +146,7 @@ pub use gate::{
     ObservedEntering, Outcome, Permit, ResultClassify, WaitGate,
 };
 pub use pipeline::{Call, Pipeline};
+pub use priority::{AtPriority, Priority};
 pub use ratio::Ratio;
 pub use retry::{
     Attempt, Budget, Decide, Decision, OnRetry, Retry, RetryAll, RetryCall, RetryIf, RetryPolicy,
@@ -143,6 +159,8 @@ pub use semaphore::{
     Acquire, AcquireBefore, EnterQueued, PermitSource, Queue, Semaphore, Several, Slots, Taken,
     Usage,
 };
+pub use shedder::{Load, LoadShedder, ShedderConfig};
+pub use throttle::{AdaptiveThrottle, ThrottleConfig, ThrottleSnapshot};
 pub use time::{
     Clock, ManualClock, ManualSleep, Ticks, Timer, duration_from_ticks, ticks_from_duration,
 };

@@ -90,6 +90,9 @@ assert_auto!(BreakerSnapshot: yes, yes, yes);
 assert_auto!(BudgetSnapshot: yes, yes, yes);
 assert_auto!(Usage: yes, yes, yes);
 assert_auto!(RateError: yes, yes, yes);
+assert_auto!(Load: yes, yes, yes);
+assert_auto!(LimitSnapshot: yes, yes, yes);
+assert_auto!(ThrottleSnapshot: yes, yes, yes);
 assert_auto!(GiveUp: yes, yes, yes);
 assert_auto!(Reason: yes, yes, yes);
 assert_auto!(Rejection: yes, yes, yes);
@@ -105,6 +108,14 @@ assert_auto!(BreakerConfig: yes, yes, yes);
 assert_auto!(BucketConfig: yes, yes, yes);
 assert_auto!(BudgetConfig: yes, yes, yes);
 assert_auto!(BulkheadConfig: yes, yes, yes);
+assert_auto!(ShedderConfig: yes, yes, yes);
+assert_auto!(CoDelConfig: yes, yes, yes);
+assert_auto!(ThrottleConfig: yes, yes, yes);
+assert_auto!(LimitConfig<Aimd>: yes, yes, yes);
+assert_auto!(LimitConfig<Vegas>: yes, yes, yes);
+assert_auto!(LimitConfig<Gradient2>: yes, yes, yes);
+assert_auto!(LimitConfig<EnvoyGradient>: yes, yes, yes);
+assert_auto!(Priority: yes, yes, yes);
 assert_auto!(Ratio: yes, yes, yes);
 assert_auto!(Rate: yes, yes, yes);
 assert_auto!(Rates: yes, yes, yes);
@@ -148,6 +159,19 @@ assert_auto!(Semaphore<HeapQueue>: yes, yes, yes);
 assert_auto!(Several<'static, Waiters>: yes, yes, yes);
 assert_auto!(Bulkhead: yes, yes, yes);
 assert_auto!(Bulkhead<HeapQueue>: yes, yes, yes);
+assert_auto!(LoadShedder: yes, yes, yes);
+assert_auto!(AtPriority<'static, LoadShedder>: yes, yes, yes);
+assert_auto!(CoDel: yes, yes, yes);
+assert_auto!(CoDel<Rc<StdClock>>: no, no, yes);
+assert_auto!(Waited<'static, StdClock>: yes, yes, yes);
+assert_auto!(CoDelQueue<'static, StdClock, &'static Bulkhead<Waiters>>: yes, yes, yes);
+assert_auto!(CoDelQueue<'static, StdClock, Rc<Bulkhead<Waiters>>>: no, no, yes);
+assert_auto!(AdaptiveThrottle: yes, yes, yes);
+assert_auto!(AdaptiveThrottle<StdClock, Alone>: yes, no, yes);
+assert_auto!(AdaptiveLimit: yes, yes, yes);
+assert_auto!(AdaptiveLimit<StdClock, EnvoyGradient>: yes, yes, yes);
+assert_auto!(AdaptiveLimit<Rc<StdClock>, Aimd>: no, no, yes);
+assert_auto!(AtPriority<'static, AdaptiveLimit>: yes, yes, yes);
 assert_auto!(DeadlineGate<StdClock>: yes, yes, yes);
 assert_auto!(Immediate<&'static CircuitBreaker>: yes, yes, yes);
 assert_auto!(Immediate<Rc<CircuitBreaker>>: no, no, yes);
@@ -211,6 +235,9 @@ assert_auto!(EnteringOf<(&'static Bulkhead<Waiters>, TokenBucket)>: yes, yes, no
 assert_auto!(EnteringOf<(Immediate<CircuitBreaker>, Option<Immediate<()>>)>: yes, yes, yes);
 assert_auto!(EnteringOf<(Rc<Bulkhead<Waiters>>, Immediate<()>)>: no, no, no);
 assert_auto!(EnteringOf<Observed<Bulkhead<Waiters>, &'static dyn Observer>>: no, no, no);
+assert_auto!(EnteringOf<CoDelQueue<'static, StdClock, &'static Bulkhead<Waiters>>>: yes, yes, no);
+assert_auto!(EnterCoDel<'static, StdClock, Semaphore, Pending<()>>: yes, yes, yes);
+assert_auto!(EnterCoDel<'static, Rc<StdClock>, Semaphore, Pending<()>>: no, no, yes);
 assert_auto!(ObservedEntering<'static, (), (), Pending<()>>: yes, yes, yes);
 assert_auto!(EnterAll<'static, Semaphore, Pending<()>, Pinned>: yes, yes, no);
 assert_auto!(EnterOption<LetIn>: yes, yes, yes);
@@ -239,6 +266,8 @@ const TRAITS: &[&str] = &[
     "Decide",
     "Delays",
     "Gate",
+    "LimitAlgorithm",
+    "MeasuresLatency",
     "Metering",
     "Observer",
     "OnRetry",

@@ -5,6 +5,7 @@ use core::time::Duration;
 use super::config::BreakerConfig;
 use super::counts::Counts;
 use super::state::{Generation, MAX_FAILURES, MAX_PROBES, OPEN_BITS, PROBE_BITS, PROBE_HEADROOM};
+pub(super) use crate::error::check;
 use crate::error::{ConfigError, Setting, setting};
 use crate::ratio::Ratio;
 use crate::rng::mix;
@@ -85,17 +86,6 @@ pub(super) const fn in_ticks(
     }
     Ok(ticks)
 }
-
-/// `?` in a `const fn`.
-macro_rules! check {
-    ($result:expr) => {
-        match $result {
-            Ok(value) => value,
-            Err(error) => return Err(error),
-        }
-    };
-}
-pub(super) use check;
 
 impl Rules {
     /// Checks `config` for a clock of `hz` ticks per second.

@@ -2,12 +2,14 @@
 
 mod calls;
 mod rates;
+mod slide;
 mod time;
 
 use core::fmt::Debug;
 
 pub use calls::LastCalls;
 pub use rates::Rates;
+pub(crate) use slide::Slide;
 pub use time::LastTime;
 
 use super::counts::Counts;

@@ -148,6 +148,17 @@ macro_rules! setting {
 }
 pub(crate) use setting;
 
+/// What `?` does, in a constant function.
+macro_rules! check {
+    ($result:expr) => {
+        match $result {
+            Ok(value) => value,
+            Err(error) => return Err(error),
+        }
+    };
+}
+pub(crate) use check;
+
 impl Setting {
     /// The error that this number is not from `min` to `max`; `u64::MAX` where there is no most.
     pub(crate) const fn number(self, value: u64, min: u64, max: u64) -> ConfigError {

@@ -14,9 +14,11 @@ use core::task::{Context, Waker};
 use core::time::Duration;
 
 use fusebox_core::{
-    Backoff, BreakerConfig, BucketConfig, BudgetConfig, Bulkhead, BulkheadConfig, CircuitBreaker,
-    Clock, Gate, Jitter, LastTime, ManualClock, Meter, Outcome, Pipeline, Queue, Rate, Rates,
-    Ratio, Retry, RetryBudget, Rng, Semaphore, Ticks, TokenBucket,
+    AdaptiveLimit, AdaptiveThrottle, Aimd, Backoff, BreakerConfig, BucketConfig, BudgetConfig,
+    Bulkhead, BulkheadConfig, CircuitBreaker, Clock, CoDel, CoDelConfig, Deadline, EnvoyGradient,
+    Gate, Gradient2, Jitter, LastTime, LimitConfig, LoadShedder, ManualClock, Meter, Outcome,
+    Pipeline, Priority, Queue, Rate, Rates, Ratio, Retry, RetryBudget, Rng, Semaphore,
+    ShedderConfig, ThrottleConfig, Ticks, TokenBucket, Vegas, WaitGate,
 };
 
 type Us = ManualClock<1_000_000>;
@@ -38,6 +40,16 @@ static SEMAPHORE: Semaphore<Queue<4>> = Semaphore::new(2);
 static BULKHEAD: Bulkhead<Queue<4>> =
     Bulkhead::new(BulkheadConfig::new(4).max_wait(Duration::from_secs(1)));
 static RANDOM: Rng = Rng::from_seed(1);
+static SHEDDER: LoadShedder = LoadShedder::new(ShedderConfig::new(8));
+static CODEL: CoDel<&Us> = CoDel::new(CoDelConfig::new(), &CLOCK);
+static THROTTLE: AdaptiveThrottle<&Us, &Rng> =
+    AdaptiveThrottle::new(ThrottleConfig::new(), &CLOCK, &RANDOM);
+static AIMD: AdaptiveLimit<&Us, Aimd> = AdaptiveLimit::new(LimitConfig::aimd(), &CLOCK);
+static VEGAS: AdaptiveLimit<&Us, Vegas> = AdaptiveLimit::new(LimitConfig::vegas(), &CLOCK);
+static GRADIENT: AdaptiveLimit<&Us, Gradient2> =
+    AdaptiveLimit::new(LimitConfig::gradient2(), &CLOCK);
+static ENVOY: AdaptiveLimit<&Us, EnvoyGradient> =
+    AdaptiveLimit::new(LimitConfig::envoy_gradient(), &CLOCK);
 
 /// The linker's entry: no runtime, as nothing here ever runs.
 #[unsafe(no_mangle)]
@@ -69,6 +81,16 @@ extern "C" fn _start() -> ! {
     black_box(BUDGET.try_withdraw().is_ok());
     BUDGET.refund();
     black_box(BUDGET.balance());
+    use_gate(&SHEDDER.at(black_box(Priority::High)));
+    black_box(SHEDDER.set_limit(black_box(5)).is_ok());
+    use_gate(&CODEL.since(black_box(Ticks(1))));
+    poll_once(CODEL.queue(&BULKHEAD).wait_enter(&&CLOCK, black_box(Deadline::NEVER)));
+    use_gate(&THROTTLE);
+    use_gate(&AIMD);
+    use_gate(&VEGAS);
+    use_gate(&GRADIENT.at(black_box(Priority::Low)));
+    black_box(GRADIENT.snapshot());
+    use_gate(&ENVOY);
     let backoff = Backoff::exponential(black_box(Duration::from_millis(10)));
     black_box(backoff.jitter(Jitter::Decorrelated, &RANDOM).delays().next());
     use_pipeline();
