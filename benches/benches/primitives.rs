@@ -12,8 +12,10 @@ use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use fusebox_std::{
-    Backoff, BreakerConfig, BucketConfig, Bulkhead, BulkheadConfig, CircuitBreaker, Clock, Gate,
-    Pipeline, Queue, Retry, Semaphore, StdClock, TokenBucket, TokioTimer,
+    AdaptiveLimit, AdaptiveThrottle, Backoff, BreakerConfig, BucketConfig, Bulkhead,
+    BulkheadConfig, CircuitBreaker, Clock, CoDel, CoDelConfig, EnvoyGradient, Gate, Gradient2,
+    LimitConfig, LoadShedder, Outcome, Pipeline, Priority, Queue, Retry, Semaphore, ShedderConfig,
+    StdClock, StdRng, ThrottleConfig, TokenBucket, TokioTimer,
 };
 
 /// The output of a future that is ready at its first poll. By hand, as an executor has costs of its
@@ -108,6 +110,62 @@ fn semaphore(c: &mut Criterion) {
     group.finish();
 }
 
+fn shedding(c: &mut Criterion) {
+    static SHEDDER: LoadShedder = LoadShedder::new(ShedderConfig::new(64));
+    static CODEL: CoDel = CoDel::new(CoDelConfig::new(), StdClock);
+    static THROTTLE: AdaptiveThrottle =
+        AdaptiveThrottle::new(ThrottleConfig::new(), StdClock, StdRng);
+    static GRADIENT: AdaptiveLimit<StdClock, Gradient2> =
+        AdaptiveLimit::new(LimitConfig::gradient2(), StdClock);
+    static ENVOY: AdaptiveLimit<StdClock, EnvoyGradient> =
+        AdaptiveLimit::new(LimitConfig::envoy_gradient(), StdClock);
+
+    let mut group = c.benchmark_group("shedding");
+    group.bench_function("load shedder, permit + success", |b| {
+        let normal = black_box(&SHEDDER).at(Priority::Normal);
+        b.iter(|| normal.permit().map(|permit| permit.success()));
+    });
+    group.bench_function("adaptive limit, permit + success", |b| {
+        b.iter(|| black_box(&GRADIENT).permit().map(|permit| permit.success()));
+    });
+    group.bench_function("adaptive limit, at given times", |b| {
+        let mut now = StdClock.now();
+        b.iter(|| {
+            now = now.wrapping_add(1000);
+            let entered = black_box(&GRADIENT).enter_at(now)?;
+            Ok::<_, fusebox_std::Rejection>(GRADIENT.exit_at(
+                entered,
+                Outcome::Success,
+                now.wrapping_add(500),
+            ))
+        });
+    });
+    group.bench_function("adaptive limit by a median, at given times", |b| {
+        let mut now = StdClock.now();
+        b.iter(|| {
+            now = now.wrapping_add(1000);
+            let entered = black_box(&ENVOY).enter_at(now)?;
+            Ok::<_, fusebox_std::Rejection>(ENVOY.exit_at(
+                entered,
+                Outcome::Success,
+                now.wrapping_add(500),
+            ))
+        });
+    });
+    group.bench_function("CoDel, at given times", |b| {
+        let mut now = StdClock.now();
+        b.iter(|| {
+            let enqueued = now;
+            now = now.wrapping_add(1000);
+            black_box(&CODEL).admit_at(enqueued, now)
+        });
+    });
+    group.bench_function("adaptive throttle, permit + success", |b| {
+        b.iter(|| black_box(&THROTTLE).permit().map(|permit| permit.success()));
+    });
+    group.finish();
+}
+
 fn pipeline(c: &mut Criterion) {
     const RETRY: Retry = Retry::new(Backoff::constant(Duration::from_millis(10))).max_attempts(3);
     static BULKHEAD: Bulkhead = Bulkhead::new(BulkheadConfig::new(64));
@@ -129,5 +187,5 @@ fn pipeline(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, limits, breaker, bucket, semaphore, pipeline);
+criterion_group!(benches, limits, breaker, bucket, semaphore, shedding, pipeline);
 criterion_main!(benches);

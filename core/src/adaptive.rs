@@ -65,7 +65,7 @@ use crate::sync::{AtomicWord, Ordering, constructor};
 use crate::time::scale::Scale;
 use crate::time::{Clock, Ticks, duration_from_ticks};
 use crate::word::Word;
-use algorithm::{Memory, Plan, Rules, latency_of, transition_percentile};
+use algorithm::{Memory, Over, Plan, Rules, latency_of, transition_percentile};
 use config::Resolved;
 use latency::Latency;
 use window::{Judged, Phase, Spans, Stage, Window};
@@ -419,7 +419,8 @@ impl<C: Clock, A: LimitAlgorithm> AdaptiveLimit<C, A> {
             plan: Plan::from_word(self.memory.plan.load(Ordering::Relaxed)),
         };
         let limit = self.load.load().limit();
-        let next = self.rules.fold(seen.stage(), memory, limit, judged, now);
+        let over = Over { stage: seen.stage(), now, windows: seen.windows(&self.spans, now) };
+        let next = self.rules.fold(memory, limit, judged, over);
         self.memory.base.store(next.memory.base.0 as Word, Ordering::Relaxed);
         self.memory.plan.store(next.memory.plan.word(), Ordering::Relaxed);
         // An estimate that is going on belongs to the calls.

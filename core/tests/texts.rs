@@ -151,7 +151,7 @@ fn adaptive_limits_say_what_would_be_right() {
         AdaptiveLimit::try_new(config, Millis::new()).unwrap_err().to_string()
     }
     let good = LimitConfig::gradient2();
-    let (most, samples) = by_width(("16777215", "16384"), ("4095", "64"));
+    let (most, samples) = by_width(("16777215", "16384"), ("4095", "100"));
     assert_eq!(said(good.max(0)), format!("the limit's `max` must be from 1 to {most}, but is 0"));
     assert_eq!(said(good.min(201)), "the limit's `min` must be from 1 to 200, but is 201");
     assert_eq!(said(good.initial(19)), "the limit's `initial` must be from 20 to 200, but is 19");

@@ -26,6 +26,8 @@
 //! that is t/2 of the one before. Half and not the least, as the service does most of its work
 //! meanwhile.
 //!
+//! Until two probes in a row agree, they follow each other soon.
+//!
 //! A probe also follows where the base may be what is wrong, and there is little to lose: when the
 //! limit has been at its least for five windows (as in Envoy), and when it is down to half of what
 //! it was after the last probe (not in Envoy, where a probe costs more).
@@ -112,9 +114,10 @@ pub(super) const MAX_WINDOWS: u32 = LEFT.max() as u32;
 /// After so many windows at the least limit, the base is measured again.
 const PATIENCE: Word = 5;
 
-/// How many windows there are before the second probe: the first base was measured with whatever
-/// load there was at the start.
-const WARM_UP: u32 = 10;
+/// After so many windows there is another probe, where one has found another base than was known:
+/// the first one was measured with whatever load there was at the start, and half of a limit that
+/// is far too high leaves a queue.
+const SOON: u32 = 10;
 
 /// When to probe.
 ///
@@ -130,7 +133,7 @@ const WARM_UP: u32 = 10;
 ///   its end. 0 before the end of the first probe, which changes no limit.
 /// * `at least`: windows in a row that ended at the least limit. Stops at [`PATIENCE`], where it is
 ///   cleared.
-/// * `left`: windows until the next probe. Set when a probe ends.
+/// * `left`: the time until the next probe, in configured windows. Set when a probe ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Plan(Word);
 
@@ -165,13 +168,24 @@ impl Plan {
         calls < saved && calls * 2 <= saved + 1
     }
 
-    /// One more window is over, at the least limit or not; whether to probe now.
-    const fn transition_window(self, least: bool) -> (Self, bool) {
+    /// A window is over that was as long as `windows` of the configured length, at the least limit
+    /// or not; whether to probe now.
+    const fn transition_window(self, least: bool, windows: u32) -> (Self, bool) {
         let at_least = if least { AT_LEAST.get(self.0) + 1 } else { 0 };
-        let left = LEFT.get(self.0).saturating_sub(1);
+        let left = LEFT.get(self.0).saturating_sub(windows as Word);
         let next = LEFT.set(AT_LEAST.set(self.0, at_least), left);
         (Self(next), left == 0 || at_least >= PATIENCE)
     }
+}
+
+/// A window that is over.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Over {
+    pub(super) stage: Stage,
+    /// When it ended.
+    pub(super) now: Ticks,
+    /// How long it was, in windows of the configured length.
+    pub(super) windows: u32,
 }
 
 /// What comes after a window.
@@ -202,25 +216,18 @@ impl<A: sealed::Algorithm> Rules<A> {
         if self.probe_windows == 0 { Stage::Adapt } else { Stage::Drain }
     }
 
-    /// What follows from a window that was for `stage` and ended at `now`.
-    pub(super) fn fold(
-        &self,
-        stage: Stage,
-        memory: Memory,
-        limit: Limit,
-        judged: Judged,
-        now: Ticks,
-    ) -> Next {
-        match stage {
+    /// What follows from a window.
+    pub(super) fn fold(&self, memory: Memory, limit: Limit, judged: Judged, over: Over) -> Next {
+        match over.stage {
             Stage::Unstarted | Stage::Adapt | Stage::Settle => {
-                self.fold_window(memory, limit, judged)
+                self.fold_window(memory, limit, judged, over.windows)
             }
             Stage::Drain => {
                 // What was estimated before was with load.
                 let own = if self.estimates() { Latency::UNKNOWN } else { memory.own };
                 Next { memory: Memory { own, ..memory }, limit, stage: Stage::Measure }
             }
-            Stage::Measure => self.fold_probe(memory, limit, judged, now),
+            Stage::Measure => self.fold_probe(memory, limit, judged, over.now),
         }
     }
 
@@ -244,17 +251,18 @@ impl<A: sealed::Algorithm> Rules<A> {
             return Next { memory, limit, stage: Stage::Measure };
         }
         let first = memory.plan.saved() == 0;
+        let soon = first || A::PROBE == Probe::Half && base.differs(memory.base);
         let own = if self.estimates() { memory.own } else { self.algorithm.after_probe(base) };
         let limit = if first { limit } else { Limit::of(memory.plan.saved()) };
-        let plan = Plan::transition_probed(self.until_probe(first, now), limit);
+        let plan = Plan::transition_probed(self.until_probe(soon, now), limit);
         Next { memory: Memory { base, own, plan }, limit, stage: Stage::Adapt }
     }
 
     /// How many windows from now the next probe is.
-    fn until_probe(&self, first: bool, now: Ticks) -> u32 {
+    fn until_probe(&self, soon: bool, now: Ticks) -> u32 {
         let windows = self.probe_windows;
-        if first && windows > WARM_UP {
-            return WARM_UP;
+        if soon && windows > SOON {
+            return SOON;
         }
         // Up to 15 % later, by chance, so that those who share a service do not probe in step;
         // Envoy's jitter. The clock's low bits are chance enough.
@@ -263,7 +271,7 @@ impl<A: sealed::Algorithm> Rules<A> {
         (windows + chance as u32).min(MAX_WINDOWS)
     }
 
-    fn fold_window(&self, memory: Memory, limit: Limit, judged: Judged) -> Next {
+    fn fold_window(&self, memory: Memory, limit: Limit, judged: Judged, windows: u32) -> Next {
         if judged.calls() == 0 {
             // The call that ended the window had read its phase before the one that took the
             // samples was seen to: nothing orders the two.
@@ -283,7 +291,7 @@ impl<A: sealed::Algorithm> Rules<A> {
         }
         let next = self.hold(next);
         let halved = A::PROBE == Probe::Half && memory.plan.is_halved(next);
-        let (plan, probe) = memory.plan.transition_window(next == Limit::of(self.min));
+        let (plan, probe) = memory.plan.transition_window(next == Limit::of(self.min), windows);
         let probe = probe || halved;
         let memory = Memory { base: seen.base, own: seen.own, plan };
         if !probe || self.probe_windows == 0 {

@@ -19,9 +19,9 @@ const INITIAL: Setting = setting!("the limit's `initial`" must "be from its `min
 const WINDOW: Setting =
     setting!("the limit's `window`" must "be from one tick of the clock to an hour");
 const SAMPLES: Setting =
-    setting!("the limit's `min_samples`" must "be from 1 to 16384" or "be from 1 to 64");
+    setting!("the limit's `min_samples`" must "be from 1 to 16384" or "be from 1 to 100");
 const PROBE_SAMPLES: Setting =
-    setting!("the limit's `probe_samples`" must "be from 1 to 16384" or "be from 1 to 64");
+    setting!("the limit's `probe_samples`" must "be from 1 to 16384" or "be from 1 to 100");
 const PROBE_INTERVAL: Setting = setting!(
     "the limit's `probe_interval`" must "be at least its `window`, and at most an hour"
 );
@@ -48,7 +48,7 @@ const HOUR: Duration = Duration::from_secs(3_600);
 /// | [`window`](Self::window) | 100 ms | 100 ms | 100 ms | 100 ms |
 /// | [`min_samples`](Self::min_samples) | 10 | 10 | 10 | 1 |
 /// | [`probe_interval`](Self::probe_interval) | | 10 s | 10 s | 60 s |
-/// | [`probe_samples`](Self::probe_samples) | | 50 | 50 | 50 |
+/// | [`probe_samples`](Self::probe_samples) | | 100 | 100 | 50 |
 /// | a probe is at | | half of the limit | half of the limit | the least limit |
 /// | [`max_latency`](Self::max_latency) | 5 s | 5 s | 5 s | 5 s |
 /// | [`drop_share`](Self::drop_share) | 5 % | 5 % | 5 % | 5 % |
@@ -100,7 +100,7 @@ impl<A> LimitConfig<A> {
             window: Duration::from_millis(100),
             min_samples: 10,
             probe_interval: Duration::from_secs(10),
-            probe_samples: 50,
+            probe_samples: 100,
             base: None,
             max_latency: Duration::from_secs(5),
             lateness: DEFAULT_LATENESS,
@@ -146,7 +146,7 @@ impl<A> LimitConfig<A> {
     }
 
     /// A window goes on until so many calls have ended in it; 1 to 16384, where words are 32 bits
-    /// wide 64.
+    /// wide 100.
     pub const fn min_samples(mut self, calls: u32) -> Self {
         self.min_samples = calls;
         self
@@ -189,16 +189,17 @@ impl<A> LimitConfig<A> {
 }
 
 impl<A: MeasuresLatency> LimitConfig<A> {
-    /// How often the latency without load is measured; from the window to an hour.
+    /// How often the latency without load is measured; from the window to an hour. Up to 15 % are
+    /// added by chance.
     ///
-    /// It is counted in windows, which are longer where there are few calls, and up to 15 % are
-    /// added by chance. The second probe follows ten windows after the first.
+    /// A second probe follows ten windows after the first one, and so does another one whenever a
+    /// probe at half of the limit has found another latency than was known.
     pub const fn probe_interval(mut self, interval: Duration) -> Self {
         self.probe_interval = interval;
         self
     }
 
-    /// From how many calls it is measured; 1 to 16384, where words are 32 bits wide 64.
+    /// From how many calls it is measured; 1 to 16384, where words are 32 bits wide 100.
     pub const fn probe_samples(mut self, calls: u32) -> Self {
         self.probe_samples = calls;
         self

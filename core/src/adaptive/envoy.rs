@@ -38,6 +38,7 @@ impl LimitConfig<EnvoyGradient> {
         let buffer = Factor::new(Ratio::percent(25));
         Self::with_algorithm(EnvoyGradient { buffer, percentile: 50 }, 3, 3, 1_000)
             .probe_interval(core::time::Duration::from_secs(60))
+            .probe_samples(50)
             .min_samples(1)
     }
 

@@ -31,24 +31,30 @@ impl Latency {
         self.0 != 0
     }
 
+    /// How far this is from another one.
+    const fn distance(self, other: Self) -> u64 {
+        self.0.abs_diff(other.0)
+    }
+
+    /// Whether this is not about the same as `old`: by more than an eighth of that.
+    pub(super) const fn differs(self, old: Self) -> bool {
+        self.distance(old) > old.0 / 8
+    }
+
     /// The latency without load, where this was it and a probe has measured another, if anything.
     ///
-    /// Where the two are within an eighth of each other, most of the difference is noise, and a
-    /// quarter of it is taken: the mean over some probes is what can be compared with.
+    /// Where the two are about the same, most of the difference is noise, and a quarter of it is
+    /// taken: the mean over some probes is what can be compared with.
     pub(super) const fn after_probe(self, measured: Self) -> Self {
-        let (more, difference) = if measured.0 > self.0 {
-            (true, measured.0 - self.0)
-        } else {
-            (false, self.0 - measured.0)
-        };
+        let quarter = measured.distance(self) / 4;
         if !measured.is_known() {
             self
-        } else if difference > self.0 / 8 {
+        } else if measured.differs(self) {
             measured
-        } else if more {
-            Self(self.0 + difference / 4)
+        } else if measured.0 > self.0 {
+            Self(self.0 + quarter)
         } else {
-            Self(self.0 - difference / 4)
+            Self(self.0 - quarter)
         }
     }
 

@@ -21,12 +21,13 @@ const BETA: Setting = setting!("the limit's `beta`" must "be from 2 to 65535, an
 ///
 /// `log` is the decimal logarithm of the limit, rounded down and at least 1; `alpha` is three times
 /// that and at least 10 % of the limit, `beta` is six times that and at least 20 %. With a queue of
-/// up to `log` the limit grows by `6 log`, below `alpha` by `log`; above `beta` it shrinks by `log`,
-/// and between the two it stays. A window with drops shrinks it. (The shares are those that Netflix
-/// names for large limits. They keep the chance in the latencies from being taken for a queue.)
+/// up to `log` the limit grows by `6 log`, below `alpha` by `log`; above `beta` it shrinks by
+/// `log`, and between the two it stays. A window with drops shrinks it. (The shares are those that
+/// Netflix names for large limits. They keep the chance in the latencies from being taken for a
+/// queue.)
 ///
 /// `latency` is the mean of the window, and `base` that of the last probe, or a mean since then
-/// that was lower by more than an eighth. Netflix takes the lowest single sample, which is lower
+/// that was lower by more than a quarter. Netflix takes the lowest single sample, which is lower
 /// than what most calls take without any queue, and now and then whatever sample comes for a new
 /// base, which drifts.
 #[derive(Clone, Copy, Debug)]
@@ -77,7 +78,7 @@ impl sealed::Algorithm for Vegas {
             return less;
         }
         // By less it would follow chance, downwards only.
-        if seen.latency.0 < seen.base.0 - seen.base.0 / 8 {
+        if seen.latency.0 < seen.base.0 - seen.base.0 / 4 {
             seen.base = seen.latency;
         }
         let worked_on = seen.base.over(seen.latency, Gradient::ZERO, Gradient::ONE).of(limit);

@@ -14,7 +14,7 @@ const COUNT: Field = BUSY.above(by_width(15, 8));
 const SUM: Field = COUNT.above(Word::BITS - COUNT.end());
 
 /// The most samples that a window may be asked to hold: whatever the latencies are, so many fit.
-pub(super) const MAX_SAMPLES: u32 = by_width(1 << 14, 1 << 6);
+pub(super) const MAX_SAMPLES: u32 = by_width(1 << 14, 100);
 
 /// Above this a window takes no more, as the longest latency would not fit.
 const FULL: Word = SUM.max() - mask(LATENCY_BITS);
@@ -231,6 +231,16 @@ impl Phase {
             return 0;
         }
         now.wrapping_sub(since) & SINCE.max()
+    }
+
+    /// How long the window has lasted, in windows of the configured length: one at least.
+    pub(super) const fn windows(self, spans: &Spans, now: Ticks) -> u32 {
+        // At least a unit long; but the compiler cannot know that, and would link a panic.
+        match self.elapsed(spans, now).checked_div(spans.window as Word) {
+            Some(windows) if windows > u32::MAX as Word => u32::MAX,
+            Some(windows) if windows > 0 => windows as u32,
+            _ => 1,
+        }
     }
 
     /// Whether the window, with these calls in it, is over.

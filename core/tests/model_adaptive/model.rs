@@ -185,7 +185,7 @@ impl Model {
             None => self.drops += 1,
         }
         if self.is_over(stage, since, now) {
-            let next = self.fold(stage, now);
+            let next = self.fold(stage, since, now);
             self.stage = Some((next, down(now, self.time_exponent)));
             (self.latencies, self.drops, self.busy) = (Vec::new(), 0, false);
         }
@@ -211,11 +211,16 @@ impl Model {
         };
     }
 
-    fn is_over(&self, stage: Stage, since: i128, now: i128) -> bool {
+    /// How long a window has lasted: no time by a reading that is late.
+    fn elapsed(&self, since: i128, now: i128) -> i128 {
         let now = down(now, self.time_exponent);
         let ahead = (since - now).rem_euclid(WRAP);
         let late = ahead > 0 && ahead <= up(self.settings.lateness, self.time_exponent);
-        let elapsed = if late { 0 } else { (now - since).rem_euclid(WRAP) };
+        if late { 0 } else { (now - since).rem_euclid(WRAP) }
+    }
+
+    fn is_over(&self, stage: Stage, since: i128, now: i128) -> bool {
+        let elapsed = self.elapsed(since, now);
         let samples = self.latencies.len() as i128;
         let enough = match stage {
             Stage::Adapt | Stage::Settle => {
@@ -248,9 +253,13 @@ impl Model {
         }
     }
 
-    fn fold(&mut self, stage: Stage, now: i128) -> Stage {
+    fn fold(&mut self, stage: Stage, since: i128, now: i128) -> Stage {
         match stage {
-            Stage::Adapt | Stage::Settle => return self.adapt(),
+            Stage::Adapt | Stage::Settle => {
+                let windows =
+                    self.elapsed(since, now) / up(self.settings.window, self.time_exponent);
+                return self.adapt(windows.clamp(1, u32::MAX.into()) as u32);
+            }
             Stage::Drain => {
                 if let Algorithm::Envoy { .. } = self.settings.algorithm {
                     self.own = 0;
@@ -259,12 +268,15 @@ impl Model {
             }
             Stage::Measure => {}
         }
+        let old = self.base;
         if let Some(latency) = self.latency() {
-            let off = latency - self.base;
+            let off = latency - old;
             // Within an eighth it is a mean over probes.
-            let near = off.abs() <= self.base / 8;
+            let near = off.abs() <= old / 8;
             self.base += if near { off.signum() * (off.abs() / 4) } else { off };
         }
+        let half = !matches!(self.settings.algorithm, Algorithm::Envoy { .. });
+        let other = half && (self.base - old).abs() > old / 8;
         if self.base == 0 {
             return Stage::Measure;
         }
@@ -273,7 +285,7 @@ impl Model {
         }
         let first = self.saved == 0;
         let windows = self.settings.probe_windows;
-        self.left = if first && windows > 10 {
+        self.left = if (first || other) && windows > 10 {
             10
         } else {
             // The library's chance: the first number of its generator, from the clock.
@@ -290,7 +302,7 @@ impl Model {
         Stage::Adapt
     }
 
-    fn adapt(&mut self) -> Stage {
+    fn adapt(&mut self, windows: u32) -> Stage {
         let calls = self.latencies.len() as i128 + self.drops;
         // A share is in units of 1/32768, rounded up.
         let share = (i128::from(self.settings.drops) * 32_768 + 99) / 100;
@@ -302,7 +314,7 @@ impl Model {
         }
         next = next.clamp(min, max);
         self.at_least = if next == min { self.at_least + 1 } else { 0 };
-        self.left = self.left.saturating_sub(1);
+        self.left = self.left.saturating_sub(windows);
         let now = (next / ONE) as u32;
         let half = !matches!(self.settings.algorithm, Algorithm::Envoy { .. });
         let halved = half && now < self.saved && now * 2 <= self.saved + 1;
@@ -375,7 +387,7 @@ impl Model {
         if dropped {
             return less;
         }
-        if latency < self.base - self.base / 8 {
+        if latency < self.base - self.base / 4 {
             self.base = latency;
         }
         let share = (self.base * ONE / latency).min(ONE);
