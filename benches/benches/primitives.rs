@@ -10,12 +10,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::{Bencher, Criterion, criterion_group, criterion_main};
 use fusebox_std::{
     AdaptiveLimit, AdaptiveThrottle, Backoff, BreakerConfig, BucketConfig, Bulkhead,
-    BulkheadConfig, CircuitBreaker, Clock, CoDel, CoDelConfig, EnvoyGradient, Gate, Gradient2,
-    LimitConfig, LoadShedder, Outcome, Pipeline, Priority, Queue, Retry, Semaphore, ShedderConfig,
-    StdClock, StdRng, ThrottleConfig, TokenBucket, TokioTimer,
+    BulkheadConfig, CircuitBreaker, Clock, CoDel, CoDelConfig, Consecutive, EnvoyGradient, Gate,
+    Gradient2, Histogram, HistogramConfig, LimitAlgorithm, LimitConfig, LoadShedder, Meter,
+    Outcome, Pipeline, PipelineMeter, Priority, Queue, Ratio, Rejection, Retry, Semaphore,
+    ShedderConfig, StdClock, StdRng, ThrottleConfig, TokenBucket, TokioTimer, WindowedHistogram,
 };
 
 /// The output of a future that is ready at its first poll. By hand, as an executor has costs of its
@@ -93,6 +94,10 @@ fn bucket(c: &mut Criterion) {
             black_box(&PLENTY).try_acquire_at(1, now)
         });
     });
+    group.bench_function("from a lease of 1000", |b| {
+        let lease = PLENTY.lease(1000);
+        b.iter(|| black_box(&lease).try_acquire(1));
+    });
     group.finish();
 }
 
@@ -108,6 +113,17 @@ fn semaphore(c: &mut Criterion) {
         b.iter(|| black_box(&QUEUED).permit().map(|permit| permit.success()));
     });
     group.finish();
+}
+
+/// Calls of half a microsecond, with the ends of windows among them.
+fn limited<A: LimitAlgorithm>(b: &mut Bencher<'_>, limit: &AdaptiveLimit<StdClock, A>) {
+    let mut now = StdClock.now();
+    b.iter(|| {
+        now = now.wrapping_add(1000);
+        let entered = black_box(limit).enter_at(now)?;
+        limit.exit_at(entered, Outcome::Success, now.wrapping_add(500));
+        Ok::<_, Rejection>(())
+    });
 }
 
 fn shedding(c: &mut Criterion) {
@@ -128,30 +144,8 @@ fn shedding(c: &mut Criterion) {
     group.bench_function("adaptive limit, permit + success", |b| {
         b.iter(|| black_box(&GRADIENT).permit().map(|permit| permit.success()));
     });
-    group.bench_function("adaptive limit, at given times", |b| {
-        let mut now = StdClock.now();
-        b.iter(|| {
-            now = now.wrapping_add(1000);
-            let entered = black_box(&GRADIENT).enter_at(now)?;
-            Ok::<_, fusebox_std::Rejection>(GRADIENT.exit_at(
-                entered,
-                Outcome::Success,
-                now.wrapping_add(500),
-            ))
-        });
-    });
-    group.bench_function("adaptive limit by a median, at given times", |b| {
-        let mut now = StdClock.now();
-        b.iter(|| {
-            now = now.wrapping_add(1000);
-            let entered = black_box(&ENVOY).enter_at(now)?;
-            Ok::<_, fusebox_std::Rejection>(ENVOY.exit_at(
-                entered,
-                Outcome::Success,
-                now.wrapping_add(500),
-            ))
-        });
-    });
+    group.bench_function("adaptive limit, at given times", |b| limited(b, &GRADIENT));
+    group.bench_function("adaptive limit by a median, at given times", |b| limited(b, &ENVOY));
     group.bench_function("CoDel, at given times", |b| {
         let mut now = StdClock.now();
         b.iter(|| {
@@ -162,6 +156,84 @@ fn shedding(c: &mut Criterion) {
     });
     group.bench_function("adaptive throttle, permit + success", |b| {
         b.iter(|| black_box(&THROTTLE).permit().map(|permit| permit.success()));
+    });
+    group.finish();
+}
+
+/// Durations from a tenth of a millisecond to a second, most of them short: what a service sees.
+fn durations() -> impl Iterator<Item = Duration> {
+    (1..=10_000_u64).map(|rank| Duration::from_micros(100 + 1_000_000 / rank))
+}
+
+/// A record is held against one read-modify-write, of a given time against a compare-and-swap.
+fn histogram(c: &mut Criterion) {
+    static ALL: Histogram = Histogram::new(HistogramConfig::standard());
+    static LAST_MINUTE: WindowedHistogram =
+        WindowedHistogram::new(Duration::from_secs(60), HistogramConfig::standard(), StdClock);
+    let now = StdClock.now();
+    for elapsed in durations() {
+        ALL.record(elapsed);
+        LAST_MINUTE.record_at(elapsed, now);
+    }
+    let p95 = Ratio::percent(95);
+
+    let mut group = c.benchmark_group("histogram");
+    let mut elapsed = 1_u64;
+    let mut next = move || {
+        // A bucket that the processor cannot foresee.
+        elapsed = elapsed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        100_000 + (elapsed >> 44)
+    };
+    group.bench_function("record", |b| b.iter(|| black_box(&ALL).record_ticks(next())));
+    group.bench_function("windowed, record at a given time", |b| {
+        b.iter(|| black_box(&LAST_MINUTE).record_ticks_at(next(), black_box(now)));
+    });
+    group.bench_function("percentile", |b| b.iter(|| black_box(&ALL).percentile(p95)));
+    group.bench_function("windowed, percentile at a given time", |b| {
+        b.iter(|| black_box(&LAST_MINUTE).percentile_at(p95, black_box(now)));
+    });
+    group.bench_function("snapshot + summary", |b| b.iter(|| black_box(&ALL).snapshot().summary()));
+    group.finish();
+}
+
+/// What is counted for people, on top of what is metered.
+fn meters(c: &mut Criterion) {
+    static LATENCIES: Histogram = Histogram::new(HistogramConfig::standard());
+    static COUNTED: CircuitBreaker<StdClock, Consecutive, Meter> = CircuitBreaker::with_parts(
+        BreakerConfig::standard(),
+        Consecutive,
+        Meter::new(),
+        (),
+        StdClock,
+    );
+    static TIMED: CircuitBreaker<StdClock, Consecutive, Meter<&Histogram>> =
+        CircuitBreaker::with_parts(
+            BreakerConfig::standard(),
+            Consecutive,
+            Meter::new().latencies(&LATENCIES),
+            (),
+            StdClock,
+        );
+    static CALLS: PipelineMeter<TokioTimer> = PipelineMeter::new(TokioTimer);
+
+    let mut group = c.benchmark_group("meters");
+    group.bench_function("breaker, permit + success", |b| {
+        b.iter(|| black_box(&COUNTED).permit().map(|permit| permit.success()));
+    });
+    group.bench_function("breaker with latencies, permit + success", |b| {
+        b.iter(|| black_box(&TIMED).permit().map(|permit| permit.success()));
+    });
+    group.bench_function("pipeline without a meter", |b| {
+        b.iter(|| {
+            let pipeline = Pipeline::new(black_box(TokioTimer));
+            poll_once(pipeline.call(|_| async { Ok::<_, ()>(black_box(1)) }))
+        });
+    });
+    group.bench_function("pipeline", |b| {
+        b.iter(|| {
+            let pipeline = Pipeline::new(TokioTimer).metered(black_box(&CALLS));
+            poll_once(pipeline.call(|_| async { Ok::<_, ()>(black_box(1)) }))
+        });
     });
     group.finish();
 }
@@ -187,5 +259,7 @@ fn pipeline(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, limits, breaker, bucket, semaphore, shedding, pipeline);
+criterion_group!(
+    benches, limits, breaker, bucket, semaphore, shedding, pipeline, histogram, meters
+);
 criterion_main!(benches);

@@ -299,7 +299,7 @@ impl<R: Random> Delays for Backoff<R> {
             Jitter::Decorrelated => {
                 // The article starts from the base, where here nothing came before.
                 let previous = nanos(previous).max(self.base);
-                let spread = previous.saturating_mul(3) - self.base;
+                let spread = previous.saturating_mul(3).saturating_sub(self.base);
                 self.base.saturating_add(up_to(random, spread))
             }
         };

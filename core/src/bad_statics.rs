@@ -105,3 +105,32 @@ pair!(
     "80" or "100",
     ")), &CLOCK);"
 );
+
+pair!(
+    histogram: "
+    use core::time::Duration;
+    use fusebox_core::{Histogram, HistogramConfig, ManualClock};
+    static LATENCIES: Histogram<ManualClock> =
+        Histogram::new(HistogramConfig::up_to(Duration::from_secs(",
+    "60" or "0",
+    ")));"
+);
+
+pair!(
+    steps_of_a_histogram: "
+    use core::time::Duration;
+    use fusebox_core::{Histogram, HistogramConfig, ManualClock};
+    static LATENCIES: Histogram<ManualClock, 20, ",
+    "32" or "33",
+    "> = Histogram::new(HistogramConfig::standard());"
+);
+
+pair!(
+    windowed_histogram: "
+    use core::time::Duration;
+    use fusebox_core::{HistogramConfig, ManualClock, WindowedHistogram};
+    static CLOCK: ManualClock = ManualClock::new();
+    static LATENCIES: WindowedHistogram<&ManualClock, ",
+    "4" or "5",
+    "> = WindowedHistogram::new(Duration::from_secs(60), HistogramConfig::standard(), &CLOCK);"
+);

@@ -47,6 +47,7 @@ use crate::sync::{AtomicWord, Ordering, constructor};
 use crate::time::{Clock, Ticks, Timer, duration_from_ticks};
 use crate::word::Word;
 use rules::Rules;
+pub(crate) use state::GENERATION_BITS;
 use state::{Generation, Snapshot};
 
 /// A circuit breaker over the clock `C`, with a window `W`, a meter `M` and an observer `O`.
@@ -122,12 +123,15 @@ pub struct CircuitBreaker<C, W = Consecutive, M = (), O = ()> {
     observer: O,
 }
 
-/// What a call that a breaker let in carries: its generation and, where slow calls matter, its
-/// start.
+/// What a call that a breaker let in carries: its generation and, where slow calls matter or
+/// latencies are metered, its start.
 #[derive(Clone, Copy, Debug)]
-pub struct BreakerToken<S = ()> {
+pub struct BreakerToken<S = (), L = ()> {
     generation: Generation,
+    /// For the window.
     start: S,
+    /// For the meter.
+    metered: L,
 }
 
 /// An observer and the name under which it is told of events.
@@ -245,11 +249,11 @@ impl<C: Clock, W> CircuitBreaker<C, W> {
     where
         W: Window<C>,
     {
-        Rules::new(&config, C::TICKS_PER_SECOND)?;
+        let rules = Rules::new(&config, C::TICKS_PER_SECOND)?;
         if !config.has_rule() && !window.has_rate() {
             return Err(ConfigError::NoTripRule);
         }
-        Ok(Self::with_window(config, window, clock))
+        Ok(Self::by(rules, window, (), (), clock))
     }
 }
 
@@ -294,10 +298,15 @@ impl<C: Clock, W, M, O> CircuitBreaker<C, W, M, O> {
             observer: O,
             clock: C,
         ) -> Self {
-            let rules = match Rules::new(&config, C::TICKS_PER_SECOND) {
-                Ok(rules) => rules,
+            match Rules::new(&config, C::TICKS_PER_SECOND) {
+                Ok(rules) => Self::by(rules, window, meter, observer, clock),
                 Err(error) => error.fail(),
-            };
+            }
+        }
+    }
+
+    constructor! {
+        const fn by(rules: Rules, window: W, meter: M, observer: O, clock: C) -> Self {
             let word = AtomicWord::new(Snapshot::NEW.0);
             Self { word, rules, clock, window, meter, observer }
         }
@@ -307,7 +316,7 @@ impl<C: Clock, W, M, O> CircuitBreaker<C, W, M, O> {
 impl<C, W, O> CircuitBreaker<C, W, (), O> {
     /// The same breaker with a [`Meter`].
     #[must_use]
-    pub fn metered(self, meter: Meter) -> CircuitBreaker<C, W, Meter, O> {
+    pub fn metered<L>(self, meter: Meter<L>) -> CircuitBreaker<C, W, Meter<L>, O> {
         let Self { word, rules, clock, window, meter: (), observer } = self;
         CircuitBreaker { word, rules, clock, window, meter, observer }
     }
@@ -357,6 +366,12 @@ impl<C, W, M, O> CircuitBreaker<C, W, M, O> {
         self.load().state()
     }
 
+    /// The observer that it was made with.
+    #[must_use]
+    pub const fn observer(&self) -> &O {
+        &self.observer
+    }
+
     /// Whether the state is open or forced open: for people and metrics.
     ///
     /// True also when the open time is over, until a call comes: whoever decides by it whether to
@@ -373,7 +388,7 @@ impl<C, W, M, O> CircuitBreaker<C, W, M, O>
 where
     C: Clock,
     W: Window<C>,
-    M: Metering,
+    M: Metering<C>,
     O: Observer,
 {
     /// Asks to be let in at `now`; [`Gate::enter`] reads the clock only where it must.
@@ -381,12 +396,12 @@ where
     /// # Errors
     ///
     /// As [`Gate::enter`].
-    pub fn enter_at(&self, now: Ticks) -> Result<BreakerToken<W::Start>, Rejection> {
+    pub fn enter_at(&self, now: Ticks) -> Result<BreakerToken<W::Start, M::Start>, Rejection> {
         self.admit(|| now)
     }
 
     /// Tells how a call ended at `now`; [`Gate::exit`] reads the clock only where it must.
-    pub fn exit_at(&self, token: BreakerToken<W::Start>, outcome: Outcome, now: Ticks) {
+    pub fn exit_at(&self, token: BreakerToken<W::Start, M::Start>, outcome: Outcome, now: Ticks) {
         self.settle(token, outcome, || now);
     }
 
@@ -417,7 +432,7 @@ where
 
     fn snapshot_by(&self, now: impl Fn() -> Ticks) -> BreakerSnapshot {
         let word = self.load();
-        let reading = self.meter.read(C::TICKS_PER_SECOND, &now);
+        let reading = self.meter.read(&now);
         let consecutive_failures = u64::from(word.failures());
         BreakerSnapshot {
             state: word.state(),
@@ -427,6 +442,7 @@ where
             running: reading.running,
             since_last_failure: reading.since_failure,
             since_last_change: reading.since_change,
+            latency: reading.latency,
             until_half_open: self.until_half_open(word, now),
         }
     }
@@ -562,10 +578,10 @@ impl<C, W, M, O> Gate for CircuitBreaker<C, W, M, O>
 where
     C: Clock,
     W: Window<C>,
-    M: Metering,
+    M: Metering<C>,
     O: Observer,
 {
-    type Token = BreakerToken<W::Start>;
+    type Token = BreakerToken<W::Start, M::Start>;
 
     #[inline]
     fn enter(&self) -> Result<Self::Token, Rejection> {

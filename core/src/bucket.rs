@@ -70,6 +70,7 @@
 
 mod config;
 mod gate;
+mod lease;
 mod live;
 mod state;
 mod wait;
@@ -79,7 +80,8 @@ use core::time::Duration;
 
 pub use config::{BucketConfig, Rate, RateError};
 pub use gate::{TakenTokens, Tokens};
-pub use wait::{AcquireTokens, EnteringBucket, Reservation};
+pub use lease::Lease;
+pub use wait::{AcquireTokens, Reservation, Reserved};
 
 use crate::error::{ConfigError, Reason, Rejection};
 use crate::sync::{AtomicWord, Ordering, constructor, fence};
@@ -327,7 +329,7 @@ impl<C: Clock> TokenBucket<C> {
         if price > tolerance {
             return None;
         }
-        let missing = (view.debt + price).saturating_sub(tolerance);
+        let missing = view.debt.saturating_add(price).saturating_sub(tolerance);
         Some(self.duration(missing, now))
     }
 
@@ -369,8 +371,9 @@ impl<C: Clock> TokenBucket<C> {
             let limits = self.limits(seen);
             let (price, tolerance) = (limits.price(tokens), limits.tolerance());
             let mut debt = self.nominal_debt(seen, limits, at);
-            // Neither sum overflows: each part is at most a quarter of a word.
-            if price > tolerance || debt + price > tolerance + reach {
+            // Neither sum wraps: each part is at most half of the wrap, a quarter of a word.
+            let most = tolerance.wrapping_add(reach);
+            if price > tolerance || debt.wrapping_add(price) > most {
                 match self.second_look(seen, limits, at) {
                     Err(newer) => {
                         seen = newer;
@@ -381,16 +384,17 @@ impl<C: Clock> TokenBucket<C> {
                 if price > tolerance {
                     return Err(Rejection::new(Reason::ExceedsBurst));
                 }
-                if debt + price > tolerance + reach {
-                    return Err(self.limited(debt + price - tolerance - reach, now));
+                if debt.wrapping_add(price) > most {
+                    return Err(self.limited(debt.wrapping_add(price).wrapping_sub(most), now));
                 }
             }
-            let next = Tat::new(at.wrapping_add(debt + price), seen.slot());
+            let debt = debt.wrapping_add(price);
+            let next = Tat::new(at.wrapping_add(debt), seen.slot());
             match self.replace(seen, next) {
                 Ok(()) => {
                     return Ok(Taken {
                         tokens: TakenTokens { units: price, until: next },
-                        wait: (debt + price).saturating_sub(tolerance),
+                        wait: debt.saturating_sub(tolerance),
                     });
                 }
                 Err(newer) => seen = newer,

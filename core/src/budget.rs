@@ -333,7 +333,10 @@ impl BudgetSnapshot {
     #[must_use]
     pub const fn retries(&self) -> u32 {
         // At most the reserve. Not 0: the configuration is validated.
-        (self.units / self.units_per_retry as u64) as u32
+        match self.units.checked_div(self.units_per_retry as u64) {
+            Some(retries) => retries as u32,
+            None => 0,
+        }
     }
 
     /// The balance in units: a call deposits as many as the numerator of the ratio.

@@ -3,6 +3,8 @@
 //! A [`Semaphore`] with a policy: how long a call may wait for its turn. All that is hard is there.
 
 use core::fmt;
+use core::pin::Pin;
+use core::task::{Context, Poll};
 use core::time::Duration;
 
 use crate::deadline::Deadline;
@@ -10,7 +12,7 @@ use crate::error::{ConfigError, Rejection, Setting, setting};
 use crate::gate::{Gate, Outcome, WaitGate};
 #[cfg(feature = "alloc")]
 use crate::semaphore::HeapQueue;
-use crate::semaphore::{self, AcquireBefore, EnterQueued, Queue, Semaphore, Slots, Taken, Usage};
+use crate::semaphore::{self, AcquireBefore, Queue, Queued, Semaphore, Slots, Taken, Usage};
 use crate::sync::constructor;
 use crate::time::Timer;
 
@@ -157,7 +159,7 @@ impl<Q: Slots> Bulkhead<Q> {
     ///
     /// As [`Semaphore::acquire`].
     pub fn enter_waiting<T: Timer>(&self, timer: T) -> AcquireBefore<&Self, T> {
-        AcquireBefore::waiting(self, timer, self.max_wait)
+        AcquireBefore::new(self, 1, timer, Deadline::NEVER).limited(self.max_wait)
     }
 
     /// The semaphore underneath, for its figures and for several permits at once.
@@ -194,15 +196,22 @@ impl<Q: Slots> Gate for Bulkhead<Q> {
 }
 
 impl<T: Timer, Q: Slots> WaitGate<T> for Bulkhead<Q> {
-    type Entering<'a>
-        = EnterQueued<&'a Self, &'a T>
-    where
-        Self: 'a,
-        T: 'a;
+    type Waiting = Queued<T::Sleep>;
 
     #[inline]
-    fn wait_enter<'a>(&'a self, timer: &'a T, until: Deadline) -> Self::Entering<'a> {
-        EnterQueued::new(self, 1, timer, until).within(self.max_wait)
+    fn poll_enter(
+        &self,
+        waiting: Pin<&mut Self::Waiting>,
+        timer: &T,
+        until: Deadline,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Taken, Rejection>> {
+        waiting.poll((self.semaphore.pool(), 1), timer, until, self.max_wait, cx)
+    }
+
+    #[inline]
+    fn cancel_enter(&self, waiting: Pin<&mut Self::Waiting>, _timer: &T) {
+        waiting.cancel(self.semaphore.pool(), 1);
     }
 }
 

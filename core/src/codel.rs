@@ -35,7 +35,7 @@ mod state;
 use core::fmt;
 use core::time::Duration;
 
-pub use queue::{CoDelQueue, EnterCoDel};
+pub use queue::{CoDelQueue, Sojourn};
 
 use crate::error::{ConfigError, Reason, Rejection, Setting, check, setting};
 use crate::gate::{Gate, Outcome};

@@ -45,6 +45,21 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// All reasons there are, in the order of their numbers.
+    pub const ALL: &'static [Self] = &[
+        Self::CircuitOpen,
+        Self::ProbesBusy,
+        Self::RateLimited,
+        Self::ExceedsBurst,
+        Self::BulkheadFull,
+        Self::QueueFull,
+        Self::QueueTimeout,
+        Self::Overloaded,
+        Self::BudgetExhausted,
+        Self::DeadlineExceeded,
+        Self::SwitchedOff,
+    ];
+
     /// Whether the same call might be let in soon: true for what passes by itself in the time of a
     /// backoff (a rate, a queue, busy probes), false for an open circuit, a spent budget, a passed
     /// deadline, a switch, or a request that can never be met.
@@ -305,5 +320,34 @@ impl<E: core::error::Error + 'static> core::error::Error for Error<E> {
             Self::Inner(error) => error.source(),
             Self::Rejected(_) | Self::TimedOut => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Reason;
+
+    /// A reason that is added must be added here, or this does not compile, and then to the list.
+    const fn after(reason: Reason) -> Option<Reason> {
+        Some(match reason {
+            Reason::CircuitOpen => Reason::ProbesBusy,
+            Reason::ProbesBusy => Reason::RateLimited,
+            Reason::RateLimited => Reason::ExceedsBurst,
+            Reason::ExceedsBurst => Reason::BulkheadFull,
+            Reason::BulkheadFull => Reason::QueueFull,
+            Reason::QueueFull => Reason::QueueTimeout,
+            Reason::QueueTimeout => Reason::Overloaded,
+            Reason::Overloaded => Reason::BudgetExhausted,
+            Reason::BudgetExhausted => Reason::DeadlineExceeded,
+            Reason::DeadlineExceeded => Reason::SwitchedOff,
+            Reason::SwitchedOff => return None,
+        })
+    }
+
+    #[test]
+    fn all_reasons_are_listed_each_at_its_number() {
+        let all = core::iter::successors(Some(Reason::CircuitOpen), |reason| after(*reason));
+        assert!(all.eq(Reason::ALL.iter().copied()));
+        assert!(Reason::ALL.iter().enumerate().all(|(number, reason)| *reason as usize == number));
     }
 }

@@ -22,6 +22,10 @@ pub enum Event<'a> {
         to: State,
         /// What had been counted in the state it left.
         counts: Counts,
+        /// The number of the new state: grows by one with each change and wraps at 2^16, where
+        /// words are 32 bits 2^6. Threads report on their own, so events may come in another
+        /// order than the changes did; this tells which of two is the later one.
+        generation: u16,
     },
     /// A gate refused a call.
     Rejected {
@@ -29,6 +33,20 @@ pub enum Event<'a> {
         name: &'a str,
         /// Why, and when to come back.
         rejection: Rejection,
+    },
+    /// A gate in shadow mode let a call in that it would have refused.
+    WouldReject {
+        /// The gate's name.
+        name: &'a str,
+        /// Why, and when to come back.
+        rejection: Rejection,
+    },
+    /// A tier further down answered in place of the first.
+    FellBack {
+        /// The name of the call.
+        name: &'a str,
+        /// The tier that answered: 1 for the first one after the call itself.
+        tier: u32,
     },
     /// An attempt failed and another will follow.
     Retrying {
@@ -62,6 +80,10 @@ impl fmt::Display for Event<'_> {
         match self {
             Self::StateChanged { name, from, to, .. } => write!(f, "{name}: {from} -> {to}"),
             Self::Rejected { name, rejection } => write!(f, "{name}: rejected: {rejection}"),
+            Self::WouldReject { name, rejection } => {
+                write!(f, "{name}: let in, but would be rejected: {rejection}")
+            }
+            Self::FellBack { name, tier } => write!(f, "{name}: answered by fallback tier {tier}"),
             Self::Retrying { name, attempt, delay } => {
                 write!(f, "{name}: attempt {attempt} failed, the next one follows in {delay:?}")
             }
@@ -151,6 +173,37 @@ impl Observer for () {
     #[inline]
     fn is_active(&self) -> bool {
         false
+    }
+}
+
+/// Both are told, the first one first. The name is that of the first one.
+///
+/// ```
+/// use fusebox_core::{BreakerConfig, CircuitBreaker, Event, ManualClock, Observer, Switch};
+///
+/// # struct Log;
+/// # impl Observer for Log { fn on_event(&self, event: &Event<'_>) { println!("{event}"); } }
+/// static SUGGESTIONS: Switch = Switch::new();
+///
+/// let clock: ManualClock = ManualClock::new();
+/// let db = CircuitBreaker::new(BreakerConfig::standard(), &clock)
+///     .observed_by("db", (Log, &SUGGESTIONS));
+/// db.force_open();
+/// assert!(!SUGGESTIONS.is_enabled());
+/// ```
+impl<A: Observer, B: Observer> Observer for (A, B) {
+    fn on_event(&self, event: &Event<'_>) {
+        self.0.on_event(event);
+        self.1.on_event(event);
+    }
+
+    #[inline]
+    fn is_active(&self) -> bool {
+        self.0.is_active() || self.1.is_active()
+    }
+
+    fn name(&self) -> &'static str {
+        self.0.name()
     }
 }
 

@@ -9,13 +9,17 @@ mod compose;
 mod guard;
 mod observed;
 mod permit;
+mod shadow;
+mod tuple;
 mod wait;
 
-pub use compose::{EnterOption, LetIn};
 pub use guard::{FailureIf, Guard, ResultClassify};
-pub use observed::{Observed, ObservedEntering};
+pub use observed::Observed;
+pub(crate) use permit::Held;
 pub use permit::Permit;
-pub use wait::{EnterAll, EnterNow, Immediate, WaitGate};
+pub use shadow::Shadow;
+pub use tuple::WaitingAll;
+pub use wait::{Entering, Immediate, WaitGate};
 
 use crate::error::{Error, Rejection};
 use crate::event::Observer;
@@ -209,6 +213,15 @@ pub trait Gate {
         Self: Sized,
     {
         Observed::new(self, name, observer)
+    }
+
+    /// The same gate in shadow mode: it decides and counts, but lets every call in until
+    /// [`Shadow::enforce`].
+    fn shadow(self) -> Shadow<Self>
+    where
+        Self: Sized,
+    {
+        Shadow::new(self)
     }
 }
 

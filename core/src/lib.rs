@@ -37,10 +37,19 @@
 //! | [`Backoff`] | the delays between attempts | none |
 //! | [`Retry`] | attempts until one succeeds or it is enough | none |
 //! | [`Pipeline`] | all of it around one operation | none |
+//! | [`Fallback`], [`FallbackFuture`] | what to answer instead, tier by tier | none |
+//! | [`Switch`], [`Switches`] | features that are left out in trouble, by hand, by a breaker, or for a share of calls | two words; one for 32 plain ones |
+//! | [`Shadow`] | any gate, deciding and reporting without refusing | one word |
+//! | [`Histogram`] | how long calls took: percentiles within 1.6 %, mean, extremes | a word for each of 640 durations, or as many as you choose |
+//! | [`WindowedHistogram`] | the same of the last seconds or minutes | four words for each, or 2 to 16 |
+//! | [`Meter`], [`PipelineMeter`] | what a breaker or a pipeline shows to people: totals, refusals, rows of failures, latencies | 9 words; 12, and one for each reason to refuse |
 //!
 //! All down to [`RetryBudget`] and [`Deadline::on`] a clock are [`Gate`]s: they say whether a call
 //! may run, alone or together as a tuple. A [`Permit`] or a [`Guard`] gives back exactly once what
 //! a gate handed out, however the call ends.
+//! The first five, switches, shadows and [`Deadline::on`] a clock are [`Gate`]s: they say whether a call may run,
+//! alone or together as a tuple. A [`Permit`] or a [`Guard`] gives back exactly once what a gate
+//! handed out, however the call ends.
 //!
 //! # Features
 //!
@@ -105,8 +114,11 @@ mod codel;
 mod deadline;
 mod error;
 mod event;
+mod fallback;
 mod gate;
+mod histogram;
 mod inflight;
+mod meter;
 mod on_drop;
 mod pipeline;
 mod pointer;
@@ -116,6 +128,7 @@ mod retry;
 mod rng;
 mod semaphore;
 mod shedder;
+mod switch;
 mod sync;
 mod throttle;
 mod time;
@@ -132,37 +145,48 @@ pub use breaker::{
     LastTime, Meter, Metering, Named, Rates, State, UntilReady, Window,
 };
 pub use bucket::{
-    AcquireTokens, BucketConfig, EnteringBucket, Rate, RateError, Reservation, TakenTokens,
+    AcquireTokens, BucketConfig, Lease, Rate, RateError, Reservation, Reserved, TakenTokens,
     TokenBucket, Tokens,
 };
 pub use budget::{BudgetConfig, BudgetSnapshot, RetryBudget};
 pub use bulkhead::{Bulkhead, BulkheadConfig};
-pub use codel::{CoDel, CoDelConfig, CoDelQueue, EnterCoDel, Waited};
+pub use codel::{CoDel, CoDelConfig, CoDelQueue, Sojourn, Waited};
 pub use deadline::{Deadline, DeadlineGate};
 pub use error::{ConfigError, Error, Reason, Rejection};
 pub use event::{Event, GiveUp, Observer};
+pub use fallback::{Answer, Fallback, FallbackFuture, FallingBack, First, OrValue, Tiers};
 pub use gate::{
-    Classify, EnterAll, EnterNow, EnterOption, FailureIf, Gate, Guard, Immediate, LetIn, Observed,
-    ObservedEntering, Outcome, Permit, ResultClassify, WaitGate,
+    Classify, Entering, FailureIf, Gate, Guard, Immediate, Observed, Outcome, Permit,
+    ResultClassify, Shadow, WaitGate, WaitingAll,
 };
-pub use pipeline::{Call, Pipeline};
+pub use histogram::{
+    Histogram, HistogramConfig, HistogramSnapshot, LatencySummary, WindowedHistogram,
+};
+pub use meter::Latencies;
+pub use pipeline::{
+    Call, Parts, Pipeline, PipelineMeter, PipelineMetering, PipelineSnapshot, Rejections,
+};
 pub use priority::{AtPriority, Priority};
 pub use ratio::Ratio;
 pub use retry::{
-    Attempt, Budget, Decide, Decision, OnRetry, Retry, RetryAll, RetryCall, RetryIf, RetryPolicy,
-    RetryState, Retrying, Verdict,
+    Attempt, Budget, Decide, Decision, OnRetry, Operation, Retry, RetryAll, RetryCall, RetryIf,
+    RetryPolicy, RetryState, Retrying, Verdict,
 };
 pub use rng::{Random, Rng};
 #[cfg(feature = "alloc")]
 pub use semaphore::HeapQueue;
 pub use semaphore::{
-    Acquire, AcquireBefore, EnterQueued, PermitSource, Queue, Semaphore, Several, Slots, Taken,
-    Usage,
+    Acquire, AcquireBefore, PermitSource, Queue, Queued, Semaphore, Several, Slots, Taken, Usage,
 };
 pub use shedder::{Load, LoadShedder, ShedderConfig};
+pub use switch::{Flag, Switch, SwitchFor, SwitchSnapshot, Switches};
+#[cfg(all(not(loom), fusebox_failed_swaps))]
+#[doc(hidden)]
+pub use sync::failed_swaps;
 pub use throttle::{AdaptiveThrottle, ThrottleConfig, ThrottleSnapshot};
 pub use time::{
-    Clock, ManualClock, ManualSleep, Ticks, Timer, duration_from_ticks, ticks_from_duration,
+    Clock, Counter, Extended, ManualClock, ManualSleep, Ticks, Timer, duration_from_ticks,
+    ticks_from_duration,
 };
 pub use timeout::{Timeout, WithTimeout};
 pub use word::WORD_BITS;

@@ -22,20 +22,24 @@
 //! *Parts left out are `()`*, whose code is empty: no branch, no clock reading. The futures are
 //! named structs, so that they can be stored unboxed, and are `Send` exactly when their parts are;
 //! the attempt that operations are given is plain data without a lifetime, or `spawn` would refuse
-//! them.
+//! them. For what else it would refuse, see [`Operation`](crate::Operation) and the sources of
+//! `gate/wait.rs` and `pipeline/call.rs`.
 //!
 //! *The parts are generic and not `const`.* A constant function could not take a pipeline apart
 //! that owns an `Arc`, and owning one is what a service that is built at run time needs. Nothing is
 //! lost: the state is in the gates, and those are in statics.
 
-mod attempt;
 mod call;
+mod meter;
+mod parts;
 
 use core::fmt;
 use core::future::Future;
 use core::time::Duration;
 
 pub use call::Call;
+pub use meter::{PipelineMeter, PipelineMetering, PipelineSnapshot, Rejections};
+pub use parts::Parts;
 
 use crate::deadline::Deadline;
 use crate::event::Observer;
@@ -43,22 +47,6 @@ use crate::gate::{Classify, Gate, Immediate, ResultClassify, WaitGate};
 use crate::retry::{Attempt, RetryPolicy};
 use crate::time::Timer;
 use crate::timeout::Timeout;
-
-/// The [`Call`] of a pipeline, with the waits at its gates filled in.
-type CallOf<'p, T, C, R, A, K, O, F, Fut, E> = Call<
-    'p,
-    T,
-    C,
-    R,
-    A,
-    K,
-    O,
-    F,
-    Fut,
-    E,
-    <C as WaitGate<T>>::Entering<'p>,
-    <A as WaitGate<T>>::Entering<'p>,
->;
 
 /// All patterns around one call: deadline, gates around the call, retries, gates around each
 /// attempt, timeout of an attempt.
@@ -76,6 +64,7 @@ type CallOf<'p, T, C, R, A, K, O, F, Fut, E> = Call<
 /// | `A` | the gates around each attempt | every attempt is let in |
 /// | `K` | the [`Classify`] that says to the gates what a result means | an `Err` is a failure |
 /// | `O` | the [`Observer`] | nobody is told |
+/// | `M` | the [`PipelineMeter`] | nothing is counted |
 ///
 /// # Examples
 ///
@@ -137,13 +126,14 @@ type CallOf<'p, T, C, R, A, K, O, F, Fut, E> = Call<
 /// ```
 #[derive(Clone, Copy)]
 #[must_use = "a pipeline does nothing until it is called"]
-pub struct Pipeline<T, C = (), R = (), A = (), K = ResultClassify, O = ()> {
+pub struct Pipeline<T, C = (), R = (), A = (), K = ResultClassify, O = (), M = ()> {
     timer: T,
     per_call: C,
     retry: R,
     per_attempt: A,
     classify: K,
     observer: O,
+    meter: M,
     name: &'static str,
     /// `Duration::MAX` is none.
     deadline: Duration,
@@ -160,6 +150,7 @@ impl<T> Pipeline<T> {
             per_attempt: (),
             classify: ResultClassify,
             observer: (),
+            meter: (),
             name: "pipeline",
             deadline: Duration::MAX,
             attempt_timeout: None,
@@ -167,7 +158,7 @@ impl<T> Pipeline<T> {
     }
 }
 
-impl<T, C, R, A, K, O> Pipeline<T, C, R, A, K, O> {
+impl<T, C, R, A, K, O, M> Pipeline<T, C, R, A, K, O, M> {
     /// Ends each call this long after its first poll, whatever it is doing then: a duration, not a
     /// [`Deadline`], for which see [`call_before`](Self::call_before).
     pub const fn deadline(mut self, total: Duration) -> Self {
@@ -181,130 +172,107 @@ impl<T, C, R, A, K, O> Pipeline<T, C, R, A, K, O> {
         self.attempt_timeout = Some(timeout.into());
         self
     }
+
+    /// The same pipeline, but with the parts that `change` makes of its own.
+    #[inline]
+    fn with<C2, R2, A2, K2, O2, M2>(
+        self,
+        change: impl FnOnce(C, R, A, K, O, M) -> (C2, R2, A2, K2, O2, M2),
+    ) -> Pipeline<T, C2, R2, A2, K2, O2, M2> {
+        let Self { per_call, retry, per_attempt, classify, observer, meter, .. } = self;
+        let (per_call, retry, per_attempt, classify, observer, meter) =
+            change(per_call, retry, per_attempt, classify, observer, meter);
+        Pipeline {
+            timer: self.timer,
+            per_call,
+            retry,
+            per_attempt,
+            classify,
+            observer,
+            meter,
+            name: self.name,
+            deadline: self.deadline,
+            attempt_timeout: self.attempt_timeout,
+        }
+    }
 }
 
-impl<T, R, A, K, O> Pipeline<T, (), R, A, K, O> {
+impl<T, R, A, K, O, M> Pipeline<T, (), R, A, K, O, M> {
     /// Asks `gate` once for the whole call, and never waits, whatever wait the gate would allow
     /// (a bulkhead's [`max_wait`](crate::BulkheadConfig::max_wait)); for that see
     /// [`per_call_waiting`](Self::per_call_waiting). Several gates are a tuple; it may be owned, a
     /// reference, or an `Arc`.
-    pub fn per_call<G: Gate>(self, gate: G) -> Pipeline<T, Immediate<G>, R, A, K, O> {
+    pub fn per_call<G: Gate>(self, gate: G) -> Pipeline<T, Immediate<G>, R, A, K, O, M> {
         self.per_call_waiting(Immediate(gate))
     }
 
     /// Asks `gate` once for the whole call, and waits there, at most until the deadline.
-    pub fn per_call_waiting<G>(self, gate: G) -> Pipeline<T, G, R, A, K, O> {
-        Pipeline {
-            timer: self.timer,
-            per_call: gate,
-            retry: self.retry,
-            per_attempt: self.per_attempt,
-            classify: self.classify,
-            observer: self.observer,
-            name: self.name,
-            deadline: self.deadline,
-            attempt_timeout: self.attempt_timeout,
-        }
+    pub fn per_call_waiting<G>(self, gate: G) -> Pipeline<T, G, R, A, K, O, M> {
+        self.with(|(), r, a, k, o, m| (gate, r, a, k, o, m))
     }
 }
 
-impl<T, C, A, K, O> Pipeline<T, C, (), A, K, O> {
+impl<T, C, A, K, O, M> Pipeline<T, C, (), A, K, O, M> {
     /// Makes further attempts as `retry` says.
-    pub fn retry<R>(self, retry: R) -> Pipeline<T, C, R, A, K, O> {
-        Pipeline {
-            timer: self.timer,
-            per_call: self.per_call,
-            retry,
-            per_attempt: self.per_attempt,
-            classify: self.classify,
-            observer: self.observer,
-            name: self.name,
-            deadline: self.deadline,
-            attempt_timeout: self.attempt_timeout,
-        }
+    pub fn retry<R>(self, retry: R) -> Pipeline<T, C, R, A, K, O, M> {
+        self.with(|c, (), a, k, o, m| (c, retry, a, k, o, m))
     }
 }
 
-impl<T, C, R, K, O> Pipeline<T, C, R, (), K, O> {
+impl<T, C, R, K, O, M> Pipeline<T, C, R, (), K, O, M> {
     /// Asks `gate` for each attempt, and never waits; for that see
     /// [`per_attempt_waiting`](Self::per_attempt_waiting). A refusal goes to the retry like any
     /// error; see [`Decide`](crate::Decide).
-    pub fn per_attempt<G: Gate>(self, gate: G) -> Pipeline<T, C, R, Immediate<G>, K, O> {
+    pub fn per_attempt<G: Gate>(self, gate: G) -> Pipeline<T, C, R, Immediate<G>, K, O, M> {
         self.per_attempt_waiting(Immediate(gate))
     }
 
     /// Asks `gate` for each attempt, and waits there, at most until the deadline.
-    pub fn per_attempt_waiting<G>(self, gate: G) -> Pipeline<T, C, R, G, K, O> {
-        Pipeline {
-            timer: self.timer,
-            per_call: self.per_call,
-            retry: self.retry,
-            per_attempt: gate,
-            classify: self.classify,
-            observer: self.observer,
-            name: self.name,
-            deadline: self.deadline,
-            attempt_timeout: self.attempt_timeout,
-        }
+    pub fn per_attempt_waiting<G>(self, gate: G) -> Pipeline<T, C, R, G, K, O, M> {
+        self.with(|c, r, (), k, o, m| (c, r, gate, k, o, m))
     }
 }
 
-impl<T, C, R, A, O> Pipeline<T, C, R, A, ResultClassify, O> {
+impl<T, C, R, A, O, M> Pipeline<T, C, R, A, ResultClassify, O, M> {
     /// Says what a result means to the gates; see [`Classify`].
-    pub fn classify<K>(self, classify: K) -> Pipeline<T, C, R, A, K, O> {
-        Pipeline {
-            timer: self.timer,
-            per_call: self.per_call,
-            retry: self.retry,
-            per_attempt: self.per_attempt,
-            classify,
-            observer: self.observer,
-            name: self.name,
-            deadline: self.deadline,
-            attempt_timeout: self.attempt_timeout,
-        }
+    pub fn classify<K>(self, classify: K) -> Pipeline<T, C, R, A, K, O, M> {
+        self.with(|c, r, a, ResultClassify, o, m| (c, r, a, classify, o, m))
     }
 }
 
-impl<T, C, R, A, K> Pipeline<T, C, R, A, K, ()> {
+impl<T, C, R, A, K, M> Pipeline<T, C, R, A, K, (), M> {
     /// Tells `observer`, under `name`, about timeouts, retries, calls that are given up, and calls
     /// that come after their deadline. Gates have observers of their own.
     pub fn observed_by<O: Observer>(
         self,
         name: &'static str,
         observer: O,
-    ) -> Pipeline<T, C, R, A, K, O> {
-        Pipeline {
-            timer: self.timer,
-            per_call: self.per_call,
-            retry: self.retry,
-            per_attempt: self.per_attempt,
-            classify: self.classify,
-            observer,
-            name,
-            deadline: self.deadline,
-            attempt_timeout: self.attempt_timeout,
-        }
+    ) -> Pipeline<T, C, R, A, K, O, M> {
+        Pipeline { name, ..self.with(|c, r, a, k, (), m| (c, r, a, k, observer, m)) }
     }
 }
 
-impl<T, C, R, A, K, O> Pipeline<T, C, R, A, K, O>
+impl<T, C, R, A, K, O> Pipeline<T, C, R, A, K, O> {
+    /// Counts its calls in `meter`: a reference to a [`PipelineMeter`], or an `Arc` of one.
+    pub fn metered<M: PipelineMetering<T>>(self, meter: M) -> Pipeline<T, C, R, A, K, O, M> {
+        self.with(|c, r, a, k, o, ()| (c, r, a, k, o, meter))
+    }
+}
+
+impl<T, C, R, A, K, O, M> Pipeline<T, C, R, A, K, O, M>
 where
     T: Timer,
     C: WaitGate<T>,
     A: WaitGate<T>,
     O: Observer,
+    M: PipelineMetering<T>,
 {
     /// Runs `operation` under all parts. It is called once for each attempt, when the gates have
     /// let that in, and makes the attempt's future.
     ///
     /// The future borrows the pipeline, so that no function can make a pipeline and return its
     /// `call`: await it there, in an `async` block if need be, or keep the pipeline where it
-    /// outlives its calls.
-    ///
-    /// In a spawned task, give it to `join!` as `async { pipeline.call(..).await }`: bare, it keeps
-    /// the whole from being spawned ("implementation of `Gate` is not general enough"), because the
-    /// compiler forgets there which borrow outlives which.
+    /// outlives its calls. [`Call::new`] takes it in an `Arc` or a `Box`, and then borrows nothing.
     ///
     /// # Errors
     ///
@@ -318,7 +286,7 @@ where
     /// [`Outcome::Abandoned`](crate::Outcome::Abandoned), or `Refused` where no operation ran.
     /// Nothing is taken before the first poll. **Cancel safety:** that of the operation.
     #[inline]
-    pub fn call<F, Fut, V, E>(&self, operation: F) -> CallOf<'_, T, C, R, A, K, O, F, Fut, E>
+    pub fn call<F, Fut, V, E>(&self, operation: F) -> Call<&Self, F>
     where
         F: FnMut(Attempt) -> Fut,
         Fut: Future<Output = Result<V, E>>,
@@ -359,11 +327,7 @@ where
     /// # });
     /// ```
     #[inline]
-    pub fn call_before<F, Fut, V, E>(
-        &self,
-        deadline: Deadline,
-        operation: F,
-    ) -> CallOf<'_, T, C, R, A, K, O, F, Fut, E>
+    pub fn call_before<F, Fut, V, E>(&self, deadline: Deadline, operation: F) -> Call<&Self, F>
     where
         F: FnMut(Attempt) -> Fut,
         Fut: Future<Output = Result<V, E>>,
@@ -374,7 +338,7 @@ where
     }
 }
 
-impl<T, C, R: fmt::Debug, A, K, O> fmt::Debug for Pipeline<T, C, R, A, K, O> {
+impl<T, C, R: fmt::Debug, A, K, O, M> fmt::Debug for Pipeline<T, C, R, A, K, O, M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let deadline = (self.deadline != Duration::MAX).then_some(self.deadline);
         f.debug_struct("Pipeline")

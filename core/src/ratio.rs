@@ -92,6 +92,20 @@ impl Ratio {
     pub(crate) const fn is_share(self) -> bool {
         self.numerator > 0 && self.numerator <= self.denominator
     }
+
+    /// This ratio of `whole`, rounded down; saturates. `None` where this is not a number.
+    pub(crate) fn of(self, whole: u64) -> Option<u64> {
+        let (numerator, denominator) = (u64::from(self.numerator), u64::from(self.denominator));
+        let (times, rest) = (whole.checked_div(denominator)?, whole.checked_rem(denominator)?);
+        // Less than 2^32 times less than 2^32.
+        let part = rest.saturating_mul(numerator).checked_div(denominator)?;
+        Some(times.saturating_mul(numerator).saturating_add(part))
+    }
+
+    /// What is left of 1; 0 where this is more.
+    pub(crate) const fn complement(self) -> Self {
+        Self { numerator: self.denominator.saturating_sub(self.numerator), ..self }
+    }
 }
 
 impl fmt::Display for Ratio {
@@ -120,6 +134,16 @@ mod tests {
         assert!(most.is_reached(u64::from(u32::MAX), u64::from(u32::MAX) - 1));
         assert!(!Ratio::percent(0).is_reached(0, 0), "of nothing");
         assert!(Ratio::percent(0).is_reached(0, 1));
+    }
+
+    #[test]
+    fn a_part_is_exact_and_saturates() {
+        assert_eq!(Ratio::percent(95).of(99), Some(94));
+        assert_eq!(Ratio::new(u32::MAX, u32::MAX - 1).of(u64::MAX), Some(u64::MAX));
+        assert_eq!(Ratio::new(u32::MAX - 1, u32::MAX).of(u64::MAX), Some(0xffff_fffe_ffff_fffe));
+        assert_eq!(Ratio::percent(95).complement().of(100), Some(5));
+        assert_eq!(Ratio::percent(195).complement().of(100), Some(0));
+        assert_eq!(Ratio::new(1, 0).of(7), None);
     }
 
     #[test]

@@ -24,14 +24,20 @@
 //! generic over it, and then `tokio::spawn` refuses the whole ("implementation of `Send` is not
 //! general enough").
 
+mod attempt;
+mod call;
 mod decide;
+mod operation;
 mod policy;
 mod run;
 mod state;
 mod steps;
 
+pub(crate) use attempt::PerAttempt;
+pub use call::RetryCall;
 pub use decide::{Decide, Decision, RetryAll, RetryIf};
+pub(crate) use operation::CallResult;
+pub use operation::Operation;
 pub use policy::{Budget, OnRetry, Retry, Retrying};
-pub use run::RetryCall;
-pub(crate) use run::{Attempts, Report, RetryLoop, Running};
+pub(crate) use run::RetryLoop;
 pub use state::{Attempt, RetryPolicy, RetryState, Verdict};

@@ -134,6 +134,13 @@ pub(crate) const fn mix(mut bits: u64) -> u64 {
     bits ^ (bits >> 31)
 }
 
+/// The finalizer of `MurmurHash3` (Appleby) for 32 bits, where those are enough: a bijection.
+pub(crate) const fn mix32(mut bits: u32) -> u32 {
+    bits = (bits ^ (bits >> 16)).wrapping_mul(0x85eb_ca6b);
+    bits = (bits ^ (bits >> 13)).wrapping_mul(0xc2b2_ae35);
+    bits ^ (bits >> 16)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

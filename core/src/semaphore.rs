@@ -11,9 +11,11 @@ mod queue;
 mod state;
 
 use core::fmt;
+use core::pin::Pin;
+use core::task::{Context, Poll};
 use core::time::Duration;
 
-pub use acquire::{Acquire, AcquireBefore, EnterQueued, PermitSource};
+pub use acquire::{Acquire, AcquireBefore, PermitSource, Queued};
 #[cfg(feature = "alloc")]
 pub use queue::HeapQueue;
 pub use queue::{Queue, Slots};
@@ -385,15 +387,22 @@ impl<Q: Slots> Gate for Semaphore<Q> {
 }
 
 impl<T: Timer, Q: Slots> WaitGate<T> for Semaphore<Q> {
-    type Entering<'a>
-        = EnterQueued<&'a Self, &'a T>
-    where
-        Self: 'a,
-        T: 'a;
+    type Waiting = Queued<T::Sleep>;
 
     #[inline]
-    fn wait_enter<'a>(&'a self, timer: &'a T, until: Deadline) -> Self::Entering<'a> {
-        EnterQueued::new(self, 1, timer, until)
+    fn poll_enter(
+        &self,
+        waiting: Pin<&mut Self::Waiting>,
+        timer: &T,
+        until: Deadline,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Taken, Rejection>> {
+        self.of(1).poll_enter(waiting, timer, until, cx)
+    }
+
+    #[inline]
+    fn cancel_enter(&self, waiting: Pin<&mut Self::Waiting>, _timer: &T) {
+        waiting.cancel(self.pool(), 1);
     }
 }
 
@@ -430,16 +439,23 @@ impl<Q: Slots> Gate for Several<'_, Q> {
     }
 }
 
-impl<'s, T: Timer, Q: Slots> WaitGate<T> for Several<'s, Q> {
-    type Entering<'a>
-        = EnterQueued<&'s Semaphore<Q>, &'a T>
-    where
-        Self: 'a,
-        T: 'a;
+impl<T: Timer, Q: Slots> WaitGate<T> for Several<'_, Q> {
+    type Waiting = Queued<T::Sleep>;
 
     #[inline]
-    fn wait_enter<'a>(&'a self, timer: &'a T, until: Deadline) -> Self::Entering<'a> {
-        EnterQueued::new(self.semaphore, self.n, timer, until)
+    fn poll_enter(
+        &self,
+        waiting: Pin<&mut Self::Waiting>,
+        timer: &T,
+        until: Deadline,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Taken, Rejection>> {
+        waiting.poll((self.semaphore.pool(), self.n), timer, until, None, cx)
+    }
+
+    #[inline]
+    fn cancel_enter(&self, waiting: Pin<&mut Self::Waiting>, _timer: &T) {
+        waiting.cancel(self.semaphore.pool(), self.n);
     }
 }
 

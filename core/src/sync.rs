@@ -14,10 +14,17 @@ pub(crate) use portable_atomic::{Ordering, fence};
 #[cfg(loom)]
 pub(crate) use modelled::AtomicWord;
 
+#[cfg(all(not(loom), not(fusebox_failed_swaps)))]
+pub(crate) use NativeWord as AtomicWord;
+#[cfg(all(not(loom), fusebox_failed_swaps))]
+pub(crate) use counted::AtomicWord;
 #[cfg(all(not(loom), any(not(target_has_atomic = "64"), fusebox_word32)))]
-pub(crate) use portable_atomic::AtomicU32 as AtomicWord;
+pub(crate) use portable_atomic::AtomicU32 as NativeWord;
 #[cfg(all(not(loom), target_has_atomic = "64", not(fusebox_word32)))]
-pub(crate) use portable_atomic::AtomicU64 as AtomicWord;
+pub(crate) use portable_atomic::AtomicU64 as NativeWord;
+
+#[cfg(all(not(loom), fusebox_failed_swaps))]
+pub use counted::failed_swaps;
 
 /// loom's waker cell with the signatures of the real one.
 #[cfg(loom)]
@@ -68,6 +75,74 @@ macro_rules! array_of {
     }};
 }
 pub(crate) use array_of;
+
+/// The word with its failed compare-and-swaps counted, for a test that has to show that contexts
+/// really met at the words: one that never loses a swap has shown nothing.
+///
+/// Only failures are counted, so that what succeeds runs as it does for everybody else. They are
+/// retries where they are in a loop, and otherwise decisions that another context was first to make.
+#[cfg(all(not(loom), fusebox_failed_swaps))]
+mod counted {
+    use portable_atomic::AtomicUsize;
+
+    use super::{NativeWord, Ordering};
+    use crate::word::Word;
+
+    static FAILED: AtomicUsize = AtomicUsize::new(0);
+
+    /// How many compare-and-swaps of state words have failed so far. Wraps.
+    #[must_use]
+    pub fn failed_swaps() -> usize {
+        // Relaxed: a figure; publishes nothing.
+        FAILED.load(Ordering::Relaxed)
+    }
+
+    #[derive(Debug)]
+    pub(crate) struct AtomicWord(NativeWord);
+
+    impl AtomicWord {
+        pub(crate) const fn new(word: Word) -> Self {
+            Self(NativeWord::new(word))
+        }
+
+        #[inline]
+        pub(crate) fn compare_exchange(
+            &self,
+            current: Word,
+            new: Word,
+            success: Ordering,
+            failure: Ordering,
+        ) -> Result<Word, Word> {
+            self.0.compare_exchange(current, new, success, failure).inspect_err(count)
+        }
+
+        #[inline]
+        pub(crate) fn compare_exchange_weak(
+            &self,
+            current: Word,
+            new: Word,
+            success: Ordering,
+            failure: Ordering,
+        ) -> Result<Word, Word> {
+            self.0.compare_exchange_weak(current, new, success, failure).inspect_err(count)
+        }
+    }
+
+    #[cold]
+    fn count(_found: &Word) {
+        // Relaxed: a figure; publishes nothing.
+        FAILED.fetch_add(1, Ordering::Relaxed);
+    }
+
+    impl core::ops::Deref for AtomicWord {
+        type Target = NativeWord;
+
+        #[inline]
+        fn deref(&self) -> &NativeWord {
+            &self.0
+        }
+    }
+}
 
 /// The word under loom: loom's own, made to look at all schedules.
 ///

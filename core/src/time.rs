@@ -5,14 +5,16 @@
 //! a state word is a scaled, wrapping reading; the rules for comparing such readings are in
 //! `time/scale.rs`.
 
+mod extended;
 mod manual;
 pub(crate) mod scale;
 
 use core::future::Future;
 use core::time::Duration;
 
-use crate::error::{ConfigError, setting};
+use crate::error::{ConfigError, Setting, setting};
 
+pub use extended::{Counter, Extended};
 pub use manual::{ManualClock, ManualSleep};
 
 use crate::pointer::through_pointers;
@@ -58,9 +60,12 @@ impl Ticks {
 /// primitive's `max_lateness`, one second unless told otherwise. What is later than that may be
 /// taken for time that has passed.
 ///
+/// It counts on for as long as the program runs: a hardware counter that wraps is a clock only by
+/// way of [`Extended`].
+///
 /// # Examples
 ///
-/// A clock over a free-running hardware counter:
+/// A clock over a free-running hardware counter of 64 bits:
 ///
 /// ```
 /// use fusebox_core::{Clock, Ticks};
@@ -91,6 +96,24 @@ pub(crate) const fn check_rate(per_second: u64) -> Result<u64, ConfigError> {
         1,
         10_000_000_000,
     )
+}
+
+/// The longest setting that is taken, in ticks: sums of a few must stay clear of the 64-bit end.
+pub(crate) const LONGEST: u64 = u64::MAX >> 2;
+
+/// A setting in ticks, from `least` to [`LONGEST`].
+pub(crate) const fn in_ticks(
+    setting: Setting,
+    duration: Duration,
+    per_second: u64,
+    least: u64,
+) -> Result<u64, ConfigError> {
+    let ticks = ticks_from_duration(duration, per_second);
+    if ticks < least || ticks > LONGEST {
+        let min = duration_from_ticks(least, per_second);
+        return Err(setting.duration(duration, min, Duration::from_secs(LONGEST / per_second)));
+    }
+    Ok(ticks)
 }
 
 /// A clock that can also wake a task.

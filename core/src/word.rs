@@ -56,9 +56,15 @@ impl Field {
         Self { shift: self.end(), width }
     }
 
+    /// The field from one bit up to another, for a layout that is made at run time: there is no one
+    /// to tell of a layout that does not fit the word, so the compiler of a `static` finds it.
+    pub(crate) const fn between(shift: u32, end: u32) -> Self {
+        Self { shift, width: end.saturating_sub(shift) }
+    }
+
     /// The first bit above this field.
     pub(crate) const fn end(self) -> u32 {
-        self.shift + self.width
+        self.shift.saturating_add(self.width)
     }
 
     /// The field's width in bits.
@@ -73,13 +79,16 @@ impl Field {
 
     /// The field's value in `word`.
     pub(crate) const fn get(self, word: Word) -> Word {
-        (word >> self.shift) & self.max()
+        // Wrapping, here and below: a shift is less than the width of a word, but only known to be so
+        // where the layout is constant.
+        word.wrapping_shr(self.shift) & self.max()
     }
 
     /// `word` with the field set to `value`, of which the bits that do not fit are dropped
     /// (counters that wrap, such as generations, rely on that).
     pub(crate) const fn set(self, word: Word, value: Word) -> Word {
-        (word & !(self.max() << self.shift)) | ((value & self.max()) << self.shift)
+        (word & !self.max().wrapping_shl(self.shift))
+            | (value & self.max()).wrapping_shl(self.shift)
     }
 }
 

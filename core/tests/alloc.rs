@@ -162,6 +162,36 @@ fn breaker_with_a_meter() {
     assert_eq!(events.0.get(), 4 * CALLS, "opened, refused, half-open, closed");
 }
 
+/// Latencies of both kinds, and what is read of them.
+#[test]
+fn histograms() {
+    let clock: ManualClock = ManualClock::new();
+    let all: Histogram<&ManualClock, 8, 8> = Histogram::new(HistogramConfig::standard());
+    let recent: WindowedHistogram<_, 4, 8, 8> =
+        WindowedHistogram::new(Duration::from_secs(10), HistogramConfig::standard(), &clock);
+    let breaker = CircuitBreaker::new(BreakerConfig::standard(), &clock)
+        .metered(Meter::new().latencies(&recent));
+    let meter = PipelineMeter::with_latencies(&all, &clock);
+    let (timer, share) = (&clock, Ratio::percent(95));
+    let pipeline = Pipeline::new(timer).per_attempt(&breaker).metered(&meter);
+    audit(|number| {
+        clock.advance(Duration::from_millis(7));
+        let work = |_| {
+            clock.advance_ticks(u64::from(number) << 8);
+            std::future::ready(if number % 100 == 0 { Err(()) } else { Ok(()) })
+        };
+        let _ = run(pipeline.call(work));
+        if number % 1000 == 0 {
+            assert!(recent.percentile(share).is_some() && all.percentile(share).is_some());
+            assert!(breaker.snapshot().latency.is_some());
+            assert!(meter.snapshot().latency.is_some());
+            recent.merge(&all.drain());
+        }
+    });
+    recent.reset();
+    assert_eq!(recent.percentile(share), None);
+}
+
 #[test]
 fn breaker_with_windows() {
     let clock: ManualClock = ManualClock::new();
@@ -176,6 +206,51 @@ fn breaker_with_windows() {
         let operation = || if number % 1000 < 500 { Err(()) } else { Ok(()) };
         let _ = calls.call(operation);
         let _ = run(time.guard(std::future::ready(operation())));
+    });
+}
+
+#[test]
+fn switches_and_shadows() {
+    let (switch, flags, permits): (_, _, Semaphore) =
+        (Switch::new(), Switches::new(), Semaphore::new(1));
+    switch.set_share(Ratio::percent(50)).unwrap();
+    let shadow = (&permits).shadow();
+    let mut let_in = 0;
+    audit(|number| {
+        let gates = (&switch, switch.of(u64::from(number)), flags.at::<1>(), &shadow);
+        let_in += u32::from(gates.permit().is_ok());
+        let held = shadow.permit();
+        assert!(shadow.permit().is_ok());
+        drop(held);
+    });
+    assert!(let_in > CALLS / 5 && let_in < CALLS / 3, "{let_in} of {CALLS}");
+}
+
+#[test]
+fn leases() {
+    let clock: ManualClock = ManualClock::new();
+    let bucket = TokenBucket::new(BucketConfig::per_second(1000).burst(20), &clock);
+    let lease = bucket.lease(10);
+    let mut granted = 0;
+    audit(|_| {
+        clock.advance(Duration::from_micros(100));
+        granted += u32::from(lease.call(|| Ok::<_, ()>(())).is_ok());
+    });
+    assert!(granted > CALLS / 11 && granted < CALLS, "{granted} of {CALLS}");
+}
+
+#[test]
+fn fallbacks() {
+    audit(|number| {
+        let asked = |tier| if number % 3 < tier { Ok(tier) } else { Err(number) };
+        let sync = asked(0).fallback(|_| asked(1)).fallback_if(|_| true, |_| asked(2)).or_value(3);
+        let first = std::future::ready(asked(0));
+        let chain = first
+            .fallback(|_| std::future::ready(asked(1)))
+            .fallback_if(|_| true, |_| std::future::ready(asked(2)))
+            .or_value(3);
+        assert_eq!(run(chain), sync);
+        assert_eq!(sync.tier(), *sync.value());
     });
 }
 
@@ -425,7 +500,7 @@ fn tuples_of_gates() {
         for answer in [
             gates.call(|| Ok::<_, ()>(())),
             run(gates.guard(async { Ok::<_, ()>(()) })),
-            waited(&clock, gates.wait_enter(&timer, Deadline::NEVER))
+            waited(&clock, gates.wait_enter(timer, Deadline::NEVER))
                 .map(|tokens| gates.exit(tokens, Outcome::Refused))
                 .map_err(Error::Rejected),
         ] {

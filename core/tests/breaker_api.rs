@@ -28,7 +28,7 @@ fn fail<C, W, M, O>(breaker: &CircuitBreaker<C, W, M, O>, times: usize)
 where
     C: Clock,
     W: Window<C>,
-    M: Metering,
+    M: Metering<C>,
     O: Observer,
 {
     for _ in 0..times {
@@ -40,7 +40,7 @@ fn succeed<C, W, M, O>(breaker: &CircuitBreaker<C, W, M, O>, times: usize)
 where
     C: Clock,
     W: Window<C>,
-    M: Metering,
+    M: Metering<C>,
     O: Observer,
 {
     for _ in 0..times {

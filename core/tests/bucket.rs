@@ -412,9 +412,9 @@ fn waiting_at_several_buckets_gives_back_what_the_others_refused() {
     let config = BucketConfig::per_second(1).burst(1).max_wait(Duration::ZERO);
     let jobs = TokenBucket::new(config, &clock);
     let both = (&calls, jobs.of(1));
-    assert!(pollster::block_on(both.wait_enter(&timer, Deadline::NEVER)).is_ok());
+    assert!(pollster::block_on(both.wait_enter(timer, Deadline::NEVER)).is_ok());
     assert_eq!((calls.peek(), jobs.peek()), (1, 0));
-    assert!(pollster::block_on(both.wait_enter(&timer, Deadline::NEVER)).is_err());
+    assert!(pollster::block_on(both.wait_enter(timer, Deadline::NEVER)).is_err());
     assert_eq!(calls.peek(), 1);
 }
 

@@ -7,8 +7,8 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 
 use fusebox_core::{
-    Deadline, DeadlineGate, Error, Event, Gate, Immediate, ManualClock, Observer, Outcome, Permit,
-    Reason, Rejection, Timer, WaitGate,
+    BucketConfig, Deadline, DeadlineGate, Error, Event, Gate, Immediate, ManualClock, Observer,
+    Outcome, Permit, Queue, Reason, Rejection, Semaphore, Timer, TokenBucket, WaitGate,
 };
 
 /// What happened to which gate.
@@ -17,7 +17,7 @@ enum Did {
     In(usize),
     No(usize),
     Out(usize, Outcome),
-    /// A wait was dropped before it was over.
+    /// A wait was given up before it was over.
     Cancelled(usize),
 }
 
@@ -64,39 +64,39 @@ impl Gate for Recording<'_> {
     }
 }
 
-/// Waits until its gate is ready.
-struct Waiting<'b, 'a>(&'b Recording<'a>, bool);
+/// How far a wait at a gate is, which lasts until that is ready.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+enum Wait {
+    #[default]
+    New,
+    Begun,
+    Over,
+}
 
-impl Future for Waiting<'_, '_> {
-    type Output = Result<usize, Rejection>;
+impl<T: Timer> WaitGate<T> for Recording<'_> {
+    type Waiting = Wait;
 
-    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
-        assert!(!self.1, "polled after it was over");
-        if !self.0.ready.get() {
+    fn poll_enter(
+        &self,
+        mut waiting: Pin<&mut Wait>,
+        _: &T,
+        _: Deadline,
+        _: &mut Context<'_>,
+    ) -> Poll<Result<usize, Rejection>> {
+        assert_ne!(*waiting, Wait::Over, "polled after it was over");
+        if !self.ready.get() {
+            waiting.set(Wait::Begun);
             return Poll::Pending;
         }
-        self.1 = true;
-        Poll::Ready(self.0.enter())
+        waiting.set(Wait::Over);
+        Poll::Ready(self.enter())
     }
-}
 
-impl Drop for Waiting<'_, '_> {
-    fn drop(&mut self) {
-        if !self.1 {
-            self.0.log.borrow_mut().push(Cancelled(self.0.id));
+    fn cancel_enter(&self, mut waiting: Pin<&mut Wait>, _: &T) {
+        if *waiting == Wait::Begun {
+            self.log.borrow_mut().push(Cancelled(self.id));
         }
-    }
-}
-
-impl<'a, T: Timer> WaitGate<T> for Recording<'a> {
-    type Entering<'b>
-        = Waiting<'b, 'a>
-    where
-        Self: 'b,
-        T: 'b;
-
-    fn wait_enter<'b>(&'b self, _: &'b T, _: Deadline) -> Waiting<'b, 'a> {
-        Waiting(self, false)
+        waiting.set(Wait::Over);
     }
 }
 
@@ -127,8 +127,8 @@ fn check_order<G: Gate>(gates: &G, count: usize, refusing: Option<usize>, log: &
 
 /// The same by waiting; a wait that is over and not used gives nothing back.
 fn check_waiting<'a, G: WaitGate<&'a ManualClock>>(
-    gates: &'a G,
-    timer: &'a &'a ManualClock,
+    gates: &G,
+    timer: &'a ManualClock,
     count: usize,
     refusing: Option<usize>,
     log: &Log,
@@ -148,15 +148,11 @@ fn check_waiting<'a, G: WaitGate<&'a ManualClock>>(
         Some(refusing) => {
             assert!(entered.is_err());
             let all = log.take();
-            let (asked, rest) = all.split_at(refusing + 1);
+            // Those behind were not reached: nothing is told to them.
+            let (asked, back) = all.split_at(refusing + 1);
             assert_eq!(asked[..refusing], (0..refusing).map(In).collect::<Vec<_>>());
             assert_eq!(asked[refusing], No(refusing));
-            // Those behind were not reached: their waits end with the whole one.
-            let back: Vec<_> = rest.iter().filter(|did| matches!(did, Out(..))).copied().collect();
             assert_eq!(back, (0..refusing).rev().map(|id| Out(id, Refused)).collect::<Vec<_>>());
-            let behind: Vec<_> =
-                rest.iter().filter(|did| matches!(did, Cancelled(_))).copied().collect();
-            assert_eq!(behind.len(), count - refusing - 1);
         }
     }
 }
@@ -172,7 +168,7 @@ macro_rules! arities {
                     let gates =
                         ($(Recording::refusing($id, &log, refusing == Some($id)),)+);
                     check_order(&gates, $count, refusing, &log);
-                    check_waiting(&gates, &timer, $count, refusing, &log);
+                    check_waiting(&gates, timer, $count, refusing, &log);
                     let by_reference = ($(&gates.$id,)+);
                     check_order(&by_reference, $count, refusing, &log);
                     let at_once = ($(Immediate(&gates.$id),)+);
@@ -211,13 +207,85 @@ fn a_wait_that_is_cancelled_gives_back_from_right_to_left() {
     let gate = |id| Recording::new(id, &log);
     let gates = (gate(0), Immediate(gate(1)), Recording::slow(2, &log), gate(3));
     {
-        let mut entering = pin!(gates.wait_enter(&timer, Deadline::NEVER));
+        let mut entering = pin!(gates.wait_enter(timer, Deadline::NEVER));
         assert!(log.take().is_empty(), "nothing before the first poll");
         assert!(polled(entering.as_mut()).is_pending());
         assert!(polled(entering.as_mut()).is_pending());
         assert_eq!(log.take(), [In(0), In(1)], "entered once, and kept");
     }
-    assert_eq!(log.take(), [Cancelled(3), Cancelled(2), Out(1, Refused), Out(0, Refused)]);
+    assert_eq!(log.take(), [Cancelled(2), Out(1, Refused), Out(0, Refused)]);
+}
+
+/// By hand, a wait may be cancelled at any time and more than once.
+#[test]
+fn what_a_wait_holds_is_given_back_once() {
+    let clock = <ManualClock>::new();
+    let timer = &clock;
+    let (first, second) = (Semaphore::<Queue<1>>::new(1), Semaphore::<Queue<1>>::new(2));
+    // Not full, or what came back twice would not show.
+    let bucket = TokenBucket::new(BucketConfig::per_second(1).burst(8), timer);
+    bucket.try_acquire(4).unwrap();
+    let gates = (&first, Some(bucket.of(2)), second.of(2));
+    let free = || (first.available(), bucket.peek(), second.available(), second.waiting());
+    let begin = || Box::pin(waiting_at(&gates, &timer));
+    let poll = |waiting: Pin<&mut _>| {
+        let mut context = Context::from_waker(Waker::noop());
+        gates.poll_enter(waiting, &timer, Deadline::NEVER, &mut context)
+    };
+    let cancel = |waiting: Pin<&mut _>| gates.cancel_enter(waiting, &timer);
+
+    let mut waiting = begin();
+    cancel(waiting.as_mut());
+    assert_eq!(free(), (1, 4, 2, 0), "before the first poll");
+
+    let held = second.try_acquire().unwrap();
+    let mut waiting = begin();
+    assert!(poll(waiting.as_mut()).is_pending());
+    assert_eq!(free(), (0, 2, 1, 1));
+    for _time in 0..2 {
+        cancel(waiting.as_mut());
+        assert_eq!(free(), (1, 4, 1, 0), "while it waits");
+    }
+
+    let mut waiting = begin();
+    assert!(poll(waiting.as_mut()).is_pending());
+    drop(held);
+    let Poll::Ready(Ok(token)) = poll(waiting.as_mut()) else { panic!("all are open") };
+    cancel(waiting.as_mut());
+    assert_eq!(free(), (0, 2, 0, 0), "once it is ready");
+    gates.exit(token, Refused);
+    assert_eq!(free(), (1, 4, 2, 0));
+
+    // A reservation of more than is there.
+    let five = bucket.of(5);
+    let mut waiting = pin!(waiting_at(&five, &timer));
+    let mut context = Context::from_waker(Waker::noop());
+    let polled = five.poll_enter(waiting.as_mut(), &timer, Deadline::NEVER, &mut context);
+    assert!(polled.is_pending() && bucket.peek() == 0);
+    for _time in 0..2 {
+        five.cancel_enter(waiting.as_mut(), &timer);
+        assert_eq!(bucket.peek(), 4);
+    }
+}
+
+/// A new wait, of the type that goes with the timer.
+fn waiting_at<T: Timer, G: WaitGate<T>>(_gate: &G, _timer: &T) -> G::Waiting {
+    G::Waiting::default()
+}
+
+#[test]
+fn an_answer_is_given_once() {
+    let clock = <ManualClock>::new();
+    let permits: Semaphore = Semaphore::new(2);
+    let bucket = TokenBucket::new(BucketConfig::per_second(1).burst(4), &clock);
+    let gates = (&bucket, &permits);
+    let mut entering = pin!(gates.wait_enter(&clock, Deadline::NEVER));
+    assert!(polled(entering.as_mut()).is_ready());
+    assert!(polled(entering.as_mut()).is_pending());
+    let mut acquiring = pin!(bucket.acquire(&clock, 1));
+    assert!(polled(acquiring.as_mut()).is_ready());
+    assert!(polled(acquiring.as_mut()).is_pending());
+    assert_eq!((permits.available(), bucket.peek()), (1, 2));
 }
 
 #[test]
@@ -225,8 +293,8 @@ fn a_wait_that_was_never_polled_gives_nothing_back() {
     let (log, clock) = (Log::default(), <ManualClock>::new());
     let timer = &clock;
     let gates = (Recording::new(0, &log), Recording::new(1, &log));
-    drop(gates.wait_enter(&timer, Deadline::NEVER));
-    assert!(!log.take().iter().any(|did| matches!(did, In(_) | Out(..))));
+    drop(gates.wait_enter(timer, Deadline::NEVER));
+    assert!(log.take().is_empty());
 }
 
 #[test]
@@ -235,7 +303,7 @@ fn a_wait_goes_on_where_it_was() {
     let timer = &clock;
     let gates = (Recording::slow(0, &log), Recording::slow(1, &log));
     let token = {
-        let mut entering = pin!(gates.wait_enter(&timer, Deadline::NEVER));
+        let mut entering = pin!(gates.wait_enter(timer, Deadline::NEVER));
         assert!(polled(entering.as_mut()).is_pending());
         gates.0.ready.set(true);
         assert!(polled(entering.as_mut()).is_pending());
@@ -254,7 +322,7 @@ fn a_refusal_after_a_wait_gives_back_at_once() {
     let (log, clock) = (Log::default(), <ManualClock>::new());
     let timer = &clock;
     let gates = (Recording::slow(0, &log), Recording::refusing(1, &log, true));
-    let mut entering = pin!(gates.wait_enter(&timer, Deadline::NEVER));
+    let mut entering = pin!(gates.wait_enter(timer, Deadline::NEVER));
     assert!(polled(entering.as_mut()).is_pending());
     gates.0.ready.set(true);
     assert!(matches!(polled(entering.as_mut()), Poll::Ready(Err(_))));
@@ -266,11 +334,11 @@ fn an_immediate_gate_never_waits() {
     let (log, clock) = (Log::default(), <ManualClock>::new());
     let timer = &clock;
     let gate = Immediate(Recording::slow(0, &log));
-    let mut entering = pin!(gate.wait_enter(&timer, Deadline::NEVER));
+    let mut entering = pin!(gate.wait_enter(timer, Deadline::NEVER));
     assert!(log.take().is_empty());
     assert_eq!(polled(entering.as_mut()), Poll::Ready(Ok(0)));
     let gate = Immediate(Recording::refusing(1, &log, true));
-    let refused = pollster::block_on(gate.wait_enter(&timer, Deadline::NEVER));
+    let refused = pollster::block_on(gate.wait_enter(timer, Deadline::NEVER));
     assert_eq!(refused.unwrap_err().reason(), Reason::SwitchedOff);
 }
 
@@ -281,14 +349,14 @@ fn an_option_is_its_gate_or_none() {
     for refusing in [None, Some(0)] {
         let gate = Some(Recording::refusing(0, &log, refusing.is_some()));
         check_order(&gate, 1, refusing, &log);
-        check_waiting(&gate, &timer, 1, refusing, &log);
+        check_waiting(&gate, timer, 1, refusing, &log);
     }
     let none: Option<Recording<'_>> = None;
     none.permit().unwrap().success();
-    let waited = pollster::block_on(none.wait_enter(&timer, Deadline::NEVER));
+    let waited = pollster::block_on(none.wait_enter(timer, Deadline::NEVER));
     none.exit(waited.unwrap(), Success);
     let slow = Some(Recording::slow(1, &log));
-    assert!(polled(pin!(slow.wait_enter(&timer, Deadline::NEVER))).is_pending());
+    assert!(polled(pin!(slow.wait_enter(timer, Deadline::NEVER))).is_pending());
     assert_eq!(log.take(), [Cancelled(1)]);
 }
 
@@ -304,9 +372,9 @@ fn shared_pointers_are_their_gate() {
         #[allow(clippy::arc_with_non_send_sync, reason = "the gate writes to a cell")]
         let (rc, arc) = (Rc::new(gate()), Arc::new(gate()));
         check_order(&rc, 1, refusing, &log);
-        check_waiting(&rc, &timer, 1, refusing, &log);
+        check_waiting(&rc, timer, 1, refusing, &log);
         check_order(&arc, 1, refusing, &log);
-        check_waiting(&arc, &timer, 1, refusing, &log);
+        check_waiting(&arc, timer, 1, refusing, &log);
         // A permit may own its gate.
         assert_eq!(Permit::enter(Arc::clone(&arc)).is_ok(), refusing.is_none());
         log.take();
@@ -380,13 +448,13 @@ fn an_observed_gate_reports_its_refusals_and_nothing_else() {
     let open = Recording::new(0, &log).observed("open", &refusals);
     assert_eq!(open.inner().id, 0);
     check_order(&open, 1, None, &log);
-    check_waiting(&open, &timer, 1, None, &log);
+    check_waiting(&open, timer, 1, None, &log);
     assert!(refusals.0.take().is_empty());
 
     let shut = Recording::refusing(0, &log, true).observed("shut", &refusals);
     check_order(&shut, 1, Some(0), &log);
     assert_eq!(refusals.0.take(), [("shut".to_owned(), Reason::SwitchedOff)]);
-    check_waiting(&shut, &timer, 1, Some(0), &log);
+    check_waiting(&shut, timer, 1, Some(0), &log);
     assert_eq!(refusals.0.take(), [("shut".to_owned(), Reason::SwitchedOff)]);
 }
 

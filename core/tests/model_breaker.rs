@@ -233,7 +233,7 @@ struct Log(RefCell<Vec<Seen>>);
 impl Observer for &Log {
     fn on_event(&self, event: &Event<'_>) {
         self.0.borrow_mut().push(match *event {
-            Event::StateChanged { name: "model", from, to, counts } => {
+            Event::StateChanged { name: "model", from, to, counts, .. } => {
                 Seen::Changed { from, to, counts }
             }
             Event::Rejected { name: "model", rejection } => Seen::Rejected(rejection),
@@ -248,7 +248,7 @@ type Breaker<'a, W, M> = CircuitBreaker<TheClock<'a>, W, M, Named<&'a Log>>;
 enum Out<'b, 'a, W, M>
 where
     W: Window<TheClock<'a>>,
-    M: Metering,
+    M: Metering<TheClock<'a>>,
 {
     Permit(Permit<&'b Breaker<'a, W, M>>),
     Token(<Breaker<'a, W, M> as Gate>::Token),
@@ -257,7 +257,7 @@ where
 struct Run<'b, 'a, W, M>
 where
     W: Window<TheClock<'a>>,
-    M: Metering,
+    M: Metering<TheClock<'a>>,
 {
     breaker: &'b Breaker<'a, W, M>,
     clock: TheClock<'a>,
@@ -269,7 +269,7 @@ where
 impl<'b, 'a, W, M> Run<'b, 'a, W, M>
 where
     W: Window<TheClock<'a>>,
-    M: Metering,
+    M: Metering<TheClock<'a>>,
 {
     fn now(&self) -> u64 {
         self.clock.now().0
@@ -459,7 +459,7 @@ fn check<'a, W, M>(
     log: &'a Log,
 ) where
     W: Window<TheClock<'a>>,
-    M: Metering,
+    M: Metering<TheClock<'a>>,
 {
     clock.set(Ticks(start));
     let named = Named::new("model", log);

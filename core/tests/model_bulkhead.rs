@@ -186,7 +186,7 @@ struct Waiter<'a, const N: usize> {
 
 struct Run<'a, const N: usize> {
     bulkhead: &'a Pool<N>,
-    clock: &'a &'a ManualClock,
+    clock: &'a ManualClock,
     model: Model,
     waiters: Vec<Waiter<'a, N>>,
     held: Vec<Held<'a, N>>,
@@ -202,7 +202,7 @@ impl<'a, const N: usize> Run<'a, N> {
         };
         let future: Entering<'a, N> = match wait {
             Wait::Own => {
-                let entering = bulkhead.enter_waiting(*clock);
+                let entering = bulkhead.enter_waiting(clock);
                 Box::pin(async { entering.await.map(Held::Permit) })
             }
             Wait::Before(_) | Wait::Never => {
@@ -306,7 +306,7 @@ fn compare_with_model<const N: usize>(permits: u32, max_wait: Option<u64>, ops: 
     let (queue, granted) = (VecDeque::new(), Vec::new());
     let model = Model { free: permits, places: N, max_wait, queue, granted };
     let (waiters, held) = (Vec::new(), Vec::new());
-    let mut run = Run { bulkhead: &bulkhead, clock: &clock, model, waiters, held, made: 0 };
+    let mut run = Run { bulkhead: &bulkhead, clock, model, waiters, held, made: 0 };
     for op in ops {
         run.apply(op);
         run.compare();

@@ -2,7 +2,7 @@
 //! nothing that was taken, and gives nothing back twice.
 
 use std::cell::Cell;
-use std::future::Future;
+use std::future::{Future, pending};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use std::time::Duration;
 use fusebox_core::{
     AdaptiveLimit, Backoff, BreakerConfig, BudgetConfig, CircuitBreaker, Clock, CoDel, CoDelConfig,
     Deadline, Event, Gate, LimitConfig, ManualClock, Observer, Outcome, Pipeline, Priority, Queue,
-    Ratio, Rejection, Retry, RetryBudget, Retrying, Semaphore, State, Ticks, WaitGate,
+    Ratio, Rejection, Retry, RetryBudget, Retrying, Semaphore, State, Ticks, Timer, WaitGate,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -140,6 +140,91 @@ fn a_callback_or_observer_that_panics_costs_no_retry() {
     assert_panics(|| poll(call.as_mut()));
     drop(call);
     assert_eq!(budget.balance(), 5);
+}
+
+/// The observer of a pipeline hears of a retry after the policy's own, when it is paid for as well.
+#[test]
+fn an_observer_of_a_pipeline_that_panics_costs_no_retry() {
+    let (clock, bomb) = (ManualClock::<1000>::new(), Bomb::default());
+    let budget = budget(&clock);
+    let retry = Retry::new(Backoff::constant(SECOND)).budget(&budget);
+    let pipeline = Pipeline::new(&clock).retry(retry).observed_by("p", &bomb);
+    bomb.armed.set(true);
+    let mut call = Box::pin(pipeline.call(|_| async { Err::<(), _>("down") }));
+    assert_panics(|| poll(call.as_mut()));
+    drop(call);
+    assert_eq!(budget.balance(), 5);
+}
+
+/// Panics when it is dropped, which is while it is armed.
+struct Brittle<'a>(&'a Cell<bool>);
+
+impl Drop for Brittle<'_> {
+    fn drop(&mut self) {
+        assert!(!self.0.get(), "in the drop of what an operation holds");
+    }
+}
+
+#[test]
+fn an_operation_that_panics_when_it_is_cancelled_costs_no_permit() {
+    let (clock, armed) = (ManualClock::<1000>::new(), Cell::new(true));
+    let (outer, inner): (Semaphore, Semaphore) = (Semaphore::new(1), Semaphore::new(1));
+    let pipeline = Pipeline::new(&clock).per_call(&outer).per_attempt(&inner);
+    let mut call = Box::pin(pipeline.call(|_| {
+        let held = Brittle(&armed);
+        async {
+            let _held = held;
+            pending::<Result<(), ()>>().await
+        }
+    }));
+    assert!(poll(call.as_mut()).is_pending());
+    assert_eq!((outer.available(), inner.available()), (0, 0));
+    assert_panics(|| drop(call));
+    assert_eq!((outer.available(), inner.available()), (1, 1));
+}
+
+/// Waits are given up from right to left, as gates are left.
+#[test]
+fn a_gate_that_panics_when_a_wait_is_given_up_costs_the_others_nothing() {
+    struct Spiteful;
+    impl Gate for Spiteful {
+        type Token = ();
+        fn enter(&self) -> Result<(), Rejection> {
+            Ok(())
+        }
+        fn exit(&self, (): (), _outcome: Outcome) {}
+    }
+    impl<T: Timer> WaitGate<T> for Spiteful {
+        type Waiting = ();
+        fn poll_enter(
+            &self,
+            _: Pin<&mut ()>,
+            _: &T,
+            _: Deadline,
+            _: &mut Context<'_>,
+        ) -> Poll<Result<(), Rejection>> {
+            Poll::Pending
+        }
+        fn cancel_enter(&self, _: Pin<&mut ()>, _: &T) {
+            panic!("when given up")
+        }
+    }
+    let clock = ManualClock::<1000>::new();
+    let permits: Semaphore = Semaphore::new(3);
+    let gates = (&permits, permits.of(2), &Spiteful);
+    let mut wait = Box::pin(gates.wait_enter(&clock, Deadline::NEVER));
+    assert!(poll(wait.as_mut()).is_pending());
+    assert_panics(|| drop(wait));
+    assert_eq!(permits.available(), 3);
+
+    // In a pipeline, around the call and around an attempt.
+    let pipeline =
+        Pipeline::new(&clock).per_call_waiting(&permits).per_attempt_waiting((&permits, &Spiteful));
+    let mut call = Box::pin(pipeline.call(|_| pending::<Result<(), ()>>()));
+    assert!(poll(call.as_mut()).is_pending());
+    assert_eq!(permits.available(), 1);
+    assert_panics(|| drop(call));
+    assert_eq!(permits.available(), 3);
 }
 
 #[test]

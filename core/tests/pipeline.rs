@@ -1,7 +1,7 @@
 //! What each part of a pipeline is told, in which order, and what is given back when.
 
 use std::cell::{Cell, RefCell};
-use std::future::{Future, pending, poll_fn};
+use std::future::{Future, pending};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
@@ -79,24 +79,31 @@ impl Gate for Scribe<'_> {
 }
 
 impl<T: Timer> WaitGate<T> for Scribe<'_> {
-    type Entering<'b>
-        = Pin<Box<dyn Future<Output = Result<(), Rejection>> + 'b>>
-    where
-        Self: 'b,
-        T: 'b;
+    /// The polls left.
+    type Waiting = Option<u32>;
 
-    fn wait_enter<'b>(&'b self, timer: &'b T, until: Deadline) -> Self::Entering<'b> {
-        let mut left = self.wait.get();
-        Box::pin(poll_fn(move |_| {
-            if until.expired(timer) {
-                return Poll::Ready(Err(Rejection::new(Reason::DeadlineExceeded)));
-            }
-            if left == 0 {
-                return Poll::Ready(self.enter());
-            }
-            left -= 1;
-            Poll::Pending
-        }))
+    fn poll_enter(
+        &self,
+        mut waiting: Pin<&mut Option<u32>>,
+        timer: &T,
+        until: Deadline,
+        _: &mut Context<'_>,
+    ) -> Poll<Result<(), Rejection>> {
+        if until.expired(timer) {
+            return Poll::Ready(Err(Rejection::new(Reason::DeadlineExceeded)));
+        }
+        let left = waiting.get_or_insert(self.wait.get());
+        if *left == 0 {
+            return Poll::Ready(self.enter());
+        }
+        *left -= 1;
+        Poll::Pending
+    }
+
+    fn cancel_enter(&self, waiting: Pin<&mut Option<u32>>, _: &T) {
+        if waiting.is_some() {
+            self.journal.note(format!("{} given up", self.name));
+        }
     }
 }
 
@@ -317,7 +324,7 @@ fn a_cancelled_call_gives_back_from_inside_out() {
     let (clock, journal) = (ManualClock::<1000>::new(), Journal::default());
     let (call, gate) = (Scribe::new("call", &journal), Scribe::new("gate", &journal));
     let pipeline = Pipeline::new(&clock)
-        .per_call(&call)
+        .per_call_waiting(&call)
         .retry(Retry::new(Backoff::constant(MS(10))))
         .per_attempt_waiting(&gate);
 
@@ -347,7 +354,21 @@ fn a_cancelled_call_gives_back_from_inside_out() {
     let mut queued = Box::pin(pipeline.call(|_| async { Ok::<_, ()>(()) }));
     assert!(poll(queued.as_mut()).is_pending());
     drop(queued);
-    assert_eq!(journal.take(), ["call enter", "call Refused"]);
+    assert_eq!(journal.take(), ["call enter", "gate given up", "call Refused"]);
+
+    // At the gate around the call.
+    call.wait.set(1);
+    let mut queued = Box::pin(pipeline.call(|_| async { Ok::<_, ()>(()) }));
+    assert!(poll(queued.as_mut()).is_pending());
+    drop(queued);
+    assert_eq!(journal.take(), ["call given up"]);
+
+    // Once it is over.
+    let mut over = Box::pin(pipeline.call(|_| async { Ok::<_, ()>(()) }));
+    while poll(over.as_mut()).is_pending() {}
+    journal.take();
+    drop(over);
+    assert!(journal.take().is_empty());
 }
 
 #[test]
@@ -400,7 +421,7 @@ fn a_retry_that_is_cancelled_at_its_gate_costs_nothing() {
     assert!(poll(call.as_mut()).is_pending());
     assert_eq!((journal.take().len(), budget.balance()), (2, 4), "paid for, and at the gate");
     drop(call);
-    assert_eq!((journal.take().len(), budget.balance()), (0, 5));
+    assert_eq!((journal.take(), budget.balance()), (vec!["gate given up".to_owned()], 5));
 }
 
 /// A timer that woke late, or a place that came free in the last moment, let an attempt start after

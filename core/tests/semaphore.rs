@@ -87,7 +87,7 @@ fn a_deadline_that_has_passed_takes_nothing() {
         reason(poll!(pin!(pool.acquire_before(&clock, late)))),
         Some(Reason::DeadlineExceeded)
     );
-    assert_eq!(reason(poll!(pin!(pool.wait_enter(&&clock, late)))), Some(Reason::DeadlineExceeded));
+    assert_eq!(reason(poll!(pin!(pool.wait_enter(&clock, late)))), Some(Reason::DeadlineExceeded));
     assert_eq!((pool.available(), pool.waiting()), (2, 0));
 }
 
@@ -98,7 +98,7 @@ fn several_permits_are_a_gate_that_waits() {
     let pool: Semaphore<Queue<1>> = Semaphore::new(3);
     let held = pool.try_acquire_many(2).unwrap();
     let two = pool.of(2);
-    let mut wait = pin!(two.wait_enter(&timer, Deadline::NEVER));
+    let mut wait = pin!(two.wait_enter(timer, Deadline::NEVER));
     assert!(poll!(wait).is_pending());
     drop(held);
     let Poll::Ready(Ok(token)) = poll!(wait) else { panic!("two are free") };
@@ -125,7 +125,7 @@ fn a_bulkhead_waits_no_longer_than_it_may_nor_than_the_deadline() {
     clock.advance(MS);
     assert_eq!(reason(poll!(own)), Some(Reason::QueueTimeout));
 
-    let mut deadline = Box::pin(bulkhead.wait_enter(&timer, Deadline::after(timer, 2 * MS)));
+    let mut deadline = Box::pin(bulkhead.wait_enter(timer, Deadline::after(timer, 2 * MS)));
     assert!(poll!(deadline).is_pending());
     clock.advance(2 * MS);
     assert_eq!(reason(poll!(deadline)), Some(Reason::QueueTimeout));

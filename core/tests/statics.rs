@@ -2,6 +2,8 @@
 //!
 //! That a bad configuration there does not compile is checked by `core/src/bad_statics.rs`.
 
+use std::time::Duration;
+
 use fusebox_core::*;
 
 /// The most bytes of one instance, its configuration and a reference to its clock included.
@@ -16,6 +18,9 @@ static BUDGET: RetryBudget<&ManualClock> =
 static BUCKET: TokenBucket<&ManualClock> =
     TokenBucket::new(BucketConfig::per_second(100).burst(10), &CLOCK);
 static SEMAPHORE: Semaphore<Queue<4>> = Semaphore::new(2);
+static SHADOW: Shadow<&Bulkhead> = Shadow::new(&BULKHEAD);
+static SWITCH: Switch = Switch::new();
+static SWITCHES: Switches = Switches::new();
 static BULKHEAD: Bulkhead = Bulkhead::new(BulkheadConfig::new(64));
 static SHEDDER: LoadShedder = LoadShedder::new(ShedderConfig::new(64));
 static CODEL: CoDel<&ManualClock> = CoDel::new(CoDelConfig::new(), &CLOCK);
@@ -28,15 +33,46 @@ static GRADIENT: AdaptiveLimit<&ManualClock, Gradient2> =
     AdaptiveLimit::new(LimitConfig::gradient2(), &CLOCK);
 static ENVOY: AdaptiveLimit<&ManualClock, EnvoyGradient> =
     AdaptiveLimit::new(LimitConfig::envoy_gradient(), &CLOCK);
+static TIMER: Extended<Timer> = Extended::new(Timer);
+static ON_TIMER: TokenBucket<&Extended<Timer>> =
+    TokenBucket::new(BucketConfig::per_second(100), &TIMER);
+static LATENCIES: Histogram<&ManualClock> = Histogram::new(HistogramConfig::standard());
+static LAST_MINUTE: WindowedHistogram<&ManualClock> =
+    WindowedHistogram::new(Duration::from_secs(60), HistogramConfig::standard(), &CLOCK);
+static METERED: CircuitBreaker<&ManualClock, Consecutive, Meter<&WindowedHistogram<&ManualClock>>> =
+    CircuitBreaker::with_parts(
+        BreakerConfig::standard(),
+        Consecutive,
+        Meter::new().latencies(&LAST_MINUTE),
+        (),
+        &CLOCK,
+    );
+static CALLS: PipelineMeter<&ManualClock, &Histogram<&ManualClock>> =
+    PipelineMeter::with_latencies(&LATENCIES, &CLOCK);
+
+/// A hardware counter.
+struct Timer;
+
+impl Counter for Timer {
+    const TICKS_PER_SECOND: u64 = 1_000;
+
+    fn read(&self) -> u32 {
+        7
+    }
+}
 
 #[test]
 fn statics_work() {
-    let gates = (&BULKHEAD, &SEMAPHORE, &BUCKET, &BREAKER);
+    let gates = (&SWITCH, SWITCHES.at::<0>(), &SHADOW, &SEMAPHORE, &BUCKET, &BREAKER);
     assert_eq!(gates.call(|| Ok::<_, ()>(7)), Ok(7));
     let high = Priority::High;
     let gates = (SHEDDER.at(high), CODEL.since(CLOCK.now()), &QUEUE, &THROTTLE, GRADIENT.at(high));
     assert_eq!(gates.call(|| Ok::<_, ()>(7)), Ok(7));
     assert_eq!((&AIMD, &VEGAS, &ENVOY).call(|| Ok::<_, ()>(7)), Ok(7));
+    assert_eq!(ON_TIMER.call(|| Ok::<_, ()>(TIMER.now())), Ok(Ticks(7)));
+    let pipeline = Pipeline::new(&CLOCK).per_attempt(&METERED).metered(&CALLS);
+    assert_eq!(pollster::block_on(pipeline.call(|_| async { Ok::<_, ()>(7) })), Ok(7));
+    assert_eq!((LATENCIES.snapshot().count(), LAST_MINUTE.snapshot().count()), (1, 1));
 }
 
 #[test]
@@ -45,6 +81,7 @@ fn instances_are_small() {
     assert!(size_of_val(&BUCKET) < AT_MOST, "{}", size_of_val(&BUCKET));
     assert!(size_of_val(&BULKHEAD) < AT_MOST, "{}", size_of_val(&BULKHEAD));
     assert!(size_of::<Semaphore>() < AT_MOST, "{}", size_of::<Semaphore>());
+    assert!(size_of_val(&TIMER) <= size_of::<u64>(), "a word");
     assert!(size_of_val(&BUDGET) < AT_MOST, "{}", size_of_val(&BUDGET));
     assert!(size_of_val(&SHEDDER) < AT_MOST, "{}", size_of_val(&SHEDDER));
     assert!(size_of_val(&CODEL) < AT_MOST, "{}", size_of_val(&CODEL));
@@ -56,4 +93,19 @@ fn instances_are_small() {
     // Eleven words are its window, and chance is a part, too.
     let parts = 11 * (WORD_BITS as usize / 8) + size_of::<Rng>();
     assert!(size_of_val(&THROTTLE) - parts < AT_MOST, "{}", size_of_val(&THROTTLE));
+    let word = WORD_BITS as usize / 8;
+    assert_eq!(size_of::<Switches>(), word);
+    assert_eq!(size_of::<Shadow<()>>(), word);
+    assert_eq!(size_of::<Switch>(), 2 * word + 8, "two words and the salt");
+}
+
+/// Histograms are tables; what is beside the table is small as well.
+#[test]
+fn meters_are_small() {
+    const WORD: usize = WORD_BITS as usize / 8;
+    let bare = |whole: usize, words: usize| whole - words * WORD;
+    assert!(bare(size_of_val(&LATENCIES), 20 * 32) < AT_MOST / 4);
+    assert!(bare(size_of_val(&LAST_MINUTE), 4 * 20 * 32) < AT_MOST / 2);
+    assert!(size_of::<Meter>() < AT_MOST, "{}", size_of::<Meter>());
+    assert!(bare(size_of_val(&CALLS), Reason::ALL.len()) < 3 * AT_MOST / 2);
 }

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use fusebox_core::{
     AdaptiveLimit, AdaptiveThrottle, Backoff, BreakerConfig, BucketConfig, BudgetConfig,
-    CircuitBreaker, CoDel, CoDelConfig, Event, Gate, GiveUp, LimitAlgorithm, LimitConfig,
-    LoadShedder, ManualClock, Pipeline, Priority, Rate, Ratio, Reason, Rejection, Retry,
-    RetryBudget, Rng, ShedderConfig, ThrottleConfig, TokenBucket, WORD_BITS,
+    CircuitBreaker, CoDel, CoDelConfig, Event, Gate, GiveUp, Histogram, HistogramConfig,
+    LimitAlgorithm, LimitConfig, LoadShedder, ManualClock, Pipeline, Priority, Rate, Ratio, Reason,
+    Rejection, Retry, RetryBudget, Rng, ShedderConfig, ThrottleConfig, TokenBucket, WORD_BITS,
+    WindowedHistogram,
 };
 
 const MS: Duration = Duration::from_millis(1);
@@ -199,6 +200,23 @@ fn adaptive_limits_say_what_would_be_right() {
 #[should_panic(expected = "the meter's `max_concurrent` must be at least 1")]
 fn a_meter_says_what_would_be_right() {
     let _ = fusebox_core::Meter::new().max_concurrent(0);
+}
+
+#[test]
+fn histograms_say_what_would_be_right() {
+    type Rtc = ManualClock<1_000>;
+    type All = Histogram<Rtc>;
+    type Recent = WindowedHistogram<Rtc>;
+    let longest = |longest| All::try_new(HistogramConfig::up_to(longest)).unwrap_err().to_string();
+    assert_eq!(
+        longest(Duration::ZERO),
+        "the histogram's `longest` must be from 1ms to 4611686018427387s, but is 0ns"
+    );
+    let span = |span| Recent::try_new(span, HistogramConfig::standard(), Rtc::new());
+    assert_eq!(
+        span(3 * MS).unwrap_err().to_string(),
+        "the histogram's `span` must be from 4ms to 4611686018427387s, but is 3ms"
+    );
 }
 
 #[test]

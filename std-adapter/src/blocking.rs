@@ -149,7 +149,7 @@ pub fn retry_gated_before<T, E>(
 /// # Ok::<(), fusebox_std::Rejection>(())
 /// ```
 pub fn enter<G: WaitGate<ThreadTimer>>(gate: &G, until: Deadline) -> Result<Permit<&G>, Rejection> {
-    let token = block_on(gate.wait_enter(&ThreadTimer, until))?;
+    let token = block_on(gate.wait_enter(ThreadTimer, until))?;
     Ok(Permit::adopt(gate, token))
 }
 

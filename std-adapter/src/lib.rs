@@ -43,6 +43,7 @@
 
 pub mod blocking;
 mod clock;
+mod last_error;
 pub mod prelude;
 mod rng;
 #[cfg(feature = "tokio")]
@@ -58,6 +59,7 @@ pub use fusebox_core::*;
 // What is named here takes precedence over the names of the core.
 
 pub use clock::StdClock;
+pub use last_error::{LastError, Noting};
 pub use rng::StdRng;
 #[cfg(feature = "tokio")]
 pub use tokio_timer::{TokioSleep, TokioTimer, TokioTimer as TokioClock};
@@ -110,6 +112,48 @@ pub type LastCalls<C = StdClock, const B: usize = 10> = fusebox_core::LastCalls<
 
 /// The core's [`LastTime`](fusebox_core::LastTime), on [`StdClock`] unless told otherwise.
 pub type LastTime<C = StdClock, const B: usize = 10> = fusebox_core::LastTime<C, B>;
+
+/// The core's [`Histogram`](fusebox_core::Histogram), on [`StdClock`] unless told otherwise.
+///
+/// # Examples
+///
+/// ```
+/// use fusebox_std::prelude::*;
+///
+/// static LATENCIES: Histogram = Histogram::new(HistogramConfig::standard());
+/// static DB: CircuitBreaker<StdClock, Consecutive, Meter<&Histogram>> = CircuitBreaker::with_parts(
+///     BreakerConfig::standard(),
+///     Consecutive,
+///     Meter::new().latencies(&LATENCIES),
+///     (),
+///     StdClock,
+/// );
+/// assert!(DB.call(|| Ok::<_, std::io::Error>(3)).is_ok());
+/// assert!(LATENCIES.percentile(Ratio::percent(95)).is_some());
+/// ```
+pub type Histogram<C = StdClock, const OCTAVES: usize = 20, const STEPS: usize = 32> =
+    fusebox_core::Histogram<C, OCTAVES, STEPS>;
+
+/// The core's [`WindowedHistogram`](fusebox_core::WindowedHistogram), on [`StdClock`] unless told
+/// otherwise.
+///
+/// # Examples
+///
+/// ```
+/// use fusebox_std::prelude::*;
+/// use std::time::Duration;
+///
+/// static LAST_MINUTE: WindowedHistogram =
+///     WindowedHistogram::new(Duration::from_secs(60), HistogramConfig::standard(), StdClock);
+/// LAST_MINUTE.record(Duration::from_millis(5));
+/// assert_eq!(LAST_MINUTE.snapshot().count(), 1);
+/// ```
+pub type WindowedHistogram<
+    C = StdClock,
+    const SLICES: usize = 4,
+    const OCTAVES: usize = 20,
+    const STEPS: usize = 32,
+> = fusebox_core::WindowedHistogram<C, SLICES, OCTAVES, STEPS>;
 
 /// The core's [`TokenBucket`](fusebox_core::TokenBucket), on [`StdClock`] unless told otherwise.
 ///

@@ -4,11 +4,13 @@
 pub use crate::{
     AdaptiveLimit, AdaptiveThrottle, Aimd, Attempt, Backoff, BreakerConfig, BucketConfig,
     BudgetConfig, Bulkhead, BulkheadConfig, CircuitBreaker, Classify, Clock, CoDel, CoDelConfig,
-    Counts, Deadline, Decide, Decision, EnvoyGradient, Error, Event, FailureIf, Gate, Gradient2,
-    Immediate, Jitter, LastCalls, LastTime, LimitConfig, LoadShedder, ManualClock, Meter, Named,
-    Observer, Outcome, Permit, Pipeline, Priority, Queue, Rate, Rates, Ratio, Reason, Rejection,
-    Retry, RetryBudget, RetryIf, Retrying, Semaphore, ShedderConfig, State, StdClock, StdRng,
-    ThrottleConfig, Ticks, Timeout, Timer, TokenBucket, Vegas, WaitGate,
+    Consecutive, Counts, Deadline, Decide, Decision, EnvoyGradient, Error, Event, FailureIf,
+    Fallback, FallbackFuture, Gate, Gradient2, Histogram, HistogramConfig, Immediate, Jitter,
+    LastCalls, LastError, LastTime, LimitConfig, LoadShedder, ManualClock, Meter, Named, Observer,
+    Outcome, Permit, Pipeline, PipelineMeter, Priority, Queue, Rate, Rates, Ratio, Reason,
+    Rejection, Retry, RetryBudget, RetryIf, Retrying, Semaphore, Shadow, ShedderConfig, State,
+    StdClock, StdRng, Switch, ThrottleConfig, Ticks, Timeout, Timer, TokenBucket, Vegas, WaitGate,
+    WindowedHistogram,
 };
 #[cfg(feature = "tokio")]
 #[doc(no_inline)]

@@ -48,7 +48,9 @@ macro_rules! assert_one {
 type Waiters = Queue<4>;
 type Limits = (&'static Bulkhead<Waiters>, Option<&'static TokenBucket>);
 type Checks<C> = (Tokens<'static, C>, Immediate<Arc<CircuitBreaker<C, LastCalls<C>, Meter>>>);
-type EnteringOf<G> = <G as WaitGate<TokioTimer>>::Entering<'static>;
+type Timed = Histogram<TokioTimer>;
+type Counted<L> = &'static PipelineMeter<TokioTimer, L>;
+type EnteringOf<G> = Entering<&'static G, TokioTimer>;
 
 /// Is `Send` and not `Sync`.
 type Alone = Cell<u8>;
@@ -56,24 +58,15 @@ type Alone = Cell<u8>;
 type Local = Rc<u8>;
 
 type Delay = Backoff<StdRng>;
-type Fut<T> = Ready<Result<T, ()>>;
-type Make<T> = fn(Attempt) -> Fut<T>;
+type Fut<T, E = ()> = Ready<Result<T, E>>;
+type Make<T, E = ()> = fn(Attempt) -> Fut<T, E>;
 type Pinned = (PhantomPinned, Pending<Result<(), ()>>);
+/// Cannot be moved once it runs.
+type Limited = WithTimeout<TokioTimer, Fut<u8>>;
 type Pipe<C = (), A = ()> = Pipeline<TokioTimer, C, Retry<Delay>, A>;
-type CallOf<C, A, F, U, E> = Call<
-    'static,
-    TokioTimer,
-    C,
-    Retry<Delay>,
-    A,
-    ResultClassify,
-    (),
-    F,
-    U,
-    E,
-    <C as WaitGate<TokioTimer>>::Entering<'static>,
-    <A as WaitGate<TokioTimer>>::Entering<'static>,
->;
+type CallOf<C, A, F> = Call<&'static Pipe<C, A>, F>;
+type MeteredCall<M> =
+    Call<&'static Pipeline<TokioTimer, (), Retry<Delay>, (), ResultClassify, (), M>, Make<u8>>;
 
 // Values.
 assert_auto!(Ticks: yes, yes, yes);
@@ -88,6 +81,10 @@ assert_auto!(State: yes, yes, yes);
 assert_auto!(Counts: yes, yes, yes);
 assert_auto!(BreakerSnapshot: yes, yes, yes);
 assert_auto!(BudgetSnapshot: yes, yes, yes);
+assert_auto!(HistogramSnapshot: yes, yes, yes);
+assert_auto!(LatencySummary: yes, yes, yes);
+assert_auto!(PipelineSnapshot: yes, yes, yes);
+assert_auto!(Rejections: yes, yes, yes);
 assert_auto!(Usage: yes, yes, yes);
 assert_auto!(RateError: yes, yes, yes);
 assert_auto!(Load: yes, yes, yes);
@@ -98,6 +95,9 @@ assert_auto!(Reason: yes, yes, yes);
 assert_auto!(Rejection: yes, yes, yes);
 assert_auto!(ConfigError: yes, yes, yes);
 assert_auto!(Event<'static>: yes, yes, yes);
+assert_auto!(SwitchSnapshot: yes, yes, yes);
+assert_auto!(Answer<u8>: yes, yes, yes);
+assert_auto!(Tiers<u8, Local>: no, no, yes);
 assert_auto!(Error<u8>: yes, yes, yes);
 assert_auto!(Error<Alone>: yes, no, yes);
 assert_auto!(Error<Local>: no, no, yes);
@@ -116,6 +116,7 @@ assert_auto!(LimitConfig<Vegas>: yes, yes, yes);
 assert_auto!(LimitConfig<Gradient2>: yes, yes, yes);
 assert_auto!(LimitConfig<EnvoyGradient>: yes, yes, yes);
 assert_auto!(Priority: yes, yes, yes);
+assert_auto!(HistogramConfig: yes, yes, yes);
 assert_auto!(Ratio: yes, yes, yes);
 assert_auto!(Rate: yes, yes, yes);
 assert_auto!(Rates: yes, yes, yes);
@@ -129,6 +130,9 @@ assert_auto!(RetryIf<Alone>: yes, no, yes);
 
 // Clocks, timers, randomness.
 assert_auto!(StdClock: yes, yes, yes);
+assert_auto!(Extended<u8>: yes, yes, yes);
+assert_auto!(Extended<Alone>: yes, no, yes);
+assert_auto!(Extended<Local>: no, no, yes);
 assert_auto!(StdRng: yes, yes, yes);
 assert_auto!(Rng: yes, yes, yes);
 assert_auto!(ManualClock: yes, yes, yes);
@@ -148,6 +152,18 @@ assert_auto!(CircuitBreaker<Rc<StdClock>>: no, no, yes);
 assert_auto!(LastCalls<Rc<StdClock>>: yes, yes, yes);
 assert_auto!(LastTime<Rc<StdClock>>: yes, yes, yes);
 assert_auto!(Meter: yes, yes, yes);
+assert_auto!(Meter<Histogram>: yes, yes, yes);
+assert_auto!(Meter<WindowedHistogram<Rc<StdClock>>>: no, no, yes);
+assert_auto!(Histogram: yes, yes, yes);
+assert_auto!(Histogram<Rc<StdClock>>: yes, yes, yes);
+assert_auto!(WindowedHistogram: yes, yes, yes);
+assert_auto!(WindowedHistogram<Rc<StdClock>>: no, no, yes);
+assert_auto!(PipelineMeter<TokioTimer>: yes, yes, yes);
+assert_auto!(PipelineMeter<TokioTimer, Arc<Histogram<TokioTimer>>>: yes, yes, yes);
+assert_auto!(PipelineMeter<Rc<StdClock>>: no, no, yes);
+assert_auto!(LastError: yes, yes, yes);
+assert_auto!(Noting<'static, ResultClassify>: yes, yes, yes);
+assert_auto!(Noting<'static, Alone>: yes, no, yes);
 assert_auto!(Named<Local>: no, no, yes);
 assert_auto!(TokenBucket: yes, yes, yes);
 assert_auto!(TokenBucket<Rc<StdClock>>: no, no, yes);
@@ -176,14 +192,24 @@ assert_auto!(DeadlineGate<StdClock>: yes, yes, yes);
 assert_auto!(Immediate<&'static CircuitBreaker>: yes, yes, yes);
 assert_auto!(Immediate<Rc<CircuitBreaker>>: no, no, yes);
 assert_auto!(Observed<&'static CircuitBreaker, Alone>: yes, no, yes);
+assert_auto!(Shadow<&'static CircuitBreaker>: yes, yes, yes);
+assert_auto!(Shadow<Bulkhead, Named<Alone>>: yes, no, yes);
+assert_auto!(Switch: yes, yes, yes);
+assert_auto!(SwitchFor<'static>: yes, yes, yes);
+assert_auto!(Switches: yes, yes, yes);
+assert_auto!(Flag<'static>: yes, yes, yes);
 
 // What calls hold of them.
 assert_auto!(BreakerToken: yes, yes, yes);
 assert_auto!(BreakerToken<Ticks>: yes, yes, yes);
+assert_auto!(BreakerToken<Ticks, Ticks>: yes, yes, yes);
 assert_auto!(Taken: yes, yes, yes);
 assert_auto!(TakenTokens: yes, yes, yes);
 assert_auto!(Reservation<'static, StdClock>: yes, yes, yes);
 assert_auto!(Reservation<'static, Rc<StdClock>>: no, no, yes);
+assert_auto!(Lease<&'static TokenBucket, StdClock>: yes, no, yes);
+assert_auto!(Lease<Arc<TokenBucket>, StdClock>: yes, no, yes);
+assert_auto!(Lease<Rc<TokenBucket>, StdClock>: no, no, yes);
 assert_auto!(Permit<&'static CircuitBreaker>: yes, yes, yes);
 assert_auto!(Permit<Arc<Bulkhead>>: yes, yes, yes);
 assert_auto!(Permit<Rc<Semaphore>>: no, no, yes);
@@ -206,8 +232,6 @@ assert_auto!(Permit<Rc<DeadlineGate<StdClock>>>: no, no, yes);
 assert_auto!(Guard<&'static DeadlineGate<StdClock>, Fut<u8>>: yes, yes, yes);
 assert_auto!(Guard<&'static DeadlineGate<StdClock>, Fut<Local>>: no, no, yes);
 assert_auto!(Guard<&'static DeadlineGate<StdClock>, Pinned>: yes, yes, no);
-assert_auto!(EnterNow<'static, DeadlineGate<StdClock>>: yes, yes, yes);
-assert_auto!(EnterNow<'static, CircuitBreaker<Rc<StdClock>>>: no, no, yes);
 assert_auto!(Guard<&'static CircuitBreaker, Fut<u8>>: yes, yes, yes);
 assert_auto!(Guard<Arc<Bulkhead>, Fut<u8>>: yes, yes, yes);
 assert_auto!(Guard<Rc<TokenBucket>, Fut<u8>>: no, no, yes);
@@ -220,58 +244,81 @@ assert_auto!(UntilReady<'static, Rc<StdClock>, Consecutive, (), (), TokioTimer>:
 assert_auto!(AcquireTokens<'static, StdClock, TokioTimer>: yes, yes, no);
 assert_auto!(AcquireTokens<'static, StdClock, &'static ManualClock>: yes, yes, yes);
 assert_auto!(AcquireTokens<'static, Rc<StdClock>, TokioTimer>: no, no, no);
-assert_auto!(EnteringBucket<'static, StdClock, TokioTimer>: yes, yes, no);
-assert_auto!(EnteringBucket<'static, StdClock, &'static ManualClock>: yes, yes, yes);
-assert_auto!(EnteringBucket<'static, StdClock, ThreadTimer>: no, no, yes);
+assert_auto!(Reserved<TokioSleep>: yes, yes, no);
+assert_auto!(Reserved<ThreadSleep>: no, no, yes);
 assert_auto!(Acquire<&'static Semaphore<Waiters>>: yes, yes, yes);
 assert_auto!(Acquire<Arc<Semaphore<HeapQueue>>>: yes, yes, yes);
 assert_auto!(Acquire<Rc<Semaphore<Waiters>>>: no, no, yes);
 assert_auto!(AcquireBefore<&'static Bulkhead<Waiters>, TokioTimer>: yes, yes, no);
 assert_auto!(AcquireBefore<Arc<Semaphore<Waiters>>, &'static ManualClock>: yes, yes, yes);
 assert_auto!(AcquireBefore<Rc<Semaphore<Waiters>>, TokioTimer>: no, no, no);
-assert_auto!(EnterQueued<&'static Bulkhead<Waiters>, &'static TokioTimer>: yes, yes, no);
-assert_auto!(EnterQueued<&'static Semaphore<Waiters>, ThreadTimer>: no, no, yes);
+assert_auto!(Queued<TokioSleep>: yes, yes, no);
+assert_auto!(Queued<ManualSleep<'static>>: yes, yes, yes);
+assert_auto!(WaitingAll<Taken, Queued<ManualSleep<'static>>, ()>: yes, yes, yes);
+assert_auto!(WaitingAll<Ticks, (), Pinned>: yes, yes, no);
 assert_auto!(EnteringOf<(&'static Bulkhead<Waiters>, TokenBucket)>: yes, yes, no);
 assert_auto!(EnteringOf<(Immediate<CircuitBreaker>, Option<Immediate<()>>)>: yes, yes, yes);
 assert_auto!(EnteringOf<(Rc<Bulkhead<Waiters>>, Immediate<()>)>: no, no, no);
 assert_auto!(EnteringOf<Observed<Bulkhead<Waiters>, &'static dyn Observer>>: no, no, no);
 assert_auto!(EnteringOf<CoDelQueue<'static, StdClock, &'static Bulkhead<Waiters>>>: yes, yes, no);
-assert_auto!(EnterCoDel<'static, StdClock, Semaphore, Pending<()>>: yes, yes, yes);
-assert_auto!(EnterCoDel<'static, Rc<StdClock>, Semaphore, Pending<()>>: no, no, yes);
-assert_auto!(ObservedEntering<'static, (), (), Pending<()>>: yes, yes, yes);
-assert_auto!(EnterAll<'static, Semaphore, Pending<()>, Pinned>: yes, yes, no);
-assert_auto!(EnterOption<LetIn>: yes, yes, yes);
+assert_auto!(Sojourn<()>: yes, yes, yes);
+assert_auto!(Sojourn<Pinned>: yes, yes, no);
+assert_auto!(Entering<Arc<Semaphore<Waiters>>, TokioTimer>: yes, yes, no);
+assert_auto!(Entering<Rc<Semaphore<Waiters>>, TokioTimer>: no, no, no);
+assert_auto!(Entering<&'static TokenBucket, &'static ManualClock>: yes, yes, yes);
+assert_auto!(Entering<&'static TokenBucket, ThreadTimer>: no, no, yes);
 assert_auto!(AcquireTokens<'static, StdClock, ThreadTimer>: no, no, yes);
 
 // Timeouts, retries, pipelines. A sleep of tokio cannot be moved once it runs, so neither can they.
 assert_auto!(WithTimeout<TokioTimer, Fut<u8>>: yes, yes, no);
 assert_auto!(WithTimeout<TokioTimer, Fut<Local>>: no, no, no);
 assert_auto!(WithTimeout<&'static ManualClock, Fut<u8>>: yes, yes, yes);
-assert_auto!(RetryCall<TokioTimer, Retry<Delay>, Make<u8>, Fut<u8>, ()>: yes, yes, no);
-assert_auto!(RetryCall<TokioTimer, Retry<Delay>, Make<Local>, Fut<Local>, ()>: no, no, no);
-assert_auto!(RetryCall<TokioTimer, Retry<Delay>, Make<u8>, Fut<u8>, Alone>: yes, no, no);
-assert_auto!(RetryCall<ThreadTimer, Retry<Delay>, Make<u8>, Fut<u8>, ()>: no, no, yes);
-assert_auto!(CallOf<(), (), Make<u8>, Fut<u8>, ()>: yes, yes, no);
-assert_auto!(CallOf<(), (), Make<Local>, Fut<Local>, ()>: no, no, no);
-assert_auto!(CallOf<Arc<()>, &'static (), Make<u8>, Fut<u8>, ()>: yes, yes, no);
-assert_auto!(CallOf<Rc<()>, (), Make<u8>, Fut<u8>, ()>: no, no, no);
-assert_auto!(CallOf<Limits, Checks<StdClock>, Make<u8>, Fut<u8>, ()>: yes, yes, no);
-assert_auto!(CallOf<Limits, Checks<Rc<StdClock>>, Make<u8>, Fut<u8>, ()>: no, no, no);
+assert_auto!(RetryCall<TokioTimer, Retry<Delay>, Make<u8>>: yes, yes, no);
+assert_auto!(RetryCall<TokioTimer, Retry<Delay>, Make<Local>>: no, no, no);
+assert_auto!(RetryCall<TokioTimer, Retry<Delay>, Make<u8, Alone>>: yes, no, no);
+assert_auto!(RetryCall<ThreadTimer, Retry<Delay>, Make<u8>>: no, no, yes);
+assert_auto!(CallOf<(), (), Make<u8>>: yes, yes, no);
+assert_auto!(CallOf<(), (), Make<Local>>: no, no, no);
+assert_auto!(CallOf<Arc<()>, &'static (), Make<u8>>: yes, yes, no);
+assert_auto!(CallOf<Rc<()>, (), Make<u8>>: no, no, no);
+assert_auto!(CallOf<Limits, Checks<StdClock>, Make<u8>>: yes, yes, no);
+assert_auto!(CallOf<Limits, Checks<Rc<StdClock>>, Make<u8>>: no, no, no);
+assert_auto!(Call<Arc<Pipe<Limits, Checks<StdClock>>>, Make<u8>>: yes, yes, no);
+assert_auto!(Call<Rc<Pipe>, Make<u8>>: no, no, no);
+assert_auto!(MeteredCall<Counted<&'static Timed>>: yes, yes, no);
+assert_auto!(MeteredCall<Counted<Rc<Timed>>>: no, no, no);
+
+// Fallbacks: a chain is what its tiers are.
+assert_auto!(First<Fut<u8>>: yes, yes, yes);
+assert_auto!(First<Pinned>: yes, yes, no);
+assert_auto!(FallingBack<First<Fut<u8>>, (), fn(()) -> Fut<u8>>: yes, yes, yes);
+assert_auto!(FallingBack<First<Fut<Local>>, (), fn(()) -> Fut<Local>>: no, no, yes);
+assert_auto!(FallingBack<First<Fut<u8>>, Alone, fn(()) -> Limited>: yes, no, no);
+assert_auto!(OrValue<First<Fut<u8>>>: yes, yes, yes);
+assert_auto!(OrValue<First<Limited>>: yes, yes, no);
+assert_auto!(OrValue<First<Fut<Local>>>: no, no, yes);
 
 /// What the core exports beside types.
 const TRAITS: &[&str] = &[
     "Budget",
     "Classify",
     "Clock",
+    "Counter",
     "Decide",
     "Delays",
+    "Fallback",
+    "FallbackFuture",
     "Gate",
     "LimitAlgorithm",
     "MeasuresLatency",
+    "Latencies",
     "Metering",
     "Observer",
     "OnRetry",
+    "Operation",
+    "Parts",
     "PermitSource",
+    "PipelineMetering",
     "Random",
     "RetryPolicy",
     "Slots",

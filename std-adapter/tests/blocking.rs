@@ -3,11 +3,11 @@
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::panic::catch_unwind;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Wake, Waker, ready};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -178,16 +178,19 @@ fn a_thread_waits_at_a_gate_until_the_deadline() {
         fn exit(&self, (): (), _outcome: Outcome) {}
     }
     impl<T: Timer> WaitGate<T> for Stuck {
-        type Entering<'a>
-            = std::pin::Pin<Box<dyn Future<Output = Result<(), Rejection>> + 'a>>
-        where
-            T: 'a;
-        fn wait_enter<'a>(&'a self, timer: &'a T, until: Deadline) -> Self::Entering<'a> {
-            Box::pin(async move {
-                timer.sleep_until(until.ticks()).await;
-                Err(Rejection::new(Reason::QueueTimeout))
-            })
+        type Waiting = Option<Pin<Box<T::Sleep>>>;
+        fn poll_enter(
+            &self,
+            mut waiting: Pin<&mut Self::Waiting>,
+            timer: &T,
+            until: Deadline,
+            cx: &mut Context<'_>,
+        ) -> Poll<Result<(), Rejection>> {
+            let sleep = waiting.get_or_insert_with(|| Box::pin(timer.sleep_until(until.ticks())));
+            ready!(sleep.as_mut().poll(cx));
+            Poll::Ready(Err(Rejection::new(Reason::QueueTimeout)))
         }
+        fn cancel_enter(&self, _waiting: Pin<&mut Self::Waiting>, _timer: &T) {}
     }
     let refused = blocking::enter(&Stuck, until).map(drop).unwrap_err();
     assert_eq!(refused.reason(), Reason::QueueTimeout);

@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use fusebox_std::prelude::*;
-use fusebox_std::{Budget, Delays, Random, RetryPolicy, Rng, blocking};
+use fusebox_std::{
+    Budget, Delays, Latencies, PipelineMetering, Random, RetryPolicy, Rng, blocking,
+};
 
 #[derive(Default)]
 struct Count(AtomicU32);
@@ -40,6 +42,26 @@ fn every_trait_goes_through_every_pointer() {
         )+};
     }
     through!(Box Rc Arc);
+}
+
+#[test]
+fn meters_and_histograms_go_through_every_pointer() {
+    fn latencies<L: Latencies<ManualClock>>() {}
+    fn metering<M: PipelineMetering<ManualClock>>() {}
+    macro_rules! through {
+        ($($pointer:ident)+) => {$(
+            latencies::<$pointer<Histogram<ManualClock>>>();
+            latencies::<$pointer<WindowedHistogram<ManualClock>>>();
+            metering::<$pointer<PipelineMeter<ManualClock, $pointer<Histogram<ManualClock>>>>>();
+        )+};
+    }
+    through!(Box Rc Arc);
+    let clock: ManualClock = ManualClock::new();
+    let all: Arc<Histogram<_>> = Arc::new(Histogram::new(HistogramConfig::standard()));
+    let breaker: CircuitBreaker<_, _, _> = CircuitBreaker::new(BreakerConfig::standard(), &clock)
+        .metered(Meter::new().latencies(Arc::clone(&all)));
+    breaker.permit().unwrap().success();
+    assert_eq!((breaker.snapshot().latency.unwrap().count, all.snapshot().count()), (1, 1));
 }
 
 #[test]

@@ -8,6 +8,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
 use fusebox_std::prelude::*;
@@ -34,16 +35,25 @@ impl Client {
 #[derive(Debug, PartialEq)]
 struct Failure;
 
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("no path")
+    }
+}
+
 /// For every task of these tests.
 static BUDGET: RetryBudget = RetryBudget::new(BudgetConfig::new(Ratio::percent(20)), StdClock);
 
 /// A breaker of every part, on a window of each kind.
-type Metered = CircuitBreaker<StdClock, (LastCalls, LastTime), Meter>;
+type Metered = CircuitBreaker<StdClock, (LastCalls, LastTime), Meter<&'static Histogram>>;
+
+static LATENCIES: Histogram = Histogram::new(HistogramConfig::standard());
 
 fn metered() -> Metered {
     let rates = Rates::failures(Ratio::percent(50));
     let windows = (LastCalls::new(10, rates), LastTime::new(SECOND, rates));
-    CircuitBreaker::with_window(breaker_config(), windows, StdClock).metered(Meter::new())
+    CircuitBreaker::with_window(breaker_config(), windows, StdClock)
+        .metered(Meter::new().latencies(&LATENCIES))
 }
 
 fn breaker_config() -> BreakerConfig {
@@ -259,12 +269,12 @@ fn timeout_and_deadline() {
 fn retry() {
     let answer = spawned(async {
         let (client, path) = (client(), String::from("x"));
-        let seen = std::sync::atomic::AtomicU32::new(0);
+        let seen = AtomicU32::new(0);
         Retry::new(Backoff::constant(MS).jitter(Jitter::Full, StdRng))
             .when(RetryIf(|error: &Failure| *error == Failure))
             .budget(&BUDGET)
             .on_retry(|retry: &Retrying<'_, Failure>| {
-                seen.store(retry.attempt, std::sync::atomic::Ordering::Relaxed);
+                seen.store(retry.attempt, Relaxed);
             })
             .call(TokioTimer, |attempt| client.get(if attempt.is_retry() { &path } else { "" }))
             .await
@@ -314,6 +324,28 @@ fn pipeline_with_each_primitive() {
 }
 
 #[test]
+fn pipeline_with_a_borrowed_meter() {
+    let (answer, now) = spawned(async {
+        let (client, path) = (client(), String::from("x"));
+        let latencies: Histogram<TokioTimer> = Histogram::new(HistogramConfig::standard());
+        let meter = PipelineMeter::with_latencies(&latencies, TokioTimer);
+        let last_error: LastError = LastError::new();
+        let breaker = metered();
+        let pipeline = Pipeline::new(TokioTimer)
+            .retry(Retry::new(Backoff::constant(MS)))
+            .per_attempt(&breaker)
+            .classify(&last_error)
+            .metered(&meter);
+        let call = pipeline.call(|attempt| client.get(if attempt.is_retry() { &path } else { "" }));
+        let answer = tokio::join!(call, client.get("else")).0;
+        assert_eq!(last_error.text().as_deref(), Some("no path"));
+        (answer, meter.snapshot())
+    });
+    assert_eq!(answer, Ok("db/x".to_owned()));
+    assert_eq!((now.successes, now.attempts, now.latency.map(|l| l.count)), (1, 2, Some(1)));
+}
+
+#[test]
 fn pipeline_on_statics() {
     static BULKHEAD: Bulkhead = Bulkhead::new(BulkheadConfig::new(8));
     static BREAKER: CircuitBreaker = CircuitBreaker::new(BreakerConfig::standard(), StdClock);
@@ -323,24 +355,6 @@ fn pipeline_on_statics() {
         pipeline.call(|_| client.get("x")).await
     });
     assert_eq!(answer, Ok("db/x".to_owned()));
-}
-
-/// Bare, `join!` asks the compiler for the output of a future that borrows a gate, which it cannot
-/// tell in a spawned task. In an `async` block it can.
-#[test]
-fn pipelines_and_retries_side_by_side() {
-    let answer = spawned(async {
-        let (client, breaker) =
-            (client(), CircuitBreaker::new(BreakerConfig::standard(), StdClock));
-        let pipeline = Pipeline::new(TokioTimer).per_attempt(&breaker);
-        let retry = Retry::new(Backoff::none());
-        let (first, second) =
-            tokio::join!(async { pipeline.call(|_| client.get("x")).await }, async {
-                retry.call(TokioTimer, |_| client.get("y")).await
-            },);
-        first.and(second)
-    });
-    assert_eq!(answer, Ok("db/y".to_owned()));
 }
 
 #[test]
@@ -377,4 +391,112 @@ fn pipeline_shared_between_tasks() {
         answers
     });
     assert!(answer.iter().all(|answer| *answer == Ok("db/x".to_owned())));
+}
+
+#[test]
+fn a_chain_of_fallbacks() {
+    let answer = spawned(async {
+        let client = client();
+        let breaker: CircuitBreaker = CircuitBreaker::new(breaker_config(), StdClock);
+        let stale = String::from("stale");
+        let chain = breaker
+            .guard(client.get(""))
+            .fallback_if(Error::is_rejected, |error| async { Err(error) })
+            .fallback(|_| client.get("replica"))
+            .fallback(|_| async { Ok::<_, Failure>(stale.clone()) })
+            .or_value(String::new());
+        tokio::join!(chain, client.get("else")).0
+    });
+    assert_eq!((answer.tier(), answer.into_inner()), (2, "db/replica".into()));
+}
+
+// Futures given bare, without an `async` block around them, to what holds several at once. That asks
+// the compiler for their outputs, and in a spawned task it takes each lifetime for an unknown of its
+// own: it refuses futures whose types must agree on one ("implementation of `Gate` is not general
+// enough", "one type is more general than the other").
+
+/// The path of all attempts but the first, which fails.
+fn again(attempt: Attempt) -> &'static str {
+    if attempt.is_retry() { "x" } else { "" }
+}
+
+#[test]
+fn calls_and_waits_side_by_side() {
+    let answers: Result<_, Rejection> = spawned(async {
+        let (client, timer, seen) = (client(), TokioTimer, AtomicU32::new(0));
+        let (breaker, bucket, shared) = (metered(), bucket(), Arc::new(metered()));
+        let bulkhead = Bulkhead::<Queue<4>>::new(BulkheadConfig::new(4));
+        let semaphore = Semaphore::<Queue<4>>::new(8);
+        let retry = Retry::new(Backoff::constant(MS).jitter(Jitter::Full, StdRng))
+            .budget(&BUDGET)
+            .when(RetryIf(|error: &Failure| *error == Failure))
+            .on_retry(|retry: &Retrying<'_, Failure>| seen.store(retry.attempt, Relaxed));
+        let pipeline = Pipeline::new(&timer)
+            .deadline(SECOND)
+            .per_call_waiting((&bulkhead, Some(bucket.of(1))))
+            .retry(retry)
+            .per_attempt_waiting((semaphore.of(2), Immediate((&breaker, Arc::clone(&shared)))))
+            .attempt_timeout(SECOND)
+            .classify(FailureIf(|_: &Failure| true));
+        let (both, gates) =
+            ((&bulkhead, &breaker), (&bucket, semaphore.of(1), Immediate(&breaker)));
+        let (called, retried, guarded, timed, entered, waited) = tokio::join!(
+            pipeline.call(|attempt| client.get(again(attempt))),
+            retry.call(&timer, |attempt| client.get(again(attempt))),
+            both.guard(client.get("x")),
+            Timeout::FAST.run(&timer, client.get("x")),
+            gates.wait_enter(&timer, soon()),
+            bucket.acquire(&timer, 1),
+        );
+        gates.exit(entered?, Outcome::Success);
+        waited?;
+        Ok([called, retried, guarded, timed])
+    });
+    assert_eq!(answers, Ok([(); 4].map(|()| Ok("db/x".to_owned()))));
+}
+
+#[test]
+fn calls_side_by_side_in_other_ways() {
+    let answers = spawned(async {
+        let (client, clock) = (client(), ManualClock::<1000>::new());
+        let breaker = CircuitBreaker::new(BreakerConfig::standard(), &clock);
+        let retry = Retry::new(Backoff::constant(MS));
+        let pipeline = Pipeline::new(TokioTimer).per_call((&breaker, ())).retry(retry);
+
+        let (first, second) = futures_util::join!(
+            pipeline.call(|attempt| client.get(again(attempt))),
+            retry.call(TokioTimer, |attempt| client.get(again(attempt))),
+        );
+        let (third, fourth) = futures_util::future::join(
+            pipeline.call(|attempt| client.get(again(attempt))),
+            breaker.guard(client.get("x")),
+        )
+        .await;
+        let fifth = tokio::select! {
+            answer = pipeline.call(|_| client.get("x")) => answer,
+            answer = retry.call(TokioTimer, |_| client.get("x")) => answer,
+        };
+        [first, second, third, fourth, fifth]
+    });
+    assert_eq!(answers, [(); 5].map(|()| Ok("db/x".to_owned())));
+}
+
+#[test]
+fn calls_kept_in_a_struct() {
+    struct Kept<A, B> {
+        called: A,
+        retried: B,
+    }
+    let answers = spawned(async {
+        let (client, breaker) = (client(), metered());
+        let retry = Retry::new(Backoff::constant(MS)).budget(&BUDGET);
+        let pipeline = Pipeline::new(TokioTimer).retry(retry).per_attempt(&breaker);
+        let kept = Kept {
+            called: pipeline.call(|attempt| client.get(again(attempt))),
+            retried: retry.call(TokioTimer, |attempt| client.get(again(attempt))),
+        };
+        tokio::time::sleep(MS).await;
+        [kept.called.await, kept.retried.await]
+    });
+    assert_eq!(answers, [(); 2].map(|()| Ok("db/x".to_owned())));
 }

@@ -26,9 +26,9 @@ impl Factor {
         let wide = (percent as u64) << shift;
         let (high, rest) = (wide / 100, wide % 100);
         let missing = high.leading_zeros();
-        let mantissa = (high << missing) | ((rest << missing) / 100);
+        let mantissa = high.wrapping_shl(missing) | (rest.wrapping_shl(missing) / 100);
         // wide / 100 is the value times 2^shift, and the mantissa is that times 2^missing.
-        Self { mantissa, exponent: 63 - (shift + missing) }
+        Self { mantissa, exponent: 63_u32.saturating_sub(shift).saturating_sub(missing) }
     }
 
     /// Rounded down in the 64th bit.

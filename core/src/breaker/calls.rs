@@ -2,11 +2,12 @@
 //! transitions.
 
 use super::state::{Admit, Generation, Settle, Snapshot};
-use super::window::{Ended, Start};
+use super::window::{Ended, Slow};
 use super::{BreakerToken, CircuitBreaker, Counts, Metering, State, Window};
 use crate::error::{Reason, Rejection};
 use crate::event::{Event, Observer};
 use crate::gate::Outcome;
+use crate::meter::Start;
 use crate::on_drop::OnDrop;
 use crate::time::{Clock, Ticks};
 
@@ -14,22 +15,24 @@ impl<C, W, M, O> CircuitBreaker<C, W, M, O>
 where
     C: Clock,
     W: Window<C>,
-    M: Metering,
+    M: Metering<C>,
     O: Observer,
 {
     #[inline]
     pub(super) fn admit(
         &self,
         now: impl Fn() -> Ticks,
-    ) -> Result<BreakerToken<W::Start>, Rejection> {
+    ) -> Result<BreakerToken<W::Start, M::Start>, Rejection> {
         let word = self.load();
         let generation = if word.state() == State::Closed {
             word.generation()
         } else {
             self.admit_unless_closed(word, &now)?
         };
-        let start = W::Start::at(if self.window.needs_start() { now() } else { Ticks::ZERO });
-        let token = BreakerToken { generation, start };
+        let is_timed = self.window.needs_start() || M::Start::IS_KNOWN;
+        let now = if is_timed { now() } else { Ticks::ZERO };
+        let token =
+            BreakerToken { generation, start: W::Start::at(now), metered: M::Start::at(now) };
         if let Err(rejection) = self.meter.begin() {
             self.give_back(generation);
             return Err(self.refuse(rejection));
@@ -74,7 +77,7 @@ where
     #[inline]
     pub(super) fn settle(
         &self,
-        token: BreakerToken<W::Start>,
+        token: BreakerToken<W::Start, M::Start>,
         outcome: Outcome,
         now: impl Fn() -> Ticks,
     ) {
@@ -83,7 +86,7 @@ where
             && !W::COUNTS_SUCCESSES
             && self.load() == Snapshot::clean(token.generation)
         {
-            self.meter.end(outcome, false, C::TICKS_PER_SECOND, now);
+            self.meter.end(outcome, false, token.metered, now);
         } else {
             self.settle_counted(token, outcome, &now);
         }
@@ -92,11 +95,13 @@ where
     #[inline(never)]
     fn settle_counted(
         &self,
-        token: BreakerToken<W::Start>,
+        token: BreakerToken<W::Start, M::Start>,
         outcome: Outcome,
         now: &impl Fn() -> Ticks,
     ) {
-        let end = if self.window.needs_end() { now() } else { Ticks::ZERO };
+        let end = (self.window.needs_end() || M::Start::IS_KNOWN).then(now);
+        let now = &|| end.unwrap_or_else(now);
+        let end = end.unwrap_or_default();
         let outcome = match outcome {
             Outcome::Abandoned if self.rules.abandoned_fails => Outcome::Failure,
             _ => outcome,
@@ -106,31 +111,26 @@ where
             Outcome::Failure => Some(true),
             Outcome::Ignored | Outcome::Abandoned | Outcome::Refused => None,
         };
-        let slow = judged.is_some() && self.window.is_slow(token.start.ticks(), end);
+        let slow = self.window.slow(token.start.ticks(), end);
         // Before the judgement: what the meter adds to the counts for a rule or an event has this
         // call in it, as the window's counts have, and no place is lost should either of
         // them panic.
-        self.meter.end(outcome, slow, C::TICKS_PER_SECOND, now);
+        let is_slow = judged.is_some() && slow.is_slow();
+        self.meter.end(outcome, is_slow, token.metered, now);
+        let generation = token.generation;
         match judged {
-            Some(failed) => self.judge(token, failed, slow, end, now),
-            None => self.give_back(token.generation),
+            Some(failed) => self.judge(Ended { generation, failed, slow, now: end }, now),
+            None => self.give_back(generation),
         }
     }
 
     #[inline]
-    fn judge(
-        &self,
-        token: BreakerToken<W::Start>,
-        failed: bool,
-        slow: bool,
-        end: Ticks,
-        now: &impl Fn() -> Ticks,
-    ) {
-        let BreakerToken { generation, start } = token;
+    fn judge(&self, ended: Ended<W::Slow>, now: &impl Fn() -> Ticks) {
+        let Ended { failed, slow, .. } = ended;
         let mut counted = None;
         loop {
             let old = self.load();
-            if old.generation() != generation {
+            if old.generation() != ended.generation {
                 return;
             }
             let (settled, failed) = match old.state() {
@@ -140,7 +140,6 @@ where
                         // failures in a row that there are by now.
                         Some(trips) => trips || self.ask_again(old, failed),
                         None => {
-                            let ended = Ended { generation, failed, start, now: end };
                             let Some(trips) = self.count(old, ended) else { return };
                             *counted.insert(trips)
                         }
@@ -148,7 +147,7 @@ where
                     (old.transition_judged(&self.rules, failed, trips, now), failed)
                 }
                 State::HalfOpen => {
-                    let failed = failed || slow;
+                    let failed = failed || slow.is_slow();
                     (old.transition_probed(&self.rules, failed, now), failed)
                 }
                 // A call is never let in while open, and while disabled it is not counted.
@@ -176,7 +175,7 @@ where
 
     /// Counts a call in the window; `None` where the breaker has left its generation.
     #[inline]
-    fn count(&self, old: Snapshot, ended: Ended<W::Start>) -> Option<bool> {
+    fn count(&self, old: Snapshot, ended: Ended<W::Slow>) -> Option<bool> {
         let custom = self.rules.custom;
         let base = if custom.is_some() {
             let failures = if ended.failed { u64::from(old.failures()) + 1 } else { 0 };
@@ -235,23 +234,26 @@ where
         if old.state() == new.state() {
             return;
         }
-        self.meter.changed(C::TICKS_PER_SECOND, now);
+        self.meter.changed(now);
         if !self.observer.is_active() {
             return;
         }
         let mut counts = self.counts_of(old, now);
         match (old.state(), ended) {
             (State::HalfOpen, Some(failed)) => {
-                counts.requests += 1;
-                counts.failures += u64::from(failed);
-                counts.successes = counts.requests - counts.failures;
+                counts.requests = counts.requests.saturating_add(1);
+                counts.failures = counts.failures.saturating_add(u64::from(failed));
+                counts.successes = counts.requests.saturating_sub(counts.failures);
             }
-            (_, Some(true)) => counts.consecutive_failures += 1,
+            (_, Some(true)) => {
+                counts.consecutive_failures = counts.consecutive_failures.saturating_add(1);
+            }
             (_, Some(false)) => counts.consecutive_failures = 0,
             (_, None) => {}
         }
         let (name, from, to) = (self.observer.name(), old.state(), new.state());
-        self.observer.on_event(&Event::StateChanged { name, from, to, counts });
+        let generation = new.generation();
+        self.observer.on_event(&Event::StateChanged { name, from, to, counts, generation });
     }
 
     pub(super) fn counts_of(&self, word: Snapshot, now: impl FnOnce() -> Ticks) -> Counts {

@@ -3,6 +3,8 @@
 use core::fmt;
 use core::time::Duration;
 
+use crate::histogram::LatencySummary;
+
 /// The state of a circuit breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -82,6 +84,9 @@ pub struct BreakerSnapshot {
     pub since_last_failure: Option<Duration>,
     /// How long ago the state last changed, where it did and the breaker has a meter.
     pub since_last_change: Option<Duration>,
+    /// How long the calls took that succeeded or failed, where there were any and the breaker has a
+    /// meter with [`latencies`](crate::Meter::latencies).
+    pub latency: Option<LatencySummary>,
     /// The time left until a probe may be let in; `None` unless open.
     pub until_half_open: Option<Duration>,
 }

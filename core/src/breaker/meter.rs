@@ -1,13 +1,14 @@
 //! What a breaker counts for people rather than for its rules: an optional part.
 
-use core::fmt::Debug;
 use core::time::Duration;
 
 use super::counts::Counts;
 use crate::error::{Reason, Rejection, setting};
 use crate::gate::Outcome;
+use crate::histogram::LatencySummary;
+use crate::meter::{Latencies, Stamp, Start, Streak, count, read};
 use crate::sync::{AtomicWord, Ordering, constructor};
-use crate::time::{Ticks, duration_from_ticks};
+use crate::time::{Clock, Ticks};
 use crate::word::Word;
 
 /// What a breaker shows of its meter.
@@ -17,44 +18,50 @@ pub struct Reading {
     pub(super) running: Option<u64>,
     pub(super) since_failure: Option<Duration>,
     pub(super) since_change: Option<Duration>,
+    pub(super) latency: Option<LatencySummary>,
 }
 
-/// The meter of a breaker: `()` for none, or a [`Meter`]. Sealed.
-pub trait Metering: sealed::Metering {}
+/// The meter of a breaker over the clock `C`: `()` for none, or a [`Meter`]. Sealed.
+pub trait Metering<C>: sealed::Metering<C> {}
 
 pub(super) mod sealed {
-    use super::{Counts, Outcome, Reading, Rejection, Ticks};
+    use super::{Counts, Outcome, Reading, Rejection, Start, Ticks};
 
-    pub trait Metering {
+    pub trait Metering<C> {
+        /// What a call carries for this meter.
+        type Start: Start;
+
         /// Counts a call in, unless too many are running.
         fn begin(&self) -> Result<(), Rejection>;
-        /// Counts a call out; `now` is read on a failure only.
-        fn end(&self, outcome: Outcome, slow: bool, hz: u64, now: impl FnOnce() -> Ticks);
+        /// Counts a call out; `now` is read on a failure, and for latencies.
+        fn end(&self, outcome: Outcome, slow: bool, start: Self::Start, now: impl Fn() -> Ticks);
         fn refused(&self);
         /// Takes note of the time of a transition, if there is anything to take note with.
-        fn changed(&self, hz: u64, now: impl FnOnce() -> Ticks);
+        fn changed(&self, now: impl FnOnce() -> Ticks);
         /// Adds to the counts that rules are told.
         fn add_to(&self, counts: Counts) -> Counts;
-        fn read(&self, hz: u64, now: impl FnOnce() -> Ticks) -> Reading;
+        fn read(&self, now: impl FnOnce() -> Ticks) -> Reading;
     }
 }
 
-impl Metering for () {}
+impl<C> Metering<C> for () {}
 
-impl sealed::Metering for () {
+impl<C> sealed::Metering<C> for () {
+    type Start = ();
+
     #[inline]
     fn begin(&self) -> Result<(), Rejection> {
         Ok(())
     }
 
     #[inline]
-    fn end(&self, _outcome: Outcome, _slow: bool, _hz: u64, _now: impl FnOnce() -> Ticks) {}
+    fn end(&self, _outcome: Outcome, _slow: bool, (): (), _now: impl Fn() -> Ticks) {}
 
     #[inline]
     fn refused(&self) {}
 
     #[inline]
-    fn changed(&self, _hz: u64, _now: impl FnOnce() -> Ticks) {}
+    fn changed(&self, _now: impl FnOnce() -> Ticks) {}
 
     #[inline]
     fn add_to(&self, counts: Counts) -> Counts {
@@ -62,17 +69,18 @@ impl sealed::Metering for () {
     }
 
     #[inline]
-    fn read(&self, _hz: u64, _now: impl FnOnce() -> Ticks) -> Reading {
+    fn read(&self, _now: impl FnOnce() -> Ticks) -> Reading {
         Reading::default()
     }
 }
 
 /// Counts the calls of a breaker: totals, calls running now, the times of the last failure and the
-/// last change; and limits, if asked to, how many may run at once.
+/// last change; their [`latencies`](Self::latencies), if asked to; and limits, if asked to, how
+/// many may run at once.
 ///
-/// It costs three shared read-modify-writes per call, which is why it is not part of every breaker.
-/// Counters are words: where those are 32 bits they wrap at 2^32, and times are kept to about a
-/// millisecond, for 24 days.
+/// It costs three shared read-modify-writes per call, which is why it is not part of every breaker;
+/// with latencies four, and two readings of the clock. Counters are words: where those are 32 bits
+/// they wrap at 2^32, and times are kept to about a millisecond, for 24 days.
 ///
 /// # Examples
 ///
@@ -91,38 +99,78 @@ impl sealed::Metering for () {
 /// assert_eq!((totals.successes, totals.rejected), (1, 1));
 /// ```
 #[derive(Debug)]
-pub struct Meter {
+pub struct Meter<L = ()> {
     /// 0 where there is no limit.
     max_concurrent: u32,
     running: AtomicWord,
-    successes: AtomicWord,
-    /// What `successes` was at the last failure.
-    successes_before: AtomicWord,
+    successes: Streak,
     failures: AtomicWord,
     slow: AtomicWord,
     ignored: AtomicWord,
     rejected: AtomicWord,
-    /// Scaled times plus one; 0 for never.
-    last_failure: AtomicWord,
-    last_change: AtomicWord,
+    last_failure: Stamp,
+    last_change: Stamp,
+    latencies: L,
 }
 
 impl Meter {
     constructor! {
-        /// A meter at 0, without a limit.
+        /// A meter at 0, without latencies and without a limit.
         #[must_use]
         pub const fn new() -> Self {
+            Self::of(0, ())
+        }
+    }
+
+    constructor! {
+        /// The same meter with the latencies of the calls that succeeded or failed: a
+        /// [`Histogram`](crate::Histogram) or a [`WindowedHistogram`](crate::WindowedHistogram), or
+        /// a reference to one, over the clock of the breaker. It starts at 0.
+        ///
+        /// # Examples
+        ///
+        /// ```
+        /// use core::time::Duration;
+        /// use fusebox_core::{
+        ///     BreakerConfig, CircuitBreaker, Gate, HistogramConfig, ManualClock, Meter,
+        ///     WindowedHistogram,
+        /// };
+        ///
+        /// let clock: ManualClock = ManualClock::new();
+        /// let last_minute: WindowedHistogram<_> =
+        ///     WindowedHistogram::new(Duration::from_secs(60), HistogramConfig::standard(), &clock);
+        /// let breaker = CircuitBreaker::new(BreakerConfig::standard(), &clock)
+        ///     .metered(Meter::new().latencies(last_minute));
+        ///
+        /// let call = breaker.permit().unwrap();
+        /// clock.advance(Duration::from_millis(250));
+        /// call.success();
+        ///
+        /// let latency = breaker.snapshot().latency.unwrap();
+        /// assert_eq!(latency.count, 1);
+        /// assert!(latency.p99.abs_diff(Duration::from_millis(250)) < Duration::from_millis(4));
+        /// ```
+        #[must_use]
+        pub const fn latencies<L>(self, latencies: L) -> Meter<L> {
+            Meter::of(self.max_concurrent, latencies)
+        }
+    }
+}
+
+impl<L> Meter<L> {
+    constructor! {
+        const fn of(max_concurrent: u32, latencies: L) -> Self {
             Self {
-                max_concurrent: 0,
+                max_concurrent,
                 running: AtomicWord::new(0),
-                successes: AtomicWord::new(0),
-                successes_before: AtomicWord::new(0),
+                successes: Streak::new(),
                 failures: AtomicWord::new(0),
                 slow: AtomicWord::new(0),
                 ignored: AtomicWord::new(0),
                 rejected: AtomicWord::new(0),
-                last_failure: AtomicWord::new(0),
-                last_change: AtomicWord::new(0),
+                last_failure: Stamp::never(),
+                last_change: Stamp::never(),
+                latencies,
             }
         }
     }
@@ -145,62 +193,18 @@ impl Meter {
         self
     }
 
-    /// How far to shift ticks so that 32-bit words hold 24 days at least: to half a millisecond or
-    /// more. 64-bit words hold ticks.
-    const fn shift(hz: u64) -> u32 {
-        let per_milli = hz / 1000;
-        if Word::BITS == 64 || per_milli == 0 { 0 } else { per_milli.ilog2() }
-    }
-
-    fn stamp(word: &AtomicWord, hz: u64, now: Ticks) {
-        let units = (now.0 >> Self::shift(hz)) as Word;
-        // A plain store: the last writer wins, and all that is lost is an instant about as recent.
-        // Relaxed: it is a figure for people, and publishes nothing.
-        word.store(units.wrapping_add(1).max(1), Ordering::Relaxed);
-    }
-
-    fn since(word: &AtomicWord, hz: u64, now: Ticks) -> Option<Duration> {
-        let stamped = word.load(Ordering::Relaxed);
-        if stamped == 0 {
-            return None;
-        }
-        let now = (now.0 >> Self::shift(hz)) as Word;
-        let age = now.wrapping_sub(stamped.wrapping_sub(1));
-        // A reader that is late sees an instant in the future; by less than this, which is nine
-        // hours at least.
-        let age = if age > Word::MAX - Word::MAX / 64 { 0 } else { age };
-        #[allow(clippy::useless_conversion, reason = "a conversion where words are 32 bits")]
-        let ticks = u64::from(age) << Self::shift(hz);
-        Some(duration_from_ticks(ticks, hz))
-    }
-
     fn totals(&self) -> Counts {
-        // Relaxed: figures that are each right, taken one after the other.
-        #[allow(clippy::useless_conversion, reason = "a conversion where words are 32 bits")]
-        let read = |word: &AtomicWord| u64::from(word.load(Ordering::Relaxed));
-        let (successes, failures) = (read(&self.successes), read(&self.failures));
+        let (successes, failures) = (self.successes.all(), read(&self.failures));
         Counts {
             requests: successes.wrapping_add(failures),
             successes,
             failures,
             slow: read(&self.slow),
-            consecutive_successes: self.in_a_row(),
+            consecutive_successes: self.successes.in_a_row(),
             consecutive_failures: 0,
             ignored: read(&self.ignored),
             rejected: read(&self.rejected),
         }
-    }
-
-    fn in_a_row(&self) -> u64 {
-        let successes = self.successes.load(Ordering::Relaxed);
-        let row = successes.wrapping_sub(self.successes_before.load(Ordering::Relaxed));
-        // A failure that was counted between the two loads has left nothing in a row.
-        if row > Word::MAX / 2 { 0 } else { row as u64 }
-    }
-
-    fn count(word: &AtomicWord) {
-        // Relaxed: a counter publishes nothing.
-        word.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -210,13 +214,15 @@ impl Default for Meter {
     }
 }
 
-impl Metering for Meter {}
+impl<C: Clock, L: Latencies<C>> Metering<C> for Meter<L> {}
 
-impl sealed::Metering for Meter {
+impl<C: Clock, L: Latencies<C>> sealed::Metering<C> for Meter<L> {
+    type Start = L::Start;
+
     fn begin(&self) -> Result<(), Rejection> {
         let limit = self.max_concurrent as Word;
         if limit == 0 {
-            Self::count(&self.running);
+            count(&self.running);
             return Ok(());
         }
         // Acquire: pairs with the Release in `end`: whoever takes the last place comes after the
@@ -229,39 +235,36 @@ impl sealed::Metering for Meter {
         }
     }
 
-    fn end(&self, outcome: Outcome, slow: bool, hz: u64, now: impl FnOnce() -> Ticks) {
+    fn end(&self, outcome: Outcome, slow: bool, start: L::Start, now: impl Fn() -> Ticks) {
         match outcome {
-            Outcome::Success => Self::count(&self.successes),
-            Outcome::Failure => {
-                Self::count(&self.failures);
-                let successes = self.successes.load(Ordering::Relaxed);
-                // A note that is older than the one that stands comes too late. Relaxed: a figure,
-                // as in `count`.
-                let note = |before: Word| {
-                    let more = successes.wrapping_sub(before);
-                    if more > Word::MAX / 2 { None } else { Some(successes) }
-                };
-                let _ =
-                    self.successes_before.fetch_update(Ordering::Relaxed, Ordering::Relaxed, note);
-                Self::stamp(&self.last_failure, hz, now());
+            Outcome::Success => {
+                self.successes.count();
+                self.latencies.record(start, now);
             }
-            Outcome::Ignored | Outcome::Abandoned => Self::count(&self.ignored),
+            Outcome::Failure => {
+                count(&self.failures);
+                self.successes.end();
+                let now = now();
+                self.last_failure.set(C::TICKS_PER_SECOND, now);
+                self.latencies.record(start, || now);
+            }
+            Outcome::Ignored | Outcome::Abandoned => count(&self.ignored),
             // It never ran.
             Outcome::Refused => {}
         }
         if slow {
-            Self::count(&self.slow);
+            count(&self.slow);
         }
         // Release: pairs with the Acquire in `begin`.
         self.running.fetch_sub(1, Ordering::Release);
     }
 
     fn refused(&self) {
-        Self::count(&self.rejected);
+        count(&self.rejected);
     }
 
-    fn changed(&self, hz: u64, now: impl FnOnce() -> Ticks) {
-        Self::stamp(&self.last_change, hz, now());
+    fn changed(&self, now: impl FnOnce() -> Ticks) {
+        self.last_change.set(C::TICKS_PER_SECOND, now());
     }
 
     fn add_to(&self, counts: Counts) -> Counts {
@@ -274,14 +277,14 @@ impl sealed::Metering for Meter {
         }
     }
 
-    fn read(&self, hz: u64, now: impl FnOnce() -> Ticks) -> Reading {
-        let now = now();
-        #[allow(clippy::useless_conversion, reason = "a conversion where words are 32 bits")]
+    fn read(&self, now: impl FnOnce() -> Ticks) -> Reading {
+        let (now, hz) = (now(), C::TICKS_PER_SECOND);
         Reading {
             totals: Some(self.totals()),
-            running: Some(self.running.load(Ordering::Relaxed).into()),
-            since_failure: Self::since(&self.last_failure, hz, now),
-            since_change: Self::since(&self.last_change, hz, now),
+            running: Some(read(&self.running)),
+            since_failure: self.last_failure.since(hz, now),
+            since_change: self.last_change.since(hz, now),
+            latency: self.latencies.summary(|| now),
         }
     }
 }

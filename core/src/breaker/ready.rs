@@ -36,7 +36,7 @@ impl<C, W, M, O, T> Future for UntilReady<'_, C, W, M, O, T>
 where
     C: Clock,
     W: Window<C>,
-    M: Metering,
+    M: Metering<C>,
     O: Observer,
     T: Timer,
 {

@@ -110,9 +110,9 @@ pub(crate) struct Sums {
 
 impl Sums {
     fn add(&mut self, more: Self) {
-        self.requests += more.requests;
-        self.failures += more.failures;
-        self.slow += more.slow;
+        self.requests = self.requests.saturating_add(more.requests);
+        self.failures = self.failures.saturating_add(more.failures);
+        self.slow = self.slow.saturating_add(more.slow);
     }
 }
 
@@ -152,11 +152,11 @@ impl<const B: usize> Ring<B> {
     }
 
     const fn later(position: Word, steps: Word) -> Word {
-        (position + steps) % Self::POSITIONS
+        position.wrapping_add(steps) % Self::POSITIONS
     }
 
     const fn earlier(position: Word, steps: Word) -> Word {
-        (position + Self::POSITIONS - steps) % Self::POSITIONS
+        position.wrapping_add(Self::POSITIONS).wrapping_sub(steps) % Self::POSITIONS
     }
 
     const fn tag(position: Word) -> Word {

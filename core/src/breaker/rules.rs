@@ -1,16 +1,13 @@
 //! A breaker's configuration, checked and turned into ticks.
 
-use core::time::Duration;
-
 use super::config::BreakerConfig;
 use super::counts::Counts;
 use super::state::{Generation, MAX_FAILURES, MAX_PROBES, OPEN_BITS, PROBE_BITS, PROBE_HEADROOM};
-pub(super) use crate::error::check;
-use crate::error::{ConfigError, Setting, setting};
+use crate::error::{ConfigError, Setting, check, setting};
 use crate::ratio::Ratio;
-use crate::rng::mix;
+use crate::rng::mix32;
 use crate::time::scale::{HEADROOM, Scale};
-use crate::time::{Ticks, check_rate, duration_from_ticks, ticks_from_duration};
+use crate::time::{Ticks, check_rate, in_ticks};
 
 const CONSECUTIVE_FAILURES: Setting = setting!(
     "the breaker's `consecutive_failures`" must "be from 1 to 2^32 - 1" or "be from 1 to 1048575"
@@ -43,7 +40,7 @@ const MAX_LATENESS: Setting = setting!(
     "the breaker's `max_lateness`" must "be at most a quarter of the clock's range"
 );
 
-const _: () = assert!(OPEN_BITS - HEADROOM < u32::BITS && PROBE_BITS - PROBE_HEADROOM < u32::BITS);
+const _: () = assert!(OPEN_BITS - HEADROOM < u32::BITS && PROBE_BITS - PROBE_HEADROOM < u16::BITS);
 
 /// What the state machine goes by.
 #[derive(Clone, Copy, Debug)]
@@ -52,39 +49,24 @@ pub(super) struct Rules {
     pub(super) probe_rate: Option<Ratio>,
     open_for: u64,
     open_at_most: u64,
-    pub(super) half_open_timeout: u64,
+    growth: Factor,
     seed: u32,
-    growth: Ratio,
+    /// The random part of an open time, in parts of 2^31; 0 for none.
+    jitter: u32,
     /// 0 where failures in a row are no rule.
     pub(super) consecutive: u32,
-    /// In units. The headroom leaves each horizon at most 24 bits.
+    /// In units, as are the next two. The headroom leaves a horizon at most 24 bits.
     pub(super) open_horizon: u32,
-    pub(super) probe_horizon: u32,
+    /// The headroom leaves this one at most 12 bits, and what is rounded up in it.
+    pub(super) probe_horizon: u16,
+    /// How long the probes have from the reading at which the last one was let in.
+    pub(super) probe_time: u16,
     pub(super) open_scale: Scale,
     pub(super) probe_scale: Scale,
-    jitter_percent: u8,
     pub(super) max_probes: u8,
     /// The successes that close; judged by rate, the probes of a round.
     pub(super) probes_to_judge: u8,
     pub(super) abandoned_fails: bool,
-}
-
-/// The longest time that is taken: the horizon must stay clear of the 64-bit end.
-pub(super) const LONGEST: u64 = u64::MAX >> 2;
-
-/// A duration in ticks, from `least` to [`LONGEST`].
-pub(super) const fn in_ticks(
-    setting: Setting,
-    duration: Duration,
-    hz: u64,
-    least: u64,
-) -> Result<u64, ConfigError> {
-    let ticks = ticks_from_duration(duration, hz);
-    if ticks < least || ticks > LONGEST {
-        let (min, max) = (duration_from_ticks(least, hz), Duration::from_secs(LONGEST / hz));
-        return Err(setting.duration(duration, min, max));
-    }
-    Ok(ticks)
 }
 
 impl Rules {
@@ -120,26 +102,29 @@ impl Rules {
         let timeout = check!(in_ticks(HALF_OPEN_TIMEOUT, config.half_open_timeout, hz, 1));
         let lateness = check!(in_ticks(MAX_LATENESS, config.lateness, hz, 0));
 
-        let open_scale = Scale::fit(open_at_most + lateness, OPEN_BITS, HEADROOM, 0);
-        let probe_scale = Scale::fit(timeout + lateness, PROBE_BITS, PROBE_HEADROOM, 0);
+        // Each is at most a quarter of the range.
+        let open_reach = open_at_most.saturating_add(lateness);
+        let open_scale = Scale::fit(open_reach, OPEN_BITS, HEADROOM, 0);
+        let probe_reach = timeout.saturating_add(lateness);
+        let probe_scale = Scale::fit(probe_reach, PROBE_BITS, PROBE_HEADROOM, 0);
+        // One unit more than the time rounded up, as a reading is rounded down: never early.
+        let probe_time = probe_scale.units_up(timeout).saturating_add(1);
         Ok(Self {
             custom: config.custom,
             probe_rate: config.probe_rate,
             open_for,
             open_at_most,
-            half_open_timeout: timeout,
+            growth: Factor::new(growth),
             seed: (config.seed ^ (config.seed >> 32)) as u32,
-            growth: config.growth,
+            jitter: percent_of_one(config.jitter_percent),
             consecutive: config.consecutive,
-            open_horizon: open_scale.units_up(open_at_most + lateness) as u32,
-            // The deadline is set one unit late, and the timeout is rounded up by itself: so must
-            // the lateness be, or a reader that is just so late would take a live
-            // deadline for a stale one.
-            probe_horizon: (probe_scale.units_up(timeout) + probe_scale.units_up(lateness)) as u32
-                + 1,
+            open_horizon: open_scale.units_up(open_reach) as u32,
+            // The time is rounded up by itself: so must the lateness be, or a reader that is just
+            // so late would take a live deadline for a stale one.
+            probe_horizon: probe_time.saturating_add(probe_scale.units_up(lateness)) as u16,
+            probe_time: probe_time as u16,
             open_scale,
             probe_scale,
-            jitter_percent: config.jitter_percent as u8,
             max_probes: config.max_probes as u8,
             probes_to_judge: config.success_threshold as u8,
             abandoned_fails: config.abandoned_fails,
@@ -154,38 +139,78 @@ impl Rules {
     /// How many ticks to stay open after having reopened `streak` times.
     ///
     /// `min(at_most, open_for * growth^streak)`, less a random part of at most the jitter: after
-    /// the cap, so that the cap holds. The only multiplications and divisions of 64-bit numbers
-    /// are here, where a breaker opens.
+    /// the cap, so that the cap holds.
     pub(super) fn open_time(&self, streak: u32, generation: Generation, now: Ticks) -> u64 {
         let mut wait = self.open_for;
         for _ in 0..streak {
             if wait >= self.open_at_most {
                 break;
             }
-            wait = grown(wait, self.growth).min(self.open_at_most);
+            wait = self.growth.of(wait).min(self.open_at_most);
         }
-        let percent = u64::from(self.jitter_percent);
-        let span = wait / 100 * percent + wait % 100 * percent / 100;
-        if span == 0 {
+        if self.jitter == 0 {
             return wait;
         }
-        let random =
-            mix(u64::from(self.seed) << 16 ^ u64::from(generation) ^ now.0.rotate_left(32));
-        // span * random / 2^32 without 128 bits; never the whole span.
-        let random = random >> 32;
-        let part = (span >> 32) * random + (((span & 0xffff_ffff) * random) >> 32);
-        wait - part
+        let late = (now.0 >> 32) as u32;
+        let random = mix32(self.seed ^ now.0 as u32 ^ late.rotate_left(16) ^ u32::from(generation));
+        // Never the whole of the jitter.
+        let part = (u64::from(self.jitter) * u64::from(random)) >> 32;
+        wait.saturating_sub(Factor { mantissa: part as u32, shift: 31 }.of(wait))
     }
 }
 
-/// `wait * growth`, rounded down; saturates.
-fn grown(wait: u64, growth: Ratio) -> u64 {
-    let (numerator, denominator) = (u64::from(growth.numerator()), u64::from(growth.denominator()));
-    let (Some(whole), Some(rest)) = (wait.checked_div(denominator), wait.checked_rem(denominator))
+/// `percent` of 1, in parts of 2^31, rounded down.
+const fn percent_of_one(percent: u32) -> u32 {
+    (((percent as u64) << 31) / 100) as u32
+}
+
+/// `numerator * 2^shift / denominator`, rounded up. The denominator is not 0.
+const fn shifted_over(numerator: u64, shift: u8, denominator: u64) -> u64 {
+    let wide = numerator.wrapping_shl(shift as u32);
+    let (Some(whole), Some(rest)) = (wide.checked_div(denominator), wide.checked_rem(denominator))
     else {
-        // A denominator of 0 is refused in `new`.
-        return wait;
+        return u64::MAX;
     };
-    // The rest is below 2^32, so its product fits.
-    whole.saturating_mul(numerator).saturating_add(rest * numerator / denominator)
+    if rest == 0 { whole } else { whole.saturating_add(1) }
+}
+
+/// A number that times are multiplied by: `mantissa / 2^shift`.
+///
+/// Not a fraction of two numbers, as a small target would need half a kilobyte to divide 64 bits.
+#[derive(Clone, Copy, Debug)]
+struct Factor {
+    mantissa: u32,
+    shift: u8,
+}
+
+impl Factor {
+    /// `ratio`, of at least 1, rounded up in the 32nd bit: a product that is a whole number of
+    /// ticks is then exactly that, up to 2^31 over the denominator.
+    const fn new(ratio: Ratio) -> Self {
+        let (numerator, denominator) = (ratio.numerator() as u64, ratio.denominator() as u64);
+        // A denominator of 0 is refused in `Rules::new`.
+        let denominator = if denominator == 0 { 1 } else { denominator };
+        let mut shift: u8 = 31;
+        let mut mantissa = shifted_over(numerator, shift, denominator);
+        // Ends at the latest where nothing is shifted: the numerator has 32 bits.
+        while mantissa > u32::MAX as u64 && shift > 0 {
+            shift = shift.saturating_sub(1);
+            mantissa = shifted_over(numerator, shift, denominator);
+        }
+        Self { mantissa: mantissa as u32, shift }
+    }
+
+    /// This times `ticks`, rounded down; saturates.
+    const fn of(self, ticks: u64) -> u64 {
+        // In halves, the carry of the lower one added to the upper: no product is longer than 64
+        // bits, nor is that sum.
+        let low = (ticks & 0xffff_ffff) * self.mantissa as u64;
+        let high = ((ticks >> 32) * self.mantissa as u64).wrapping_add(low >> 32);
+        let shift = (self.shift & 31) as u32;
+        let upper = 32 - shift;
+        if high.leading_zeros() < upper {
+            return u64::MAX;
+        }
+        high << upper | (low as u32 >> shift) as u64
+    }
 }

@@ -67,7 +67,7 @@ pub(super) type Generation = u16;
 const _: () = assert!(GENERATION.width() <= Generation::BITS);
 
 /// The width of a generation.
-pub(super) const GENERATION_BITS: u32 = GENERATION.width();
+pub(crate) const GENERATION_BITS: u32 = GENERATION.width();
 
 /// What the word says to a call that wants in.
 #[must_use]
@@ -239,9 +239,8 @@ impl Snapshot {
     fn with_probe(self, rules: &Rules, now: Ticks) -> Self {
         let in_flight = IN_FLIGHT.get(self.0);
         let word = IN_FLIGHT.set(self.0, in_flight + 1);
-        // One unit more than the rounded-down reading: never early.
         let now = rules.probe_scale.units(now);
-        let own = rules.probe_scale.units_up(rules.half_open_timeout).wrapping_add(1);
+        let own = rules.probe_time as Word;
         // Late loses: a late reading must not cut short the time that another probe was given.
         // Seen from now, as whoever asks whether it has passed sees it: a deadline further ahead
         // than its horizon is stale, and to keep it would fail the probes at once.

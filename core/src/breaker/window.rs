@@ -1,11 +1,10 @@
 //! What a breaker remembers of the calls it judges by: a part that is chosen by type.
 
 mod calls;
+mod counting;
 mod rates;
 mod slide;
 mod time;
-
-use core::fmt::Debug;
 
 pub use calls::LastCalls;
 pub use rates::Rates;
@@ -14,6 +13,7 @@ pub use time::LastTime;
 
 use super::counts::Counts;
 use super::state::Generation;
+use crate::meter::Start;
 use crate::time::Ticks;
 
 /// A rule of the user's own.
@@ -24,37 +24,34 @@ pub(super) type Custom = Option<fn(&Counts) -> bool>;
 pub struct Ended<S> {
     pub(super) generation: Generation,
     pub(super) failed: bool,
-    pub(super) start: S,
+    pub(super) slow: S,
     pub(super) now: Ticks,
 }
 
-/// When a call began, where a window asks for it.
-pub trait Start: Copy + Debug + Send + Sync {
-    /// Takes note of the time.
-    fn at(now: Ticks) -> Self;
-    /// The time; the origin where it was not taken.
-    fn ticks(self) -> Ticks;
+/// Whether a call was slow, to a window that asks; to each of a pair.
+pub trait Slow: Copy {
+    /// Whether it was to any of them.
+    fn is_slow(self) -> bool;
 }
 
-impl Start for () {
+impl Slow for () {
     #[inline]
-    fn at(_now: Ticks) -> Self {}
-
-    #[inline]
-    fn ticks(self) -> Ticks {
-        Ticks::ZERO
+    fn is_slow(self) -> bool {
+        false
     }
 }
 
-impl Start for Ticks {
+impl Slow for bool {
     #[inline]
-    fn at(now: Ticks) -> Self {
-        now
-    }
-
-    #[inline]
-    fn ticks(self) -> Ticks {
+    fn is_slow(self) -> bool {
         self
+    }
+}
+
+impl<A: Slow, B: Slow> Slow for (A, B) {
+    #[inline]
+    fn is_slow(self) -> bool {
+        self.0.is_slow() || self.1.is_slow()
     }
 }
 
@@ -63,11 +60,14 @@ impl Start for Ticks {
 pub trait Window<C>: sealed::Window<C> {}
 
 pub(super) mod sealed {
-    use super::{Counts, Custom, Ended, Generation, Start, Ticks};
+    use super::{Counts, Custom, Ended, Generation, Slow, Start, Ticks};
 
     pub trait Window<C> {
         /// What a call carries for this window.
         type Start: Start;
+
+        /// What it says about how long a call took.
+        type Slow: Slow;
 
         /// Whether a rate of its own can trip the breaker.
         fn has_rate(&self) -> bool;
@@ -82,13 +82,13 @@ pub(super) mod sealed {
         fn needs_end(&self) -> bool;
 
         /// Whether a call counts as slow.
-        fn is_slow(&self, start: Ticks, now: Ticks) -> bool;
+        fn slow(&self, start: Ticks, now: Ticks) -> Self::Slow;
 
         /// Counts a call and judges: `None` where the call came too late, else whether a rule
         /// trips. `base` has the counts that the breaker itself keeps.
         fn record(
             &self,
-            ended: Ended<Self::Start>,
+            ended: Ended<Self::Slow>,
             base: Counts,
             custom: Custom,
             is_over: &dyn Fn() -> bool,
@@ -117,6 +117,7 @@ impl<C> Window<C> for Consecutive {}
 
 impl<C> sealed::Window<C> for Consecutive {
     type Start = ();
+    type Slow = ();
     const COUNTS_SUCCESSES: bool = false;
 
     fn has_rate(&self) -> bool {
@@ -134,9 +135,7 @@ impl<C> sealed::Window<C> for Consecutive {
     }
 
     #[inline]
-    fn is_slow(&self, _start: Ticks, _now: Ticks) -> bool {
-        false
-    }
+    fn slow(&self, _start: Ticks, _now: Ticks) {}
 
     #[inline]
     fn record(
@@ -169,6 +168,7 @@ impl<C, V: Window<C>, W: Window<C>> Window<C> for (V, W) {}
 
 impl<C, V: sealed::Window<C>, W: sealed::Window<C>> sealed::Window<C> for (V, W) {
     type Start = Ticks;
+    type Slow = (V::Slow, W::Slow);
     const COUNTS_SUCCESSES: bool = true;
 
     fn has_rate(&self) -> bool {
@@ -186,20 +186,20 @@ impl<C, V: sealed::Window<C>, W: sealed::Window<C>> sealed::Window<C> for (V, W)
     }
 
     #[inline]
-    fn is_slow(&self, start: Ticks, now: Ticks) -> bool {
-        self.0.is_slow(start, now) || self.1.is_slow(start, now)
+    fn slow(&self, start: Ticks, now: Ticks) -> Self::Slow {
+        (self.0.slow(start, now), self.1.slow(start, now))
     }
 
     fn record(
         &self,
-        ended: Ended<Ticks>,
+        ended: Ended<Self::Slow>,
         base: Counts,
         custom: Custom,
         is_over: &dyn Fn() -> bool,
     ) -> Option<bool> {
-        let Ended { generation, failed, start, now } = ended;
-        let first = Ended { generation, failed, start: V::Start::at(start), now };
-        let second = Ended { generation, failed, start: W::Start::at(start), now };
+        let Ended { generation, failed, slow, now } = ended;
+        let first = Ended { generation, failed, slow: slow.0, now };
+        let second = Ended { generation, failed, slow: slow.1, now };
         // Both count, whatever the first one says.
         let first = self.0.record(first, base, custom, is_over)?;
         let second = self.1.record(second, base, custom, is_over)?;

@@ -101,8 +101,8 @@ impl Rate {
     /// The time between two tokens, rounded up to the nanosecond.
     #[must_use]
     pub const fn interval(self) -> Duration {
-        let tokens = if self.tokens == 0 { 1 } else { self.tokens };
-        Duration::from_nanos(self.nanos.div_ceil(tokens as u64))
+        let nanos = divided_up(self.nanos as u128, self.tokens as u128);
+        Duration::from_nanos(at_most(nanos, u64::MAX))
     }
 
     /// The tokens of one second, at least 1: the burst unless told otherwise.
@@ -146,12 +146,15 @@ impl Rate {
 
     /// The interval in units of 2^-`exponent` ticks, rounded up, and what the rounding does.
     const fn rounded(self, per_second: u64, exponent: i32) -> (u128, RateError) {
-        let (left, right) = if exponent < 0 { (0, -exponent) } else { (exponent, 0) };
-        let ticks = (self.nanos as u128 * per_second as u128) << left;
-        let tokens = (self.tokens as u128 * NANOS_PER_SECOND as u128) << right;
-        let units = ticks.div_ceil(tokens);
-        let of = units * tokens;
-        (units, RateError { short: of - ticks, of })
+        let (left, right) = if exponent < 0 { (0, exponent) } else { (exponent, 0) };
+        // Nothing here wraps for a rate that was checked: see `FINEST` and `COARSEST`.
+        let ticks = (self.nanos as u128).wrapping_mul(per_second as u128);
+        let ticks = ticks.wrapping_shl(left.unsigned_abs());
+        let tokens = self.tokens as u128 * NANOS_PER_SECOND as u128;
+        let tokens = tokens.wrapping_shl(right.unsigned_abs());
+        let units = divided_up(ticks, tokens);
+        let of = units.wrapping_mul(tokens);
+        (units, RateError { short: of.wrapping_sub(ticks), of })
     }
 }
 
@@ -181,13 +184,13 @@ impl RateError {
         // The shortfall is below one interval's rounding: far under 2^98, so that this cannot
         // overflow.
         match self.short.checked_mul(NANOS_PER_SECOND as u128) {
-            Some(billionths) => billionths.div_ceil(self.of) as u32,
-            None => (self.short / (self.of / NANOS_PER_SECOND as u128)) as u32,
+            Some(billionths) => divided_up(billionths, self.of) as u32,
+            None => (self.short / or_one(self.of / NANOS_PER_SECOND as u128)) as u32,
         }
     }
 
     const fn is_small(self) -> bool {
-        self.short * SHORTFALL < self.of
+        self.short.saturating_mul(SHORTFALL) < self.of
     }
 }
 
@@ -351,7 +354,8 @@ impl Demand {
         while exponent >= COARSEST {
             if self.fits(exponent, HEADROOM) && self.is_precise(exponent) {
                 let (interval, _) = self.rate.rounded(self.per_second, exponent);
-                let spare = interval.ilog2().saturating_sub(PRECISE_BITS) as i32;
+                let bits = u128::BITS - interval.leading_zeros();
+                let spare = bits.saturating_sub(PRECISE_BITS + 1) as i32;
                 let middle = exponent - spare / 2;
                 return Some(if middle < COARSEST { COARSEST } else { middle });
             }
@@ -377,7 +381,7 @@ impl Demand {
                 let room = room(exponent, LEAST_HEADROOM);
                 let (interval, _) = self.rate.rounded(self.per_second, exponent);
                 let (late, waiting) = (scale.units_up(self.lateness), scale.units_up(self.wait));
-                let tokens = room.saturating_sub(self.margin(exponent)) / interval;
+                let tokens = room.saturating_sub(self.margin(exponent)) / or_one(interval);
                 burst = greater(burst, at_most(tokens, u32::MAX as u64));
                 let tolerance = self.tolerance(exponent);
                 let rest = room.checked_sub(tolerance.saturating_add(margin(waiting, 0)));
@@ -413,12 +417,24 @@ impl Demand {
     /// The whole microseconds in so many units.
     const fn micros(&self, scale: Scale, units: u128) -> u64 {
         let ticks = scale.ticks_down(at_most(units, u64::MAX));
-        at_most(ticks as u128 * 1_000_000 / self.per_second as u128, u64::MAX)
+        at_most(ticks as u128 * 1_000_000 / or_one(self.per_second as u128), u64::MAX)
     }
 }
 
 const fn at_most(value: u128, most: u64) -> u64 {
     if value > most as u128 { most } else { value as u64 }
+}
+
+/// A divisor that is never 0, as the optimiser may know it.
+const fn or_one(divisor: u128) -> u128 {
+    if divisor == 0 { 1 } else { divisor }
+}
+
+/// `value / divisor`, rounded up. Unlike `div_ceil`, without a panic for the compiler to link.
+const fn divided_up(value: u128, divisor: u128) -> u128 {
+    let divisor = or_one(divisor);
+    let rest = if value % divisor == 0 { 0 } else { 1 };
+    (value / divisor).saturating_add(rest)
 }
 
 const fn greater(a: u64, b: u64) -> u64 {
@@ -489,7 +505,7 @@ pub(super) const fn interval_on(
     // An interval of so many units is precise, whatever it is exactly.
     let least = scale.ticks_up(1 << PRECISE_BITS) as u128 * NANOS_PER_SECOND as u128;
     let most = scale.ticks_down(widen(FURTHEST)) as u128 * NANOS_PER_SECOND as u128;
-    let least = at_most(least.div_ceil(per_second as u128), NANOS_PER_DAY);
+    let least = at_most(divided_up(least, per_second as u128), NANOS_PER_DAY);
     let most = at_most(most / per_second as u128, NANOS_PER_DAY);
     let (min, max) = (Duration::from_nanos(least), Duration::from_nanos(most));
     Err(NEW_INTERVAL.duration(rate.interval(), min, max))
@@ -524,7 +540,7 @@ pub(super) const fn check_fit(
     if interval as u128 * burst as u128 <= room {
         return Ok(());
     }
-    let most = at_most(room / interval as u128, u32::MAX as u64);
+    let most = at_most(room / or_one(interval as u128), u32::MAX as u64);
     Err(ConfigError::RateNeedsMoreBits {
         burst,
         fitting_burst: if most == 0 { None } else { Some(most as u32) },

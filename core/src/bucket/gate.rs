@@ -1,10 +1,12 @@
 //! The bucket as a gate.
 
 use core::fmt;
+use core::pin::Pin;
+use core::task::{Context, Poll};
 use core::time::Duration;
 
 use super::state::Tat;
-use super::wait::{EnteringBucket, Patience};
+use super::wait::{Patience, Reserved};
 use super::{AcquireTokens, TokenBucket};
 use crate::deadline::Deadline;
 use crate::error::Rejection;
@@ -103,8 +105,7 @@ impl<C: Clock> TokenBucket<C> {
         tokens: u32,
         deadline: Deadline,
     ) -> AcquireTokens<'_, C, T> {
-        let patience = Patience::Until(deadline);
-        AcquireTokens::new(EnteringBucket::new(self, tokens, timer, patience))
+        AcquireTokens::new(self, tokens, timer, Patience::Until(deadline))
     }
 
     /// As [`acquire`](Self::acquire), where the tokens are there within `limit` of the first poll.
@@ -144,7 +145,7 @@ impl<C: Clock> TokenBucket<C> {
         tokens: u32,
         limit: Duration,
     ) -> AcquireTokens<'_, C, T> {
-        AcquireTokens::new(EnteringBucket::new(self, tokens, timer, Patience::For(limit)))
+        AcquireTokens::new(self, tokens, timer, Patience::For(limit))
     }
 
     fn leave(&self, token: TakenTokens, tokens: u32, outcome: Outcome) {
@@ -170,14 +171,22 @@ impl<C: Clock> Gate for TokenBucket<C> {
 }
 
 impl<C: Clock, T: Timer> WaitGate<T> for TokenBucket<C> {
-    type Entering<'a>
-        = EnteringBucket<'a, C, &'a T>
-    where
-        Self: 'a,
-        T: 'a;
+    type Waiting = Reserved<T::Sleep>;
 
-    fn wait_enter<'a>(&'a self, timer: &'a T, until: Deadline) -> Self::Entering<'a> {
-        EnteringBucket::new(self, 1, timer, Patience::Until(until))
+    #[inline]
+    fn poll_enter(
+        &self,
+        waiting: Pin<&mut Self::Waiting>,
+        timer: &T,
+        until: Deadline,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<TakenTokens, Rejection>> {
+        self.of(1).poll_enter(waiting, timer, until, cx)
+    }
+
+    #[inline]
+    fn cancel_enter(&self, waiting: Pin<&mut Self::Waiting>, _timer: &T) {
+        waiting.cancel(self, 1);
     }
 }
 
@@ -197,14 +206,22 @@ impl<C: Clock> Gate for Tokens<'_, C> {
 }
 
 impl<C: Clock, T: Timer> WaitGate<T> for Tokens<'_, C> {
-    type Entering<'a>
-        = EnteringBucket<'a, C, &'a T>
-    where
-        Self: 'a,
-        T: 'a;
+    type Waiting = Reserved<T::Sleep>;
 
-    fn wait_enter<'a>(&'a self, timer: &'a T, until: Deadline) -> Self::Entering<'a> {
-        EnteringBucket::new(self.bucket, self.tokens, timer, Patience::Until(until))
+    #[inline]
+    fn poll_enter(
+        &self,
+        waiting: Pin<&mut Self::Waiting>,
+        timer: &T,
+        until: Deadline,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<TakenTokens, Rejection>> {
+        waiting.poll(self.bucket, self.tokens, timer, Patience::Until(until), cx)
+    }
+
+    #[inline]
+    fn cancel_enter(&self, waiting: Pin<&mut Self::Waiting>, _timer: &T) {
+        waiting.cancel(self.bucket, self.tokens);
     }
 }
 

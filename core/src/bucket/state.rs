@@ -107,9 +107,14 @@ impl Limits {
         self.price(self.burst)
     }
 
+    /// The interval, as the optimiser may know that it is not 0.
+    const fn divisor(self) -> Word {
+        if self.interval == 0 { 1 } else { self.interval }
+    }
+
     /// How many whole tokens are there at a debt.
     pub(super) const fn available(self, debt: Word) -> u32 {
-        let tokens = self.tolerance().saturating_sub(debt) / self.interval;
+        let tokens = self.tolerance().saturating_sub(debt) / self.divisor();
         if tokens > self.burst as Word { self.burst } else { low_half(tokens) }
     }
 
@@ -120,8 +125,12 @@ impl Limits {
         if debt >= tolerance {
             return next.tolerance().saturating_add(debt - tolerance);
         }
-        let left = (tolerance - debt) as u128 * next.interval as u128 / self.interval as u128;
-        if left >= next.tolerance() as u128 { 0 } else { next.tolerance() - left as Word }
+        let left = (tolerance - debt) as u128 * next.interval as u128 / self.divisor() as u128;
+        if left >= next.tolerance() as u128 {
+            0
+        } else {
+            next.tolerance().saturating_sub(left as Word)
+        }
     }
 }
 

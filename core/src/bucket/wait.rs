@@ -168,62 +168,57 @@ pub(super) enum Patience {
 }
 
 pin_project! {
-    /// The wait of a [`TokenBucket`] as a [`WaitGate`](crate::WaitGate): a reservation that comes
-    /// true.
-    #[must_use = "futures do nothing unless polled"]
-    pub struct EnteringBucket<'a, C, T>
-    where
-        C: Clock,
-        T: Timer,
-    {
-        bucket: &'a TokenBucket<C>,
-        tokens: u32,
-        timer: T,
-        patience: Patience,
-        // Dropped, and so given back, if the future is.
-        turn: Option<Reservation<'a, C>>,
+    /// The wait of a [`TokenBucket`] as a [`WaitGate`](crate::WaitGate): tokens that are taken, and
+    /// will be there when the sleep is over.
+    #[derive(Debug)]
+    pub struct Reserved<S> {
+        taken: Option<TakenTokens>,
         #[pin]
-        sleep: Option<T::Sleep>,
+        sleep: Option<S>,
     }
 }
 
-impl<'a, C: Clock, T: Timer> EnteringBucket<'a, C, T> {
-    pub(super) fn new(
-        bucket: &'a TokenBucket<C>,
+impl<S> Default for Reserved<S> {
+    #[inline]
+    fn default() -> Self {
+        Self { taken: None, sleep: None }
+    }
+}
+
+impl<S: Future<Output = ()>> Reserved<S> {
+    /// Waits for `tokens` tokens of `bucket`.
+    pub(super) fn poll<C: Clock, T: Timer<Sleep = S>>(
+        self: Pin<&mut Self>,
+        bucket: &TokenBucket<C>,
         tokens: u32,
-        timer: T,
+        timer: &T,
         patience: Patience,
-    ) -> Self {
-        Self { bucket, tokens, timer, patience, turn: None, sleep: None }
-    }
-}
-
-impl<C: Clock, T: Timer> Future for EnteringBucket<'_, C, T> {
-    type Output = Result<TakenTokens, Rejection>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<TakenTokens, Rejection>> {
         let mut this = self.project();
-        if this.turn.is_none() {
-            let (turn, at) = this.bucket.reserve_for(*this.tokens, this.timer, *this.patience)?;
+        if this.taken.is_none() {
+            let (mut turn, at) = bucket.reserve_for(tokens, timer, patience)?;
             // What is there already needs no timer.
             if turn.wait > 0 {
-                this.sleep.set(Some(this.timer.sleep_until(at)));
+                this.sleep.set(Some(timer.sleep_until(at)));
             }
-            *this.turn = Some(turn);
+            *this.taken = turn.taken.take();
         }
         if let Some(sleep) = this.sleep.as_mut().as_pin_mut() {
             ready!(sleep.poll(cx));
             this.sleep.set(None);
         }
         // The caller owns the tokens from here on.
-        let taken = this.turn.as_mut().and_then(|turn| turn.taken.take());
-        Poll::Ready(Ok(taken.unwrap_or(TakenTokens::NONE)))
+        Poll::Ready(Ok(this.taken.take().unwrap_or(TakenTokens::NONE)))
     }
 }
 
-impl<C: Clock, T: Timer> fmt::Debug for EnteringBucket<'_, C, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EnteringBucket").field("turn", &self.turn).finish_non_exhaustive()
+impl<S> Reserved<S> {
+    /// Gives the tokens back, where the wait holds any.
+    pub(super) fn cancel<C: Clock>(self: Pin<&mut Self>, bucket: &TokenBucket<C>, tokens: u32) {
+        if let Some(taken) = self.project().taken.take() {
+            bucket.give_back(taken, tokens, bucket.clock.now());
+        }
     }
 }
 
@@ -236,14 +231,32 @@ pin_project! {
         C: Clock,
         T: Timer,
     {
+        bucket: &'a TokenBucket<C>,
+        tokens: u32,
+        timer: T,
+        patience: Patience,
         #[pin]
-        entering: EnteringBucket<'a, C, T>,
+        reserved: Reserved<T::Sleep>,
+        // Has had its answer: polled again, it has none left, and stays pending.
+        done: bool,
+    }
+
+    impl<C: Clock, T: Timer> PinnedDrop for AcquireTokens<'_, C, T> {
+        fn drop(this: Pin<&mut Self>) {
+            let this = this.project();
+            this.reserved.cancel(this.bucket, *this.tokens);
+        }
     }
 }
 
 impl<'a, C: Clock, T: Timer> AcquireTokens<'a, C, T> {
-    pub(super) fn new(entering: EnteringBucket<'a, C, T>) -> Self {
-        Self { entering }
+    pub(super) fn new(
+        bucket: &'a TokenBucket<C>,
+        tokens: u32,
+        timer: T,
+        patience: Patience,
+    ) -> Self {
+        Self { bucket, tokens, timer, patience, reserved: Reserved::default(), done: false }
     }
 }
 
@@ -252,12 +265,23 @@ impl<C: Clock, T: Timer> Future for AcquireTokens<'_, C, T> {
 
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.project().entering.poll(cx).map_ok(|_| ())
+        let this = self.project();
+        if *this.done {
+            return Poll::Pending;
+        }
+        let reserved = this.reserved;
+        let answer = reserved.poll(this.bucket, *this.tokens, this.timer, *this.patience, cx);
+        *this.done = answer.is_ready();
+        answer.map_ok(|_| ())
     }
 }
 
 impl<C: Clock, T: Timer> fmt::Debug for AcquireTokens<'_, C, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("AcquireTokens").field(&self.entering).finish()
+        f.debug_struct("AcquireTokens")
+            .field("tokens", &self.tokens)
+            .field("patience", &self.patience)
+            .field("taken", &self.reserved.taken)
+            .finish_non_exhaustive()
     }
 }

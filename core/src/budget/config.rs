@@ -115,7 +115,13 @@ impl BudgetConfig {
 
     /// The least reserve: what one call deposits must fit, or the ratio would not be exact.
     const fn least_reserve(self) -> u32 {
-        let least = self.ratio.numerator().div_ceil(self.ratio.denominator());
+        // The denominator has been checked.
+        let (whole, part) = (self.ratio.numerator(), self.ratio.denominator());
+        let (floor, rest) = match whole.checked_div(part) {
+            Some(floor) => (floor, whole % part),
+            None => (0, 0),
+        };
+        let least = if rest == 0 { floor } else { floor.saturating_add(1) };
         if least == 0 { 1 } else { least }
     }
 
@@ -136,7 +142,7 @@ impl BudgetConfig {
             deposit: self.ratio.numerator() as Word,
             cost: cost as Word,
             full: full as Word,
-            start: start as Word * cost as Word,
+            start: (start as Word).wrapping_mul(cost as Word),
             interval: 0,
             lateness: 0,
         };
@@ -185,8 +191,8 @@ impl BudgetConfig {
             return None;
         }
         // `fits` always does, and `above` never; 32 halvings.
-        while above - fits > 1 {
-            let middle = fits + (above - fits) / 2;
+        while let Some(middle) = middle(fits as u64, above as u64) {
+            let middle = middle as u32;
             if self.reserve(middle).fits(per_second) {
                 fits = middle;
             } else {
@@ -202,8 +208,8 @@ impl BudgetConfig {
         if !self.floor_per_second(fits).fits(per_second) {
             return None;
         }
-        while above - fits > 1 {
-            let middle = fits + (above - fits) / 2;
+        while let Some(middle) = middle(fits as u64, above as u64) {
+            let middle = middle as u32;
             if self.floor_per_second(middle).fits(per_second) {
                 fits = middle;
             } else {
@@ -219,9 +225,8 @@ impl BudgetConfig {
             return None;
         }
         // At most an hour, and not a whole microsecond too little.
-        let (mut fits, mut above) = (0, self.lateness.as_micros() as u64 + 1);
-        while above - fits > 1 {
-            let middle = fits + (above - fits) / 2;
+        let (mut fits, mut above) = (0, (self.lateness.as_micros() as u64).saturating_add(1));
+        while let Some(middle) = middle(fits, above) {
             if self.max_lateness(Duration::from_micros(middle)).fits(per_second) {
                 fits = middle;
             } else {
@@ -230,6 +235,12 @@ impl BudgetConfig {
         }
         Some(Duration::from_micros(fits))
     }
+}
+
+/// A number between the two, if there is one.
+const fn middle(low: u64, high: u64) -> Option<u64> {
+    let gap = high.saturating_sub(low);
+    if gap > 1 { Some(low.saturating_add(gap / 2)) } else { None }
 }
 
 /// How much finer than a tick a unit of time may be, such that a second is counted in 64 bits.
@@ -249,5 +260,8 @@ const fn interval(scale: Scale, per_second: u64, floor: u32) -> u64 {
     if (floor as u64).leading_zeros() < coarser {
         return 0;
     }
-    per_second.div_ceil((floor as u64) << coarser)
+    match (floor as u64).wrapping_shl(coarser) {
+        0 => 0, // No floor, no interval.
+        tokens => per_second.div_ceil(tokens),
+    }
 }

@@ -44,9 +44,10 @@ pub(super) const MAX_BALANCE_BITS: u32 = Word::BITS - 2;
 impl Layout {
     /// `balance_bits` from 1 to [`MAX_BALANCE_BITS`].
     pub(super) const fn new(balance_bits: u32) -> Self {
-        let balance = Field::lowest(balance_bits);
-        let started = balance.above(1);
-        Self { balance, started, since: started.above(Word::BITS - started.end()) }
+        let balance = Field::between(0, balance_bits);
+        // Not `above`, which could panic at run time: the caller keeps to the widest balance.
+        let started = Field::between(balance.end(), balance.end() + 1);
+        Self { balance, started, since: Field::between(started.end(), Word::BITS) }
     }
 
     pub(super) const fn time_bits(self) -> u32 {
@@ -117,7 +118,7 @@ impl Plan {
             return state;
         }
         let intervals = elapsed / self.interval;
-        let rest = elapsed - intervals * self.interval;
+        let rest = elapsed % self.interval;
         let paid = self.capped(state, intervals.saturating_mul(self.cost));
         State(since.set(balance.set(state.0, paid), now.wrapping_sub(rest)))
     }
@@ -169,7 +170,10 @@ impl Plan {
             units: self.balance(state) as u64,
             // Both come from a `u32`.
             units_per_retry: self.cost as u32,
-            reserve: (self.full / self.cost) as u32,
+            reserve: match self.full.checked_div(self.cost) {
+                Some(reserve) => reserve as u32,
+                None => 0, // A cost of 0 is refused.
+            },
         }
     }
 }

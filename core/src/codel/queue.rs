@@ -1,7 +1,6 @@
 //! `CoDel` around a gate that waits.
 
 use core::fmt;
-use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 
@@ -68,57 +67,41 @@ fn admit<C: Clock, G: Gate>(
     Ok(token)
 }
 
-impl<T: Timer, C: Clock, G: WaitGate<T>> WaitGate<T> for CoDelQueue<'_, C, G> {
-    type Entering<'w>
-        = EnterCoDel<'w, C, G, G::Entering<'w>>
-    where
-        Self: 'w,
-        T: 'w;
+pin_project! {
+    /// A wait at a [`CoDelQueue`]: that at its gate, and since when.
+    #[derive(Debug, Default)]
+    pub struct Sojourn<W> {
+        began: Option<Ticks>,
+        #[pin]
+        waiting: W,
+    }
+}
 
-    fn wait_enter<'w>(&'w self, timer: &'w T, until: Deadline) -> Self::Entering<'w> {
-        let entering = self.gate.wait_enter(timer, until);
-        EnterCoDel { codel: self.codel, gate: &self.gate, began: None, entering }
+impl<T: Timer, C: Clock, G: WaitGate<T>> WaitGate<T> for CoDelQueue<'_, C, G> {
+    type Waiting = Sojourn<G::Waiting>;
+
+    #[inline]
+    fn poll_enter(
+        &self,
+        waiting: Pin<&mut Self::Waiting>,
+        timer: &T,
+        until: Deadline,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Self::Token, Rejection>> {
+        let this = waiting.project();
+        let began = *this.began.get_or_insert_with(|| self.codel.clock.now());
+        let token = ready!(self.gate.poll_enter(this.waiting, timer, until, cx))?;
+        Poll::Ready(admit(self.codel, &self.gate, token, began, || self.codel.clock.now()))
+    }
+
+    #[inline]
+    fn cancel_enter(&self, waiting: Pin<&mut Self::Waiting>, timer: &T) {
+        self.gate.cancel_enter(waiting.project().waiting, timer);
     }
 }
 
 impl<C: Clock, G: fmt::Debug> fmt::Debug for CoDelQueue<'_, C, G> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CoDelQueue").field("codel", &self.codel).field("gate", &self.gate).finish()
-    }
-}
-
-pin_project! {
-    /// The wait at a [`CoDelQueue`].
-    #[must_use = "futures do nothing unless polled"]
-    pub struct EnterCoDel<'w, C, G, F> {
-        codel: &'w CoDel<C>,
-        gate: &'w G,
-        began: Option<Ticks>,
-        #[pin]
-        entering: F,
-    }
-}
-
-impl<C, G, F> Future for EnterCoDel<'_, C, G, F>
-where
-    C: Clock,
-    G: Gate,
-    F: Future<Output = Result<G::Token, Rejection>>,
-{
-    type Output = Result<G::Token, Rejection>;
-
-    #[inline]
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let codel = *this.codel;
-        let began = *this.began.get_or_insert_with(|| codel.clock.now());
-        let token = ready!(this.entering.poll(cx))?;
-        Poll::Ready(admit(codel, *this.gate, token, began, || codel.clock.now()))
-    }
-}
-
-impl<C, G, F> fmt::Debug for EnterCoDel<'_, C, G, F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EnterCoDel").field("began", &self.began).finish_non_exhaustive()
     }
 }

@@ -148,7 +148,7 @@ macro_rules! setting {
 }
 pub(crate) use setting;
 
-/// What `?` does, in a constant function.
+/// `?` in a `const fn`.
 macro_rules! check {
     ($result:expr) => {
         match $result {

@@ -1,16 +1,13 @@
 //! A gate that reports its refusals.
 
+use core::pin::Pin;
+use core::task::{Context, Poll};
+
 use super::{Gate, Outcome, WaitGate};
 use crate::deadline::Deadline;
 use crate::error::Rejection;
 use crate::event::{Event, Observer};
 use crate::time::Timer;
-
-use core::future::Future;
-use core::pin::Pin;
-use core::task::{Context, Poll};
-
-use pin_project_lite::pin_project;
 
 /// A gate with an observer; see [`Gate::observed`].
 #[derive(Clone, Copy, Debug)]
@@ -54,37 +51,22 @@ impl<G: Gate, O: Observer> Gate for Observed<G, O> {
 }
 
 impl<T: Timer, G: WaitGate<T>, O: Observer> WaitGate<T> for Observed<G, O> {
-    type Entering<'a>
-        = ObservedEntering<'a, G, O, G::Entering<'a>>
-    where
-        Self: 'a,
-        T: 'a;
+    type Waiting = G::Waiting;
 
-    fn wait_enter<'a>(&'a self, timer: &'a T, until: Deadline) -> Self::Entering<'a> {
-        ObservedEntering { entering: self.gate.wait_enter(timer, until), observed: self }
+    #[inline]
+    fn poll_enter(
+        &self,
+        waiting: Pin<&mut Self::Waiting>,
+        timer: &T,
+        until: Deadline,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Self::Token, Rejection>> {
+        let entered = self.gate.poll_enter(waiting, timer, until, cx);
+        entered.map_err(|rejection| self.report(rejection))
     }
-}
 
-pin_project! {
-    /// The wait of an [`Observed`] gate.
-    #[derive(Debug)]
-    #[must_use = "futures do nothing unless polled"]
-    pub struct ObservedEntering<'a, G, O, F> {
-        #[pin]
-        entering: F,
-        observed: &'a Observed<G, O>,
-    }
-}
-
-impl<G, O: Observer, F, K> Future for ObservedEntering<'_, G, O, F>
-where
-    F: Future<Output = Result<K, Rejection>>,
-{
-    type Output = Result<K, Rejection>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let observed = *this.observed;
-        this.entering.poll(cx).map_err(|rejection| observed.report(rejection))
+    #[inline]
+    fn cancel_enter(&self, waiting: Pin<&mut Self::Waiting>, timer: &T) {
+        self.gate.cancel_enter(waiting, timer);
     }
 }

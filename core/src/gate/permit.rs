@@ -18,8 +18,7 @@ where
     R::Target: Gate,
 {
     gate: R,
-    /// Present while the permit holds anything: from when it was let in until it is finished.
-    token: Option<<R::Target as Gate>::Token>,
+    held: Held<<R::Target as Gate>::Token>,
 }
 
 impl<R> Permit<R>
@@ -41,7 +40,7 @@ where
     /// Takes charge of a token that `gate` handed out and that nobody else will give back.
     #[inline]
     pub fn adopt(gate: R, token: <R::Target as Gate>::Token) -> Self {
-        Self { gate, token: Some(token) }
+        Self { gate, held: Held(Some(token)) }
     }
 
     /// Tells the gate how the call ended.
@@ -78,36 +77,31 @@ where
     /// is cheaper than moving it there.
     #[inline]
     pub(crate) const fn idle(gate: R) -> Self {
-        Self { gate, token: None }
+        Self { gate, held: Held::NOTHING }
     }
 
     /// Takes charge of a token, in place of nothing.
     #[inline]
     pub(crate) fn hold(&mut self, token: <R::Target as Gate>::Token) {
-        self.token = Some(token);
+        self.held.hold(token);
     }
 
     /// Whether it holds anything.
     #[inline]
     pub(crate) const fn is_held(&self) -> bool {
-        self.token.is_some()
+        self.held.is_held()
     }
 
     /// Runs `work`; should it panic, the call counts as failed.
     #[inline]
     pub(crate) fn watch<T>(&mut self, work: impl FnOnce() -> T) -> T {
-        let panicked = OnDrop(|| self.end(Outcome::Failure));
-        let result = work();
-        core::mem::forget(panicked);
-        result
+        self.held.watch(&*self.gate, work)
     }
 
     /// [`finish`](Self::finish) in place.
     #[inline]
     pub(crate) fn end(&mut self, outcome: Outcome) {
-        if let Some(token) = self.token.take() {
-            self.gate.exit(token, outcome);
-        }
+        self.held.end(&*self.gate, outcome);
     }
 }
 
@@ -128,6 +122,47 @@ where
     R::Target: Gate,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Permit").field("held", &self.token.is_some()).finish_non_exhaustive()
+        f.debug_struct("Permit").field("held", &self.held.is_held()).finish_non_exhaustive()
+    }
+}
+
+/// What a call holds of a gate that is kept elsewhere: a [`Permit`] without its gate, which must be
+/// given back by hand.
+///
+/// There is a token from when the call was let in until it is finished.
+pub(crate) struct Held<K>(Option<K>);
+
+impl<K: Copy> Held<K> {
+    pub(crate) const NOTHING: Self = Self(None);
+
+    #[inline]
+    pub(crate) fn hold(&mut self, token: K) {
+        self.0 = Some(token);
+    }
+
+    #[inline]
+    pub(crate) const fn is_held(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Tells the gate how the call ended, where it holds anything.
+    #[inline]
+    pub(crate) fn end<G: Gate<Token = K> + ?Sized>(&mut self, gate: &G, outcome: Outcome) {
+        if let Some(token) = self.0.take() {
+            gate.exit(token, outcome);
+        }
+    }
+
+    /// Runs `work`; should it panic, the call counts as failed.
+    #[inline]
+    pub(crate) fn watch<G: Gate<Token = K> + ?Sized, T>(
+        &mut self,
+        gate: &G,
+        work: impl FnOnce() -> T,
+    ) -> T {
+        let panicked = OnDrop(|| self.end(gate, Outcome::Failure));
+        let result = work();
+        core::mem::forget(panicked);
+        result
     }
 }

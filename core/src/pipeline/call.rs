@@ -1,51 +1,79 @@
 //! The future of a call through a pipeline: deadline, gates around the call, then the attempts.
 //!
-//! The waits at the gates are type parameters of their own, though `C::Entering<'p>` would say the
-//! same: a field of such a type keeps the whole future from being spawned as soon as a gate is
-//! borrowed ("implementation of `Gate` is not general enough"), because the compiler forgets there
-//! that the borrow outlives `'p`.
+//! It has two parameters: how the pipeline is held, and what attempts are made at. All that it is
+//! made of follows from these. Were what follows a parameter of its own, a bare call could not go
+//! into a `join!` in a spawned task; see [`Operation`].
 
 use core::fmt;
 use core::future::Future;
+use core::ops::Deref;
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
-use core::time::Duration;
 
 use pin_project_lite::pin_project;
 
-use super::Pipeline;
-use super::attempt::Gated;
+use super::meter::sealed::PipelineMetering;
+use super::meter::{Ended, How};
+use super::parts::Parts;
 use crate::deadline::Deadline;
 use crate::error::{Error, Reason, Rejection};
-use crate::event::{Event, Observer};
-use crate::gate::{Classify, Gate, Outcome, Permit, WaitGate};
-use crate::retry::{Attempt, RetryLoop, RetryPolicy};
-use crate::time::{Timer, ticks_from_duration};
+use crate::gate::{Gate, Held, Outcome, WaitGate};
+use crate::on_drop::OnDrop;
+use crate::retry::{CallResult, Operation, PerAttempt, RetryLoop};
+use crate::time::{Clock, Ticks};
+
+type TimerOf<P, F> = <<P as Deref>::Target as PerAttempt<F>>::Timer;
+type MeterOf<P, F> = <<P as Deref>::Target as Parts<F>>::Meter;
+type PerCallOf<P, F> = <<P as Deref>::Target as Parts<F>>::PerCall;
 
 pin_project! {
-    /// A call through a [`Pipeline`]; see [`Pipeline::call`].
-    ///
-    /// `CW` and `AW` are the waits at the gates around the call and around each attempt.
+    /// A call through a pipeline; see [`Pipeline::call`](crate::Pipeline::call). Make one over an
+    /// `Arc`, or of an operation whose type has a name, with [`Call::new`].
     #[must_use = "futures do nothing unless polled"]
     #[project = CallProj]
-    pub struct Call<'p, T, C, R, A, K, O, F, Fut, E, CW, AW>
+    pub struct Call<P, F>
     where
-        T: Timer,
-        C: Gate,
-        R: RetryPolicy<E>,
-        A: Gate,
+        P: Deref,
+        P::Target: Parts<F>,
+        F: Operation,
     {
-        // Dropped before what the call holds.
         #[pin]
-        attempts: RetryLoop<&'p T, &'p R, Gated<'p, T, C, R, A, K, O, F, Fut, AW>, E>,
-        held: Held<'p, C>,
+        attempts: RetryLoop<P::Target, F>,
+        held: Held<<PerCallOf<P, F> as Gate>::Token>,
         #[pin]
-        entering: Option<CW>,
-        pipeline: &'p Pipeline<T, C, R, A, K, O>,
+        entering: Option<<PerCallOf<P, F> as WaitGate<TimerOf<P, F>>>::Waiting>,
+        pipeline: P,
         // Until the first poll that of the caller alone, then the one that holds.
         deadline: Deadline,
         phase: Phase,
+        // When it began, where the meter wants to know.
+        start: Ticks,
+        metered: Metered,
     }
+
+    impl<P, F> PinnedDrop for Call<P, F>
+    where
+        P: Deref,
+        P::Target: Parts<F>,
+        F: Operation,
+    {
+        #[inline]
+        fn drop(this: Pin<&mut Self>) {
+            let counted = MeterOf::<P, F>::IS_ON && !matches!(this.metered, Metered::No);
+            if counted || !matches!(this.phase, Phase::Idle | Phase::Done) {
+                this.project().cancel();
+            }
+        }
+    }
+}
+
+/// Whether the meter counts the call as running.
+#[derive(Clone, Copy, Debug)]
+enum Metered {
+    No,
+    Begun,
+    /// So it does, and a poll has begun that has not returned yet, or never will: a panic.
+    Polled,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -59,67 +87,46 @@ enum Phase {
     Done,
 }
 
-/// What the call holds of the gates around it.
-struct Held<'p, C: Gate> {
-    permit: Permit<&'p C>,
-    /// Whether any operation has run.
-    has_run: bool,
-}
-
-/// The call was cancelled.
-impl<C: Gate> Drop for Held<'_, C> {
-    #[inline]
-    fn drop(&mut self) {
-        self.permit.end(if self.has_run { Outcome::Abandoned } else { Outcome::Refused });
-    }
-}
-
-impl<'p, T, C, R, A, K, O, F, Fut, E, CW, AW> Call<'p, T, C, R, A, K, O, F, Fut, E, CW, AW>
+impl<P, F> Call<P, F>
 where
-    T: Timer,
-    C: Gate,
-    R: RetryPolicy<E>,
-    A: Gate,
+    P: Deref,
+    P::Target: Parts<F>,
+    F: Operation,
 {
+    /// Runs `operation` under all parts of `pipeline`, which may be `&Pipeline`,
+    /// `&'static Pipeline` or `Arc<Pipeline>`; see
+    /// [`Pipeline::call_before`](crate::Pipeline::call_before).
+    ///
+    /// # Examples
+    ///
+    /// See [`Operation`].
     #[inline]
-    pub(super) fn new(
-        pipeline: &'p Pipeline<T, C, R, A, K, O>,
-        deadline: Deadline,
-        operation: F,
-    ) -> Self {
-        let attempts = Gated::new(pipeline, operation);
+    pub const fn new(pipeline: P, deadline: Deadline, operation: F) -> Self {
         Self {
-            attempts: RetryLoop::new(&pipeline.timer, &pipeline.retry, Deadline::NEVER, attempts),
-            held: Held { permit: Permit::idle(&pipeline.per_call), has_run: false },
+            attempts: RetryLoop::new(Deadline::NEVER, operation),
+            held: Held::NOTHING,
             entering: None,
             pipeline,
             deadline,
             phase: Phase::Idle,
+            start: Ticks::ZERO,
+            metered: Metered::No,
         }
     }
 }
 
-impl<'p, T, C, R, A, K, O, F, Fut, V, E, CW, AW>
-    CallProj<'_, 'p, T, C, R, A, K, O, F, Fut, E, CW, AW>
+impl<P, F> CallProj<'_, P, F>
 where
-    T: Timer,
-    C: WaitGate<T, Entering<'p> = CW>,
-    R: RetryPolicy<E>,
-    A: WaitGate<T, Entering<'p> = AW>,
-    K: Classify<V, E>,
-    O: Observer,
-    F: FnMut(Attempt) -> Fut,
-    Fut: Future<Output = Result<V, E>>,
-    CW: Future<Output = Result<C::Token, Rejection>>,
-    AW: Future<Output = Result<A::Token, Rejection>>,
+    P: Deref,
+    P::Target: Parts<F>,
+    F: Operation,
 {
     /// Settles the deadline, unless it has passed, and turns to the gates.
     #[inline]
     fn start(&mut self) -> Result<(), Rejection> {
-        let pipeline = *self.pipeline;
-        *self.deadline = pipeline.deadline_of(*self.deadline)?;
+        *self.deadline = self.pipeline.deadline_of(*self.deadline)?;
         self.attempts.as_mut().set_deadline(*self.deadline);
-        self.entering.set(Some(pipeline.per_call.wait_enter(&pipeline.timer, *self.deadline)));
+        self.entering.set(Some(Default::default()));
         *self.phase = Phase::Entering;
         Ok(())
     }
@@ -129,107 +136,166 @@ where
         let Some(entering) = self.entering.as_mut().as_pin_mut() else {
             return Poll::Pending;
         };
-        let token = ready!(entering.poll(cx))?;
-        // Adopted before anything else may panic.
-        self.held.permit.hold(token);
+        let (gate, timer) = (self.pipeline.per_call(), self.pipeline.timer());
+        let token = ready!(gate.poll_enter(entering, timer, *self.deadline, cx))?;
+        // Held before anything else may panic.
+        self.held.hold(token);
         self.entering.set(None);
         *self.phase = Phase::Running;
         Poll::Ready(Ok(()))
     }
 
     #[inline]
-    fn poll_attempts(&mut self, cx: &mut Context<'_>) -> Poll<Result<V, Error<E>>> {
-        let attempts = &mut self.attempts;
-        let polled = self.held.permit.watch(|| attempts.as_mut().poll(cx));
+    fn poll_attempts(&mut self, cx: &mut Context<'_>) -> Poll<CallResult<F>> {
+        let Self { attempts, pipeline, held, .. } = self;
+        let polled = held.watch(pipeline.per_call(), || attempts.as_mut().poll(pipeline, cx));
         if polled.is_ready() {
             *self.phase = Phase::Done;
-            self.held.permit.end(attempts.outcome());
-        } else {
-            self.held.has_run = attempts.has_run();
+            held.end(pipeline.per_call(), attempts.outcome());
         }
         polled
     }
-}
 
-impl<'p, T, C, R, A, K, O, F, Fut, V, E, CW, AW> Future
-    for Call<'p, T, C, R, A, K, O, F, Fut, E, CW, AW>
-where
-    T: Timer,
-    C: WaitGate<T, Entering<'p> = CW>,
-    R: RetryPolicy<E>,
-    A: WaitGate<T, Entering<'p> = AW>,
-    K: Classify<V, E>,
-    O: Observer,
-    F: FnMut(Attempt) -> Fut,
-    Fut: Future<Output = Result<V, E>>,
-    CW: Future<Output = Result<C::Token, Rejection>>,
-    AW: Future<Output = Result<A::Token, Rejection>>,
-{
-    type Output = Result<V, Error<E>>;
-
+    /// One poll of all parts.
     #[inline]
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
+    fn poll_parts(&mut self, cx: &mut Context<'_>) -> Poll<CallResult<F>> {
         // Beside the one in place, which is for the next poll, as the compiler does not see through
         // that.
-        let mut phase = *this.phase;
+        let mut phase = *self.phase;
         let started = matches!(phase, Phase::Idle);
         if started {
             // Whatever ends the call before it is let in ends it for good.
-            *this.phase = Phase::Done;
-            this.start()?;
+            *self.phase = Phase::Done;
+            self.start()?;
             phase = Phase::Entering;
         }
         if let Phase::Entering = phase {
             let waited = !started;
-            if let Err(rejection) = ready!(this.poll_enter(cx)) {
-                *this.phase = Phase::Done;
+            if let Err(rejection) = ready!(self.poll_enter(cx)) {
+                *self.phase = Phase::Done;
                 return Poll::Ready(Err(rejection.into()));
             }
-            if waited && this.deadline.expired(&this.pipeline.timer) {
-                *this.phase = Phase::Done;
-                this.held.permit.end(Outcome::Refused);
+            if waited && self.deadline.expired(self.pipeline.timer()) {
+                *self.phase = Phase::Done;
+                self.held.end(self.pipeline.per_call(), Outcome::Refused);
                 return Poll::Ready(Err(Rejection::new(Reason::DeadlineExceeded).into()));
             }
             phase = Phase::Running;
         }
         match phase {
-            Phase::Running => this.poll_attempts(cx),
+            Phase::Running => self.poll_attempts(cx),
             Phase::Idle | Phase::Entering | Phase::Done => Poll::Pending,
         }
     }
-}
 
-impl<T: Timer, C, R, A, K, O: Observer> Pipeline<T, C, R, A, K, O> {
-    /// The earlier of the caller's deadline and the pipeline's own; an error where that has passed.
+    /// Tells the meter that a poll begins; the first time that the call does.
     #[inline]
-    fn deadline_of(&self, outer: Deadline) -> Result<Deadline, Rejection> {
-        if self.deadline == Duration::MAX && outer.is_never() {
-            return Ok(Deadline::NEVER);
+    fn count_in(&mut self) {
+        match *self.phase {
+            Phase::Idle => {
+                self.pipeline.meter().begin();
+                *self.metered = Metered::Polled;
+                if MeterOf::<P, F>::NEEDS_START {
+                    *self.start = self.pipeline.timer().now();
+                }
+            }
+            Phase::Entering | Phase::Running => *self.metered = Metered::Polled,
+            Phase::Done => {}
         }
-        let now = self.timer.now();
-        let total = ticks_from_duration(self.deadline, T::TICKS_PER_SECOND);
-        let deadline = outer.min(Deadline::at(now.saturating_add(total)));
-        if !deadline.expired_at(now) {
-            return Ok(deadline);
-        }
-        let rejection = Rejection::new(Reason::DeadlineExceeded);
-        self.report(|name| Event::Rejected { name, rejection });
-        Err(rejection)
+    }
+
+    /// Tells the meter what the poll came to.
+    #[inline]
+    fn count_poll(&mut self, polled: &Poll<CallResult<F>>) {
+        let Poll::Ready(result) = polled else {
+            if let Metered::Polled = *self.metered {
+                *self.metered = Metered::Begun;
+            }
+            return;
+        };
+        let judged = How::Judged(self.attempts.outcome());
+        let ended = match result {
+            Err(Error::Rejected(rejection)) => self.ended(How::Rejected(rejection.reason()), false),
+            Err(Error::TimedOut) => self.ended(judged, true),
+            Ok(_) | Err(Error::Inner(_)) => self.ended(judged, false),
+        };
+        // Before the clock may panic: it is counted once.
+        *self.metered = Metered::No;
+        self.pipeline.meter().end(ended, || self.pipeline.timer().now());
+    }
+
+    /// What the meter is told of a call that was cancelled, or ended by a panic: that is a failure,
+    /// if any operation has run by then. `None` where it counts none.
+    fn ended_by_drop(&self) -> Option<Ended> {
+        let how = match *self.metered {
+            Metered::No => return None,
+            Metered::Polled if self.attempts.runs() > 0 => How::Judged(Outcome::Failure),
+            Metered::Begun | Metered::Polled => How::Abandoned,
+        };
+        Some(self.ended(how, false))
+    }
+
+    #[inline]
+    fn ended(&self, how: How, timed_out: bool) -> Ended {
+        let (attempt, runs) = (self.attempts.attempt(), self.attempts.runs());
+        Ended { how, timed_out, start: *self.start, attempt, runs }
+    }
+
+    /// Drops the operation, and gives back what the call holds, from inside out. Out of line, so that
+    /// calls that come to their end do not pay for it.
+    #[cold]
+    fn cancel(&mut self) {
+        let ended = self.ended_by_drop();
+        let Self { attempts, pipeline, held, entering, .. } = self;
+        let pipeline: &P::Target = pipeline;
+        let ran = if attempts.has_run() { Outcome::Abandoned } else { Outcome::Refused };
+        // Also where the operation or a gate further in panics.
+        let _meter = OnDrop(|| {
+            if let Some(ended) = ended {
+                pipeline.meter().end(ended, || pipeline.timer().now());
+            }
+        });
+        let _call = OnDrop(|| {
+            if held.is_held() {
+                held.end(pipeline.per_call(), ran);
+            } else if let Some(entering) = entering.as_mut().as_pin_mut() {
+                pipeline.per_call().cancel_enter(entering, pipeline.timer());
+            }
+        });
+        attempts.as_mut().cancel(pipeline);
     }
 }
 
-impl<T, C, R, A, K, O, F, Fut, E, CW, AW> fmt::Debug
-    for Call<'_, T, C, R, A, K, O, F, Fut, E, CW, AW>
+impl<P, F> Future for Call<P, F>
 where
-    T: Timer,
-    C: Gate,
-    R: RetryPolicy<E>,
-    A: Gate,
+    P: Deref,
+    P::Target: Parts<F>,
+    F: Operation,
+{
+    type Output = Result<F::Value, Error<F::Error>>;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        if !MeterOf::<P, F>::IS_ON {
+            return this.poll_parts(cx);
+        }
+        this.count_in();
+        let polled = this.poll_parts(cx);
+        this.count_poll(&polled);
+        polled
+    }
+}
+
+impl<P, F> fmt::Debug for Call<P, F>
+where
+    P: Deref,
+    P::Target: Parts<F>,
+    F: Operation,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Call")
-            .field("name", &self.pipeline.name)
+            .field("name", &self.pipeline.name())
             .field("phase", &self.phase)
             .field("deadline", &self.deadline)
             .finish_non_exhaustive()

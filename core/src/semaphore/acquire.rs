@@ -48,126 +48,122 @@ impl<Q: Slots> PermitSource for crate::bulkhead::Bulkhead<Q> {
 }
 
 /// A wait, which ends exactly once: granted, refused, or given up.
-struct Wait<R>
-where
-    R: Deref,
-    R::Target: PermitSource,
-{
-    /// Present until it has become a permit's.
-    source: Option<R>,
-    n: u32,
+struct Wait {
+    /// Whether it was ever polled: nothing is taken before.
+    begun: bool,
     place: Option<Place>,
 }
 
-impl<R> Wait<R>
-where
-    R: Deref,
-    R::Target: PermitSource,
-{
-    const fn new(source: R, n: u32) -> Self {
-        Self { source: Some(source), n, place: None }
-    }
+impl Wait {
+    const NEW: Self = Self { begun: false, place: None };
 
-    /// Takes the permits at once, or else takes a place in the queue if it `may_wait`.
-    fn start(&mut self, may_wait: bool, cx: &Context<'_>) -> Poll<Result<Taken, Rejection>> {
-        let Some(source) = self.source.as_deref() else { return Poll::Pending };
-        let pool = source.pool();
-        match pool.try_take(self.n) {
-            Ok(()) => return Poll::Ready(Ok(Taken(self.n))),
-            Err(full) if full.reason() != Reason::BulkheadFull => return Poll::Ready(Err(full)),
+    /// The first poll: takes `n` permits, or else a place in the queue if it `may_wait`.
+    #[inline]
+    fn start(
+        &mut self,
+        pool: Pool<'_>,
+        n: u32,
+        may_wait: bool,
+        cx: &Context<'_>,
+    ) -> Poll<Result<Taken, Rejection>> {
+        self.begun = true;
+        match pool.try_take(n) {
+            Ok(()) => Poll::Ready(Ok(Taken(n))),
+            Err(full) if full.reason() != Reason::BulkheadFull => Poll::Ready(Err(full)),
             // Without a queue the wait is not what was too short.
             Err(_) if !may_wait && pool.has_queue() => {
-                return Poll::Ready(Err(Rejection::new(Reason::QueueTimeout)));
+                Poll::Ready(Err(Rejection::new(Reason::QueueTimeout)))
             }
-            Err(_) => {}
+            Err(_) => self.enqueue(pool, n, cx),
         }
-        let place = pool.enqueue(self.n, cx.waker())?;
+    }
+
+    fn enqueue(
+        &mut self,
+        pool: Pool<'_>,
+        n: u32,
+        cx: &Context<'_>,
+    ) -> Poll<Result<Taken, Rejection>> {
+        let place = pool.enqueue(n, cx.waker())?;
         // Noted before anybody's waker is called, so that should one panic, the place is given up.
         self.place = Some(place);
         pool.grant();
-        self.collect()
+        self.collect(pool, n)
+    }
+
+    /// A later poll: takes the permits if they were granted, and otherwise waits on.
+    fn resume(
+        &mut self,
+        pool: Pool<'_>,
+        n: u32,
+        cx: &Context<'_>,
+    ) -> Poll<Result<Taken, Rejection>> {
+        if let Some(place) = self.place {
+            pool.register(place, cx.waker());
+        }
+        self.collect(pool, n)
     }
 
     /// Takes the permits if they were granted.
-    fn collect(&mut self) -> Poll<Result<Taken, Rejection>> {
-        match (self.source.as_deref(), self.place) {
-            (Some(source), Some(place)) if source.pool().collect(place) => {
+    fn collect(&mut self, pool: Pool<'_>, n: u32) -> Poll<Result<Taken, Rejection>> {
+        match self.place {
+            Some(place) if pool.collect(place) => {
                 self.place = None;
-                Poll::Ready(Ok(Taken(self.n)))
+                Poll::Ready(Ok(Taken(n)))
             }
             _ => Poll::Pending,
         }
     }
 
-    /// Takes the permits if they were granted, and otherwise waits on.
-    fn resume(&mut self, cx: &Context<'_>) -> Poll<Result<Taken, Rejection>> {
-        if let (Some(source), Some(place)) = (self.source.as_deref(), self.place) {
-            source.pool().register(place, cx.waker());
-        }
-        self.collect()
-    }
-
     /// Ends the wait: the permits where they were granted in the last moment.
-    fn give_up(&mut self) -> Option<Taken> {
+    fn give_up(&mut self, pool: Pool<'_>, n: u32) -> Option<Taken> {
         let place = self.place.take()?;
-        let source = self.source.as_deref()?;
-        source.pool().withdraw(place).then_some(Taken(self.n))
+        pool.withdraw(place).then_some(Taken(n))
     }
 
-    /// The permit for what was taken.
-    fn permit(&mut self, taken: Taken) -> Poll<Permit<R>> {
-        match self.source.take() {
-            Some(source) => Poll::Ready(Permit::adopt(source, taken)),
-            None => Poll::Pending,
+    /// Ends the wait, and gives back what was granted.
+    #[inline]
+    fn cancel(&mut self, pool: Pool<'_>, n: u32) {
+        if let Some(taken) = self.give_up(pool, n) {
+            pool.give(taken.permits());
         }
     }
 }
 
-impl<R> Drop for Wait<R>
-where
-    R: Deref,
-    R::Target: PermitSource,
-{
-    fn drop(&mut self) {
-        if let Some(taken) = self.give_up() {
-            if let Some(source) = self.source.as_deref() {
-                source.pool().give(taken.permits());
-            }
-        }
-    }
-}
-
-impl<R> fmt::Debug for Wait<R>
-where
-    R: Deref,
-    R::Target: PermitSource,
-{
+impl fmt::Debug for Wait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Wait").field("n", &self.n).field("queued", &self.place.is_some()).finish()
+        f.debug_struct("Wait")
+            .field("begun", &self.begun)
+            .field("queued", &self.place.is_some())
+            .finish()
     }
-}
-
-/// Where a future is at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
-    /// Not yet polled: nothing is taken.
-    Start,
-    Waiting,
-    /// Has had its answer: polled again, it has none left, and stays pending.
-    Done,
 }
 
 pin_project! {
     /// The future of [`Semaphore::acquire`]; make one over an `Arc` with [`Acquire::new`].
-    #[derive(Debug)]
     #[must_use = "futures do nothing unless polled"]
     pub struct Acquire<R>
     where
         R: Deref,
         R::Target: PermitSource,
     {
-        wait: Wait<R>,
-        step: Step,
+        // Present until the answer is there: polled again, it has none left, and stays pending.
+        source: Option<R>,
+        n: u32,
+        wait: Wait,
+    }
+
+    impl<R> PinnedDrop for Acquire<R>
+    where
+        R: Deref,
+        R::Target: PermitSource,
+    {
+        fn drop(this: Pin<&mut Self>) {
+            let this = this.project();
+            if let Some(source) = this.source {
+                this.wait.cancel(source.pool(), *this.n);
+            }
+        }
     }
 }
 
@@ -180,7 +176,7 @@ where
     /// `Arc<Semaphore>`, or the same of a bulkhead; see [`Semaphore::acquire_many`].
     #[inline]
     pub const fn new(source: R, n: u32) -> Self {
-        Self { wait: Wait::new(source, n), step: Step::Start }
+        Self { source: Some(source), n, wait: Wait::NEW }
     }
 }
 
@@ -194,126 +190,136 @@ where
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let answer = match *this.step {
-            Step::Start => {
-                *this.step = Step::Waiting;
-                this.wait.start(true, cx)
-            }
-            Step::Waiting => this.wait.resume(cx),
-            Step::Done => Poll::Pending,
+        let Some(source) = this.source else { return Poll::Pending };
+        let (pool, n) = (source.pool(), *this.n);
+        let answer = match this.wait.begun {
+            false => this.wait.start(pool, n, true, cx),
+            true => this.wait.resume(pool, n, cx),
         };
-        let answer = ready!(answer);
-        *this.step = Step::Done;
-        match answer {
-            Ok(taken) => this.wait.permit(taken).map(Ok),
-            Err(rejection) => Poll::Ready(Err(rejection)),
-        }
+        permit(this.source, ready!(answer))
     }
 }
 
-pin_project! {
-    /// The wait of a [`Semaphore`] or [`Bulkhead`](crate::Bulkhead) in a pipeline: the token, for
-    /// who gives it back himself. Prefer [`AcquireBefore`], which makes a [`Permit`].
-    #[must_use = "futures do nothing unless polled"]
-    pub struct EnterQueued<R, T>
-    where
-        T: Timer,
-        R: Deref,
-        R::Target: PermitSource,
-    {
-        wait: Wait<R>,
-        step: Step,
-        until: Deadline,
-        within: Option<Duration>,
-        timer: T,
-        // Made when the wait begins, if it has an end.
-        #[pin]
-        sleep: Option<T::Sleep>,
-    }
-}
-
-impl<R, T> EnterQueued<R, T>
+impl<R> fmt::Debug for Acquire<R>
 where
-    T: Timer,
-    R: Deref,
-    R::Target: PermitSource,
-{
-    pub(crate) const fn new(source: R, n: u32, timer: T, until: Deadline) -> Self {
-        let wait = Wait::new(source, n);
-        Self { wait, step: Step::Start, until, within: None, timer, sleep: None }
-    }
-
-    /// Waits for at most `limit`, from the first poll on.
-    pub(crate) fn within(mut self, limit: Option<Duration>) -> Self {
-        self.within = limit;
-        self
-    }
-
-    /// The first poll.
-    fn start(self: Pin<&mut Self>, cx: &Context<'_>) -> Poll<Result<Taken, Rejection>> {
-        let mut this = self.project();
-        if this.until.expired(this.timer) {
-            return Poll::Ready(Err(Rejection::new(Reason::DeadlineExceeded)));
-        }
-        let answer = this.wait.start(*this.within != Some(Duration::ZERO), cx);
-        if answer.is_pending() {
-            let until = match *this.within {
-                None => *this.until,
-                Some(limit) => Deadline::after(this.timer, limit).min(*this.until),
-            };
-            if !until.is_never() {
-                this.sleep.set(Some(this.timer.sleep_until(until.ticks())));
-            }
-        }
-        answer
-    }
-}
-
-impl<R, T> Future for EnterQueued<R, T>
-where
-    T: Timer,
-    R: Deref,
-    R::Target: PermitSource,
-{
-    type Output = Result<Taken, Rejection>;
-
-    #[inline]
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let step = core::mem::replace(self.as_mut().project().step, Step::Waiting);
-        let answer = match step {
-            Step::Start => self.as_mut().start(cx),
-            Step::Waiting => self.as_mut().project().wait.resume(cx),
-            Step::Done => Poll::Pending,
-        };
-        let mut this = self.project();
-        let answer = match (answer, this.sleep.as_mut().as_pin_mut()) {
-            (Poll::Pending, Some(sleep)) => {
-                ready!(sleep.poll(cx));
-                // A grant in the last moment wins over the timeout.
-                this.wait.give_up().ok_or(Rejection::new(Reason::QueueTimeout))
-            }
-            (Poll::Pending, None) => return Poll::Pending,
-            (Poll::Ready(answer), _) => answer,
-        };
-        *this.step = Step::Done;
-        this.sleep.set(None);
-        Poll::Ready(answer)
-    }
-}
-
-impl<R, T> fmt::Debug for EnterQueued<R, T>
-where
-    T: Timer,
     R: Deref,
     R::Target: PermitSource,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EnterQueued")
+        f.debug_struct("Acquire")
+            .field("n", &self.n)
             .field("wait", &self.wait)
-            .field("step", &self.step)
-            .field("until", &self.until)
-            .field("within", &self.within)
             .finish_non_exhaustive()
+    }
+}
+
+/// The permit for what was taken, or why nothing was; `source` is spent either way.
+#[inline]
+fn permit<R>(
+    source: &mut Option<R>,
+    answer: Result<Taken, Rejection>,
+) -> Poll<Result<Permit<R>, Rejection>>
+where
+    R: Deref,
+    R::Target: PermitSource,
+{
+    match source.take() {
+        Some(source) => Poll::Ready(answer.map(|taken| Permit::adopt(source, taken))),
+        None => Poll::Pending,
+    }
+}
+
+pin_project! {
+    /// The wait of a [`Semaphore`] or [`Bulkhead`](crate::Bulkhead) as a
+    /// [`WaitGate`](crate::WaitGate): its place in the queue, and when that ends.
+    #[derive(Debug)]
+    pub struct Queued<S> {
+        wait: Wait,
+        // Made when the wait begins, if it has an end.
+        #[pin]
+        sleep: Option<S>,
+    }
+}
+
+impl<S> Default for Queued<S> {
+    #[inline]
+    fn default() -> Self {
+        Self::NEW
+    }
+}
+
+impl<S> Queued<S> {
+    const NEW: Self = Self { wait: Wait::NEW, sleep: None };
+
+    /// Gives up the place, or the permits that were granted meanwhile.
+    #[inline]
+    pub(crate) fn cancel(self: Pin<&mut Self>, pool: Pool<'_>, n: u32) {
+        self.project().wait.cancel(pool, n);
+    }
+}
+
+impl<S: Future<Output = ()>> Queued<S> {
+    /// Waits for `n` permits, at most until `until`, and `within` from the first poll on.
+    #[inline]
+    pub(crate) fn poll<T: Timer<Sleep = S>>(
+        mut self: Pin<&mut Self>,
+        (pool, n): (Pool<'_>, u32),
+        timer: &T,
+        until: Deadline,
+        within: Option<Duration>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Taken, Rejection>> {
+        let this = self.as_mut().project();
+        if this.wait.begun {
+            return self.resume(pool, n, cx);
+        }
+        if until.expired(timer) {
+            return Poll::Ready(Err(Rejection::new(Reason::DeadlineExceeded)));
+        }
+        let mut sleep = this.sleep;
+        let answer = this.wait.start(pool, n, within != Some(Duration::ZERO), cx);
+        if answer.is_ready() {
+            return answer;
+        }
+        let until = match within {
+            None => until,
+            Some(limit) => Deadline::after(timer, limit).min(until),
+        };
+        if !until.is_never() {
+            sleep.set(Some(timer.sleep_until(until.ticks())));
+        }
+        self.poll_sleep(pool, n, cx)
+    }
+
+    fn resume(
+        mut self: Pin<&mut Self>,
+        pool: Pool<'_>,
+        n: u32,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Taken, Rejection>> {
+        let mut this = self.as_mut().project();
+        let answer = this.wait.resume(pool, n, cx);
+        if answer.is_pending() {
+            return self.poll_sleep(pool, n, cx);
+        }
+        this.sleep.set(None);
+        answer
+    }
+
+    /// Ends the wait where its time is up.
+    fn poll_sleep(
+        self: Pin<&mut Self>,
+        pool: Pool<'_>,
+        n: u32,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Taken, Rejection>> {
+        let mut this = self.project();
+        let Some(sleep) = this.sleep.as_mut().as_pin_mut() else { return Poll::Pending };
+        ready!(sleep.poll(cx));
+        this.sleep.set(None);
+        // A grant in the last moment wins over the timeout.
+        let taken = this.wait.give_up(pool, n);
+        Poll::Ready(taken.ok_or(Rejection::new(Reason::QueueTimeout)))
     }
 }
 
@@ -327,8 +333,28 @@ pin_project! {
         R: Deref,
         R::Target: PermitSource,
     {
+        // Present until the answer is there: polled again, it has none left, and stays pending.
+        source: Option<R>,
+        n: u32,
+        timer: T,
+        until: Deadline,
+        within: Option<Duration>,
         #[pin]
-        entering: EnterQueued<R, T>,
+        queued: Queued<T::Sleep>,
+    }
+
+    impl<R, T> PinnedDrop for AcquireBefore<R, T>
+    where
+        T: Timer,
+        R: Deref,
+        R::Target: PermitSource,
+    {
+        fn drop(this: Pin<&mut Self>) {
+            let this = this.project();
+            if let Some(source) = this.source {
+                this.queued.cancel(source.pool(), *this.n);
+            }
+        }
     }
 }
 
@@ -343,19 +369,22 @@ where
     /// [`Semaphore::acquire_before`].
     #[inline]
     pub const fn new(source: R, n: u32, timer: T, deadline: Deadline) -> Self {
-        Self { entering: EnterQueued::new(source, n, timer, deadline) }
-    }
-
-    /// A bulkhead's wait: for one permit, with no deadline but its own limit.
-    pub(crate) fn waiting(source: R, timer: T, limit: Option<Duration>) -> Self {
-        Self { entering: EnterQueued::new(source, 1, timer, Deadline::NEVER).within(limit) }
+        let queued = Queued::NEW;
+        Self { source: Some(source), n, timer, until: deadline, within: None, queued }
     }
 
     /// Waits for at most `limit` from the first poll on as well; see
     /// [`Semaphore::acquire_timeout`].
     #[inline]
     pub fn within(self, limit: Duration) -> Self {
-        Self { entering: self.entering.within(Some(limit)) }
+        self.limited(Some(limit))
+    }
+
+    /// [`within`](Self::within), where there is a limit.
+    #[inline]
+    pub(crate) fn limited(mut self, limit: Option<Duration>) -> Self {
+        self.within = limit;
+        self
     }
 }
 
@@ -369,11 +398,11 @@ where
 
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut entering = self.project().entering;
-        match ready!(entering.as_mut().poll(cx)) {
-            Ok(taken) => entering.project().wait.permit(taken).map(Ok),
-            Err(rejection) => Poll::Ready(Err(rejection)),
-        }
+        let this = self.project();
+        let Some(source) = this.source else { return Poll::Pending };
+        let wanted = (source.pool(), *this.n);
+        let answer = this.queued.poll(wanted, this.timer, *this.until, *this.within, cx);
+        permit(this.source, ready!(answer))
     }
 }
 
@@ -384,6 +413,11 @@ where
     R::Target: PermitSource,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("AcquireBefore").field(&self.entering).finish()
+        f.debug_struct("AcquireBefore")
+            .field("n", &self.n)
+            .field("wait", &self.queued.wait)
+            .field("until", &self.until)
+            .field("within", &self.within)
+            .finish_non_exhaustive()
     }
 }

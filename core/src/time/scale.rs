@@ -61,16 +61,22 @@ impl Scale {
     /// The scaled reading, rounded down, wrapping.
     #[inline]
     pub(crate) const fn units(self, at: Ticks) -> Word {
-        ((at.0 << self.left) >> self.right) as Word
+        // In this order, which is as good as the other where one of the two is 0, only half of a
+        // reading is shifted left where words are 32 bits.
+        (self.coarser(at.0) as Word).wrapping_shl(self.left as u32)
     }
 
     /// A number of ticks in units, rounded up; saturates.
     pub(crate) const fn units_up(self, ticks: u64) -> Word {
         let wide = if self.right == 0 {
-            if ticks.leading_zeros() < self.left as u32 { u64::MAX } else { ticks << self.left }
+            if ticks.leading_zeros() < self.left as u32 { u64::MAX } else { self.finer(ticks) }
         } else {
-            let floor = ticks >> self.right;
-            if floor << self.right == ticks { floor } else { floor + 1 }
+            let floor = self.coarser(ticks);
+            if floor.wrapping_shl(self.right as u32) == ticks {
+                floor
+            } else {
+                floor.saturating_add(1)
+            }
         };
         if wide > widen(Word::MAX) { Word::MAX } else { wide as Word }
     }
@@ -78,41 +84,57 @@ impl Scale {
     /// A number of units in ticks, rounded up; saturates.
     pub(crate) const fn ticks_up(self, units: u64) -> u64 {
         if self.right == 0 {
-            let floor = units >> self.left;
-            if floor << self.left == units { floor } else { floor + 1 }
+            let floor = units.wrapping_shr(self.left as u32);
+            if self.finer(floor) == units { floor } else { floor.saturating_add(1) }
         } else if units.leading_zeros() < self.right as u32 {
             u64::MAX
         } else {
-            units << self.right
+            units.wrapping_shl(self.right as u32)
         }
     }
 
     /// A number of units in ticks, rounded down; saturates.
     pub(crate) const fn ticks_down(self, units: u64) -> u64 {
         if self.right == 0 {
-            units >> self.left
+            units.wrapping_shr(self.left as u32)
         } else if units.leading_zeros() < self.right as u32 {
             u64::MAX
         } else {
-            units << self.right
+            units.wrapping_shl(self.right as u32)
         }
     }
 
     /// How many ticks after `now` its reading will have grown by `units`: exact; saturates.
     pub(crate) const fn ticks_until(self, units: u64, now: Ticks) -> u64 {
         // A reading is rounded down, so that part of the current unit has passed already.
-        self.ticks_up(units).saturating_sub(now.0 & ((1 << self.right) - 1))
+        self.ticks_up(units).saturating_sub(self.begun(now))
     }
 
     /// The most units by which the reading `now` will have grown `ticks` later: exact; saturates.
     pub(crate) const fn units_within(self, ticks: u64, now: Ticks) -> u64 {
         if self.right != 0 {
-            ticks.saturating_add(now.0 & ((1 << self.right) - 1)) >> self.right
+            self.coarser(ticks.saturating_add(self.begun(now)))
         } else if ticks.leading_zeros() < self.left as u32 {
             u64::MAX
         } else {
-            ticks << self.left
+            self.finer(ticks)
         }
+    }
+
+    /// The ticks of the current unit that have passed already at `now`.
+    const fn begun(self, now: Ticks) -> u64 {
+        now.0 & !u64::MAX.wrapping_shl(self.right as u32)
+    }
+
+    // Wrapping: a shift is below 64, which the optimiser cannot know of a number in memory.
+    #[inline]
+    const fn finer(self, ticks: u64) -> u64 {
+        ticks.wrapping_shl(self.left as u32)
+    }
+
+    #[inline]
+    const fn coarser(self, ticks: u64) -> u64 {
+        ticks.wrapping_shr(self.right as u32)
     }
 
     /// How many units of this scale make a tick, as a power of two; negative where a unit is longer

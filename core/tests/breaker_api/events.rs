@@ -22,7 +22,7 @@ impl Log {
 impl Observer for Log {
     fn on_event(&self, event: &Event<'_>) {
         self.0.borrow_mut().push(match event {
-            Event::StateChanged { name, from, to, counts } => format!(
+            Event::StateChanged { name, from, to, counts, .. } => format!(
                 "{name}: {from} -> {to}, {} of {} failed, {} slow, in a row {} good {} bad",
                 counts.failures,
                 counts.requests,

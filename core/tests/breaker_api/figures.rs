@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use fusebox_core::{
-    BreakerConfig, CircuitBreaker, Clock, Counts, Gate, LastCalls, LastTime, ManualClock, Meter,
-    Outcome, Rates, Ratio, Reason, State, Ticks, WORD_BITS,
+    BreakerConfig, CircuitBreaker, Clock, Counts, Gate, Histogram, HistogramConfig, LastCalls,
+    LastTime, ManualClock, Meter, Outcome, Rates, Ratio, Reason, State, Ticks, WORD_BITS,
+    WindowedHistogram,
 };
 
 use super::{Millis, fail, ms, succeed};
@@ -53,6 +54,63 @@ fn a_snapshot_has_the_figures() {
     assert_eq!((now.since_last_failure, now.since_last_change), (Some(ms(3)), Some(ms(3))));
     let left = now.until_half_open.unwrap();
     assert!(left <= ms(30_000) && left >= ms(29_900), "{left:?}");
+}
+
+#[test]
+fn a_snapshot_has_the_latencies_of_what_succeeded_or_failed() {
+    let clock = Millis::new();
+    let latencies: Histogram<&Millis, 4, 256> = Histogram::new(HistogramConfig::up_to(ms(2_000)));
+    let breaker = CircuitBreaker::new(BreakerConfig::standard(), &clock)
+        .metered(Meter::new().latencies(&latencies));
+    assert_eq!(breaker.snapshot().latency, None, "nothing has run");
+    for took in 1..=100 {
+        let outcome = if took % 2 == 0 { Outcome::Success } else { Outcome::Failure };
+        let call = breaker.enter_at(Ticks(500)).unwrap();
+        breaker.exit_at(call, outcome, Ticks(500 + took));
+    }
+    for outcome in [Outcome::Ignored, Outcome::Abandoned, Outcome::Refused] {
+        let call = breaker.enter_at(Ticks(500)).unwrap();
+        breaker.exit_at(call, outcome, Ticks(1_500));
+    }
+    let latency = breaker.snapshot().latency.unwrap();
+    assert_eq!((latency.count, latency.mean), (100, ms(50)), "rounded down to a tick");
+    assert_eq!((latency.min, latency.max), (ms(1), ms(100)));
+    assert_eq!((latency.p50, latency.p95, latency.p99), (ms(50), ms(95), ms(99)));
+    assert_eq!(latencies.percentile(Ratio::percent(95)), Some(latency.p95), "shared with others");
+
+    // A result of before a reset, in a state in which nothing else is counted, is a latency, too.
+    let late = breaker.enter_at(Ticks(500)).unwrap();
+    breaker.disable();
+    breaker.exit_at(late, Outcome::Success, Ticks(510));
+    assert_eq!(breaker.snapshot().latency.unwrap().count, 101);
+}
+
+/// A breaker with every part that wants to know the time reads it twice for each call.
+#[test]
+fn the_clock_is_read_once_on_the_way_in_and_once_on_the_way_out() {
+    #[derive(Default)]
+    struct Counting(std::cell::Cell<u64>);
+    impl Clock for &Counting {
+        const TICKS_PER_SECOND: u64 = 1_000;
+        fn now(&self) -> Ticks {
+            self.0.set(self.0.get() + 1);
+            Ticks(self.0.get())
+        }
+    }
+    let clock = Counting::default();
+    let rates = Rates::failures(Ratio::percent(50)).slow_calls(Ratio::percent(50), ms(1_000));
+    let window: LastTime<_, 2> = LastTime::new(ms(10_000), rates.minimum_calls(100));
+    let latencies: WindowedHistogram<_, 2, 4, 4> =
+        WindowedHistogram::new(ms(10_000), HistogramConfig::standard(), &clock);
+    let breaker = CircuitBreaker::with_window(BreakerConfig::standard(), window, &clock)
+        .metered(Meter::new().latencies(latencies));
+    for readings in [2, 4, 6] {
+        breaker.permit().unwrap().success();
+        assert_eq!(clock.0.get(), readings);
+    }
+    breaker.permit().unwrap().failure();
+    assert_eq!(clock.0.get(), 8);
+    assert_eq!(breaker.snapshot_at(Ticks(9)).latency.unwrap().count, 4);
 }
 
 #[test]

@@ -2,13 +2,13 @@
 
 use core::marker::PhantomData;
 
+use super::counting::Counting;
 use super::rates::{Judge, Rates, add};
-use super::{Custom, Ended, Window, sealed};
+use super::{Ended, Window};
 use crate::breaker::counts::Counts;
-use crate::breaker::ring::{Age, Head, MAX_REQUESTS, Ring};
-use crate::breaker::rules::check;
+use crate::breaker::ring::{Age, Head, MAX_REQUESTS, Ring, Sums};
 use crate::breaker::state::Generation;
-use crate::error::{ConfigError, Setting, setting};
+use crate::error::{ConfigError, Setting, check, setting};
 use crate::sync::constructor;
 use crate::time::{Clock, Ticks};
 
@@ -80,9 +80,11 @@ impl<C: Clock, const B: usize> LastCalls<C, B> {
             let per_bucket = calls / buckets;
             let most = MAX_REQUESTS * buckets as u64;
             check!(CALLS.check(calls as u64, 1, most));
-            if per_bucket * buckets != calls {
-                let down = per_bucket > 0 && calls - per_bucket * buckets <= buckets / 2;
-                let nearest = if down { per_bucket } else { per_bucket + 1 } * buckets;
+            let over = calls % buckets;
+            if over != 0 {
+                let down = per_bucket > 0 && over <= buckets / 2;
+                let nearest = per_bucket.saturating_add(if down { 0 } else { 1 });
+                let nearest = nearest.saturating_mul(buckets);
                 return Err(ConfigError::UnevenWindow { calls, buckets, nearest });
             }
             let judge = check!(Judge::new(rates, C::TICKS_PER_SECOND));
@@ -99,37 +101,15 @@ impl<C: Clock, const B: usize> LastCalls<C, B> {
 
 impl<C: Clock, const B: usize> Window<C> for LastCalls<C, B> {}
 
-impl<C: Clock, const B: usize> sealed::Window<C> for LastCalls<C, B> {
-    type Start = Ticks;
-    const COUNTS_SUCCESSES: bool = true;
+impl<C: Clock, const B: usize> Counting for LastCalls<C, B> {
+    type Clock = C;
+    const GOES_BY_TIME: bool = false;
 
-    fn has_rate(&self) -> bool {
-        self.judge.has_rate()
+    fn judge(&self) -> &Judge {
+        &self.judge
     }
 
-    #[inline]
-    fn needs_start(&self) -> bool {
-        self.judge.slow.is_some()
-    }
-
-    #[inline]
-    fn needs_end(&self) -> bool {
-        self.judge.slow.is_some()
-    }
-
-    #[inline]
-    fn is_slow(&self, start: Ticks, now: Ticks) -> bool {
-        self.judge.is_slow(start, now)
-    }
-
-    fn record(
-        &self,
-        ended: Ended<Ticks>,
-        base: Counts,
-        custom: Custom,
-        is_over: &dyn Fn() -> bool,
-    ) -> Option<bool> {
-        let slow = self.judge.is_slow(ended.start, ended.now);
+    fn count(&self, ended: Ended<bool>, is_over: &dyn Fn() -> bool) -> Option<bool> {
         let full = u64::from(self.per_bucket);
         let age = |_: Head, calls: u64| if calls >= full { Age::Over(1, 0) } else { Age::Current };
         let mut before = false;
@@ -138,25 +118,16 @@ impl<C: Clock, const B: usize> sealed::Window<C> for LastCalls<C, B> {
             let full = self.ring.judged(ended.generation).map(|sums| add(sums, Counts::default()));
             before |= full.is_some_and(|counts| self.judge.trips(&counts, None));
         };
-        if !self.ring.record(ended.generation, (ended.failed, slow), 0, age, is_over, leave) {
-            return None;
-        }
-        // No fence: see the ring.
-        let Some(sums) = self.ring.judged(ended.generation) else { return Some(before) };
-        Some(before || self.judge.trips(&add(sums, base), custom))
+        let call = (ended.failed, ended.slow);
+        // No fence after it: see the ring.
+        self.ring.record(ended.generation, call, 0, age, is_over, leave).then_some(before)
     }
 
-    fn ask(
-        &self,
-        generation: Generation,
-        _failed: bool,
-        base: Counts,
-        rule: fn(&Counts) -> bool,
-    ) -> bool {
-        self.ring.judged(generation).is_some_and(|sums| rule(&add(sums, base)))
+    fn judged(&self, generation: Generation) -> Option<Sums> {
+        self.ring.judged(generation)
     }
 
-    fn read(&self, generation: Generation, _now: Ticks, counts: Counts) -> Counts {
-        add(self.ring.sums(generation, |_| 0), counts)
+    fn sums(&self, generation: Generation, _now: Ticks) -> Sums {
+        self.ring.sums(generation, |_| 0)
     }
 }

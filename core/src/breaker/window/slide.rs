@@ -3,12 +3,11 @@
 use core::time::Duration;
 
 use crate::breaker::ring::{Age, Head, MARK_BITS, Ring, Sums};
-use crate::breaker::rules::{LONGEST, check, in_ticks};
 use crate::breaker::state::Generation;
-use crate::error::{ConfigError, Setting};
+use crate::error::{ConfigError, Setting, check};
 use crate::sync::constructor;
 use crate::time::scale::{HEADROOM, Scale, ahead};
-use crate::time::{Ticks, check_rate, duration_from_ticks};
+use crate::time::{LONGEST, Ticks, check_rate, duration_from_ticks, in_ticks};
 use crate::word::{Word, mask};
 
 /// Counts over the last time: what windows of time judge by, and the adaptive throttle.
@@ -43,7 +42,7 @@ impl<const B: usize> Slide<B> {
                 let (min, max) = (duration_from_ticks(least, hz), Duration::from_secs(LONGEST / hz));
                 return Err(span_setting.duration(span, min, max));
             }
-            let horizon = scale.units_up(ticks + late);
+            let horizon = scale.units_up(ticks.saturating_add(late));
             Ok(Self { ring: Ring::new(), scale, step, horizon })
         }
     }
@@ -52,7 +51,7 @@ impl<const B: usize> Slide<B> {
     ///
     /// Finer than a tick where there is room, so that a bucket need not be a whole number of ticks.
     const fn scale(ticks: u64, late: u64) -> Scale {
-        Scale::fit(ticks + late, MARK_BITS, HEADROOM, 10)
+        Scale::fit(ticks.saturating_add(late), MARK_BITS, HEADROOM, 10)
     }
 
     /// How many buckets ago `head` was current, and where the bucket of `now` begins.
@@ -91,13 +90,7 @@ impl<const B: usize> Slide<B> {
         self.ring.record(generation, flags, first, age, is_over, || ())
     }
 
-    /// The counts to judge by after a call was recorded; see [`Ring::judged`].
-    pub(crate) fn judged_after_record(&self, generation: Generation) -> Option<Sums> {
-        Ring::<B>::fence();
-        self.ring.judged(generation)
-    }
-
-    /// The same for a call that was judged before.
+    /// The counts to judge by; see [`Ring::judged`], and [`Ring::fence`] for when.
     pub(crate) fn judged(&self, generation: Generation) -> Option<Sums> {
         self.ring.judged(generation)
     }

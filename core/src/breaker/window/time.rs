@@ -3,14 +3,13 @@
 use core::marker::PhantomData;
 use core::time::Duration;
 
-use super::rates::{Judge, Rates, add};
+use super::counting::Counting;
+use super::rates::{Judge, Rates};
 use super::slide::Slide;
-use super::{Custom, Ended, Window, sealed};
-use crate::breaker::counts::Counts;
-use crate::breaker::ring::MAX_REQUESTS;
-use crate::breaker::rules::check;
+use super::{Ended, Window};
+use crate::breaker::ring::{MAX_REQUESTS, Ring, Sums};
 use crate::breaker::state::Generation;
-use crate::error::{ConfigError, Setting, setting};
+use crate::error::{ConfigError, Setting, check, setting};
 use crate::sync::constructor;
 use crate::time::scale::DEFAULT_LATENESS;
 use crate::time::{Clock, Ticks};
@@ -93,9 +92,9 @@ impl<C: Clock, const B: usize> LastTime<C, B> {
             rates: Rates,
             lateness: Duration,
         ) -> Result<Self, ConfigError> {
-            let hz = C::TICKS_PER_SECOND;
-            let slide = check!(Slide::new((SPAN, span), (LATENESS, lateness), hz));
-            let judge = check!(Judge::new(rates, hz));
+            let (span, lateness) = ((SPAN, span), (LATENESS, lateness));
+            let slide = check!(Slide::new(span, lateness, C::TICKS_PER_SECOND));
+            let judge = check!(Judge::new(rates, C::TICKS_PER_SECOND));
             // A full bucket is halved; so many calls are counted whatever happens.
             check!(MINIMUM_OF_LAST_TIME.check(judge.minimum as u64, 1, MAX_REQUESTS / 2 + 1));
             Ok(Self { slide, judge, clock: PhantomData })
@@ -105,57 +104,28 @@ impl<C: Clock, const B: usize> LastTime<C, B> {
 
 impl<C: Clock, const B: usize> Window<C> for LastTime<C, B> {}
 
-impl<C: Clock, const B: usize> sealed::Window<C> for LastTime<C, B> {
-    type Start = Ticks;
-    const COUNTS_SUCCESSES: bool = true;
+impl<C: Clock, const B: usize> Counting for LastTime<C, B> {
+    type Clock = C;
+    const GOES_BY_TIME: bool = true;
 
-    fn has_rate(&self) -> bool {
-        self.judge.has_rate()
+    fn judge(&self) -> &Judge {
+        &self.judge
     }
 
-    #[inline]
-    fn needs_start(&self) -> bool {
-        self.judge.slow.is_some()
-    }
-
-    #[inline]
-    fn needs_end(&self) -> bool {
-        true
-    }
-
-    #[inline]
-    fn is_slow(&self, start: Ticks, now: Ticks) -> bool {
-        self.judge.is_slow(start, now)
-    }
-
-    fn record(
-        &self,
-        ended: Ended<Ticks>,
-        base: Counts,
-        custom: Custom,
-        is_over: &dyn Fn() -> bool,
-    ) -> Option<bool> {
-        let slow = self.judge.is_slow(ended.start, ended.now);
-        if !self.slide.record(ended.generation, (ended.failed, slow), ended.now, is_over) {
+    fn count(&self, ended: Ended<bool>, is_over: &dyn Fn() -> bool) -> Option<bool> {
+        let call = (ended.failed, ended.slow);
+        if !self.slide.record(ended.generation, call, ended.now, is_over) {
             return None;
         }
-        let Some(sums) = self.slide.judged_after_record(ended.generation) else {
-            return Some(false);
-        };
-        Some(self.judge.trips(&add(sums, base), custom))
+        Ring::<B>::fence();
+        Some(false)
     }
 
-    fn ask(
-        &self,
-        generation: Generation,
-        _failed: bool,
-        base: Counts,
-        rule: fn(&Counts) -> bool,
-    ) -> bool {
-        self.slide.judged(generation).is_some_and(|sums| rule(&add(sums, base)))
+    fn judged(&self, generation: Generation) -> Option<Sums> {
+        self.slide.judged(generation)
     }
 
-    fn read(&self, generation: Generation, now: Ticks, counts: Counts) -> Counts {
-        add(self.slide.sums(generation, now), counts)
+    fn sums(&self, generation: Generation, now: Ticks) -> Sums {
+        self.slide.sums(generation, now)
     }
 }
