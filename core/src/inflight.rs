@@ -50,6 +50,39 @@ impl Limit {
     pub(crate) const fn calls(self) -> u32 {
         (self.0 >> Self::FRACTION) as u32
     }
+
+    /// How many calls that are, where a part of one is one as well.
+    pub(crate) const fn calls_up(self) -> u64 {
+        self.0.saturating_add((1 << Self::FRACTION) - 1) >> Self::FRACTION
+    }
+
+    /// This and `more`; saturates.
+    pub(crate) const fn plus(self, more: Self) -> Self {
+        Self(self.0.saturating_add(more.0))
+    }
+
+    /// This without `part`; not below 0.
+    pub(crate) const fn minus(self, part: Self) -> Self {
+        Self(self.0.saturating_sub(part.0))
+    }
+
+    /// Its square root, rounded down; of less than 2^32 calls.
+    pub(crate) const fn root(self) -> Self {
+        // The root of x / 2^16 is the root of x * 2^16, over 2^16. Bit by bit, and not by
+        // `isqrt`, which would link a panic where the core library is built with overflow checks.
+        let (mut rest, mut root) = (self.0.wrapping_shl(Self::FRACTION), 0_u64);
+        let mut bit = 1_u64 << 62;
+        while bit != 0 {
+            let trial = root | bit;
+            root >>= 1;
+            if rest >= trial {
+                rest = rest.wrapping_sub(trial);
+                root |= bit;
+            }
+            bit >>= 2;
+        }
+        Self(root)
+    }
 }
 
 /// A part of a limit, in units of 1/32768.
@@ -62,8 +95,11 @@ impl Share {
 
     /// `numerator / denominator`, rounded up, which must be a part and not more than the whole.
     pub(crate) const fn new(numerator: u32, denominator: u32) -> Self {
-        let part = ((numerator as u64) << Self::BITS).div_ceil(denominator as u64);
-        Self(if part > Self::WHOLE.0 as u64 { Self::WHOLE.0 } else { part as u16 })
+        let rounded = ((numerator as u64) << Self::BITS) + (denominator as u64).saturating_sub(1);
+        match rounded.checked_div(denominator as u64) {
+            Some(part) if part < Self::WHOLE.0 as u64 => Self(part as u16),
+            _ => Self::WHOLE,
+        }
     }
 
     /// This part of `limit`, and never nothing.
@@ -122,7 +158,8 @@ impl Snapshot {
 
     const fn transition_enter(self, share: Share) -> Option<Self> {
         let limit = LIMIT.get(self.0) >> FRACTION;
-        if IN_FLIGHT.get(self.0) < share.of(limit) { Some(Self(self.0 + 1)) } else { None }
+        let free = IN_FLIGHT.get(self.0) < share.of(limit);
+        if free { Some(Self(self.0.wrapping_add(1))) } else { None }
     }
 
     const fn transition_leave(self) -> Self {
@@ -211,6 +248,15 @@ mod tests {
         assert_eq!(word.transition_leave().in_flight(), 0);
         let full = Snapshot(Snapshot::new(Limit::of(MAX_LIMIT)).0 | IN_FLIGHT.max());
         assert_eq!(full.transition_enter(Share::WHOLE), None, "does not overflow");
+    }
+
+    #[test]
+    fn roots_are_rounded_down() {
+        let most = u64::from(u32::MAX) << Limit::FRACTION;
+        for limit in (0..1_000).chain((0..45).map(|bit| 5 << bit)).chain([most]) {
+            assert_eq!(Limit(limit).root().0, (limit << Limit::FRACTION).isqrt());
+        }
+        assert_eq!(Limit::of(9).root(), Limit::of(3));
     }
 
     #[test]

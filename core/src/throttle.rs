@@ -343,8 +343,9 @@ impl ThrottleSnapshot {
 
     const fn rejection(&self) -> Odds {
         let (k, d) = (self.multiplier.numerator() as u64, self.multiplier.denominator() as u64);
-        let part = (self.requests * d).saturating_sub(self.accepts * k);
-        let whole = (self.requests + 1) * d;
+        let (requests, accepts) = (self.requests, self.accepts);
+        let part = requests.saturating_mul(d).saturating_sub(accepts.saturating_mul(k));
+        let whole = requests.saturating_add(1).saturating_mul(d);
         let most = self.max_rejection;
         if part > 0 && most.is_reached(part, whole) {
             return Odds { part: most.numerator() as u64, whole: most.denominator() as u64 };

@@ -63,9 +63,8 @@ impl sealed::Algorithm for Aimd {
     fn next(&self, seen: &mut Seen) -> Limit {
         let limit = seen.limit;
         if !seen.dropped {
-            return Limit(limit.0.saturating_add(Limit::of(self.increase.into()).0));
+            return limit.plus(Limit::of(self.increase.into()));
         }
-        let one_less = Limit(limit.0.saturating_sub(Limit::of(1).0));
-        self.backoff.of(limit).min(one_less)
+        self.backoff.of(limit).min(limit.minus(Limit::of(1)))
     }
 }

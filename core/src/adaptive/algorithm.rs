@@ -268,7 +268,7 @@ impl<A: sealed::Algorithm> Rules<A> {
         // Envoy's jitter. The clock's low bits are chance enough.
         let jitter = u64::from(windows) * 15 / 100;
         let chance = ((mix(now.0) >> 32) * (jitter + 1)) >> 32;
-        (windows + chance as u32).min(MAX_WINDOWS)
+        windows.saturating_add(chance as u32).min(MAX_WINDOWS)
     }
 
     fn fold_window(&self, memory: Memory, limit: Limit, judged: Judged, windows: u32) -> Next {
@@ -332,22 +332,13 @@ pub(super) const fn transition_percentile(
         return latency;
     }
     let parts = if n >= 31 { 32 } else { n as u64 + 1 };
-    let next = if latency.0 > estimate.0 {
-        estimate.0 + estimate.0 / parts / 50 * percentile as u64
-    } else if latency.0 < estimate.0 {
-        estimate.0 - estimate.0 / (parts + 1) / 50 * (100 - percentile as u64)
+    let (part, weight) = if latency.0 > estimate.0 {
+        (estimate.0 / parts, percentile as u64)
     } else {
-        estimate.0
+        (estimate.0 / (parts + 1), 100_u64.saturating_sub(percentile as u64))
     };
     // No further than the latency itself, and never to nothing.
-    Latency(
-        if latency.0 > estimate.0 && next > latency.0 || latency.0 < estimate.0 && next < latency.0
-        {
-            latency.0
-        } else {
-            next
-        },
-    )
+    estimate.towards(latency, (part / 50).saturating_mul(weight))
 }
 
 /// A latency from its word.

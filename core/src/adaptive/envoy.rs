@@ -82,8 +82,6 @@ impl sealed::Algorithm for EnvoyGradient {
             base.over(seen.latency, Gradient::HALF, Gradient::TWO)
         };
         let limit = gradient.of(seen.limit);
-        // The root of x / 2^16 is the root of x * 2^16, over 2^16.
-        let headroom = (limit.0 << Limit::FRACTION).isqrt();
-        Limit(limit.0 + headroom)
+        limit.plus(limit.root())
     }
 }

@@ -94,11 +94,7 @@ impl Gradient2 {
     /// The weighted mean after one more latency: of weight 2 in `long` + 1.
     fn average(&self, long: Latency, latency: Latency) -> Latency {
         let parts = u64::from(self.long) + 1;
-        if latency >= long {
-            Latency(long.0 + (latency.0 - long.0) * 2 / parts)
-        } else {
-            Latency(long.0 - (long.0 - latency.0) * 2 / parts)
-        }
+        long.towards(latency, latency.distance(long).saturating_mul(2) / parts)
     }
 }
 
@@ -114,13 +110,13 @@ impl sealed::Algorithm for Gradient2 {
         } else {
             let known = if seen.own.is_known() { seen.own } else { seen.base };
             let mut long = self.average(known, seen.latency);
-            if long.0 > seen.latency.0 * 2 {
+            if long.0 > seen.latency.0.saturating_mul(2) {
                 long = Latency(long.0 / 10 * 9);
             }
             seen.own = long.min(seen.base);
             seen.own.times(self.tolerance).over(seen.latency, Gradient::HALF, Gradient::ONE)
         };
-        let new = Limit(gradient.of(seen.limit).0 + Limit::of(self.queue.into()).0);
+        let new = gradient.of(seen.limit).plus(Limit::of(self.queue.into()));
         self.smoothing.between(seen.limit, new)
     }
 

@@ -32,8 +32,19 @@ impl Latency {
     }
 
     /// How far this is from another one.
-    const fn distance(self, other: Self) -> u64 {
+    pub(super) const fn distance(self, other: Self) -> u64 {
         self.0.abs_diff(other.0)
+    }
+
+    /// A step from here to where `other` is; no further than that.
+    pub(super) const fn towards(self, other: Self, step: u64) -> Self {
+        if step >= self.distance(other) {
+            other
+        } else if other.0 > self.0 {
+            Self(self.0.saturating_add(step))
+        } else {
+            Self(self.0.saturating_sub(step))
+        }
     }
 
     /// Whether this is not about the same as `old`: by more than an eighth of that.
@@ -46,15 +57,12 @@ impl Latency {
     /// Where the two are about the same, most of the difference is noise, and a quarter of it is
     /// taken: the mean over some probes is what can be compared with.
     pub(super) const fn after_probe(self, measured: Self) -> Self {
-        let quarter = measured.distance(self) / 4;
         if !measured.is_known() {
             self
         } else if measured.differs(self) {
             measured
-        } else if measured.0 > self.0 {
-            Self(self.0 + quarter)
         } else {
-            Self(self.0 - quarter)
+            self.towards(measured, measured.distance(self) / 4)
         }
     }
 
@@ -132,9 +140,9 @@ impl Factor {
     /// From `old` this part of the way to `new`.
     pub(super) const fn between(self, old: Limit, new: Limit) -> Limit {
         if new.0 >= old.0 {
-            Limit(old.0 + self.of(Limit(new.0 - old.0)).0)
+            old.plus(self.of(new.minus(old)))
         } else {
-            Limit(old.0 - self.of(Limit(old.0 - new.0)).0)
+            old.minus(self.of(old.minus(new)))
         }
     }
 }

@@ -44,7 +44,9 @@ impl LimitConfig<Vegas> {
 
     /// The shortest queue that it aims for, in decimal logarithms of the limit; 3 by default.
     pub const fn alpha(mut self, alpha: u32) -> Self {
-        if let Err(error) = ALPHA.check(alpha as u64, 1, self.algorithm.beta as u64 - 1) {
+        if let Err(error) =
+            ALPHA.check(alpha as u64, 1, (self.algorithm.beta as u64).saturating_sub(1))
+        {
             return self.fault(error);
         }
         self.algorithm.alpha = alpha as u16;
@@ -72,24 +74,24 @@ impl sealed::Algorithm for Vegas {
     fn next(&self, seen: &mut Seen) -> Limit {
         let limit = seen.limit;
         let log = u64::from(limit.calls().checked_ilog10().unwrap_or(0).max(1));
-        let step = |times: u64| Limit::of((log * times) as u32).0;
-        let less = Limit(limit.0.saturating_sub(step(1)));
+        let step = |times: u16| Limit::of((log * u64::from(times)) as u32);
+        let less = limit.minus(step(1));
         if seen.dropped {
             return less;
         }
         // By less it would follow chance, downwards only.
-        if seen.latency.0 < seen.base.0 - seen.base.0 / 4 {
+        if seen.latency.0 < seen.base.0.saturating_sub(seen.base.0 / 4) {
             seen.base = seen.latency;
         }
         let worked_on = seen.base.over(seen.latency, Gradient::ZERO, Gradient::ONE).of(limit);
-        let queue = (limit.0 - worked_on.0).div_ceil(Limit::of(1).0);
+        let queue = limit.minus(worked_on).calls_up();
         let calls = u64::from(limit.calls());
         let alpha = (u64::from(self.alpha) * log).max(calls / 10);
         let beta = (u64::from(self.beta) * log).max(calls / 5);
         if queue <= log {
-            Limit(limit.0 + step(self.beta.into()))
+            limit.plus(step(self.beta))
         } else if queue < alpha {
-            Limit(limit.0 + step(1))
+            limit.plus(step(1))
         } else if queue > beta {
             less
         } else {

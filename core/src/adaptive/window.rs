@@ -81,7 +81,7 @@ impl Window {
         if self.is_full() {
             return None;
         }
-        let word = SUM.set(self.0, SUM.get(self.0) + units);
+        let word = SUM.set(self.0, SUM.get(self.0).saturating_add(units));
         let word = COUNT.set(word, COUNT.get(word) + 1);
         Some(Self(word | BUSY.set(0, busy as Word)))
     }
@@ -333,6 +333,11 @@ impl Spans {
         // both have less than 64 bits.
         let (sum, time) = (widen(SUM.get(window.0)), widen(elapsed) * window.count() as u64);
         let twice = self.latency_exponent as i32 + 1;
-        if twice >= 0 { time >> twice >= sum } else { time >= sum >> -twice }
+        // Shifts that are below 64; see above.
+        if twice >= 0 {
+            time.wrapping_shr(twice.unsigned_abs()) >= sum
+        } else {
+            time >= sum.wrapping_shr(twice.unsigned_abs())
+        }
     }
 }

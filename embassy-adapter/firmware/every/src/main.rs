@@ -9,6 +9,7 @@
 #![no_std]
 #![no_main]
 
+mod adaptive;
 mod breaker;
 mod bucket;
 mod budget;
@@ -20,6 +21,7 @@ mod meters;
 mod planted;
 mod queue;
 mod retries;
+mod shedding;
 mod switches;
 mod times;
 
@@ -50,6 +52,8 @@ extern "C" fn _start() -> ! {
     retries::all();
     limits::all();
     meters::all();
+    shedding::all();
+    adaptive::all();
     fallbacks::all();
     switches::all();
     planted::all();
