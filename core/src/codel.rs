@@ -83,7 +83,7 @@ impl CoDelConfig {
     }
 
     /// The delay that is fine at any time; above 0 and at most the interval. RFC 8289 advises 5 to
-    /// 10 % of the interval.
+    /// 10 % of a round trip, which is what the interval stands for.
     pub const fn target(mut self, target: Duration) -> Self {
         self.target = target;
         self

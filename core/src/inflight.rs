@@ -111,7 +111,7 @@ impl Share {
     /// Whether `part` of `whole` is at least this; of nothing it is not.
     pub(crate) const fn is_reached(self, part: u64, whole: u64) -> bool {
         // No overflow: what is counted here has at most 33 bits.
-        whole != 0 && part << Self::BITS >= whole * self.0 as u64
+        whole != 0 && part << Self::BITS >= whole.saturating_mul(self.0 as u64)
     }
 }
 

@@ -14,9 +14,11 @@ const INCREASE: Setting = setting!("the limit's `increase`" must "be from 1 to 6
 ///
 /// The rule of TCP (Chiu and Jain, "Analysis of the Increase and Decrease Algorithms for Congestion
 /// Avoidance in Computer Networks", 1989; RFC 5681), as Netflix's concurrency-limits has it for
-/// calls (`AIMDLimit`): the limit starts at 10, is multiplied by 0.9 where calls were dropped, and
-/// grows by 1 otherwise. There that is per call, here per window; and as in TCP, where the window
-/// of data is, calls that began before the limit shrank do not shrink it once more.
+/// calls (`AIMDLimit`): the limit starts at 20, is multiplied by 0.9 where calls were dropped, and
+/// grows by 1 otherwise, up to 200. There that is per call, here per window; and as in TCP, where
+/// the window of data is, calls that began before the limit shrank do not shrink it once more.
+/// There, too, the limit never is below 20, which is more than a small service can do, and more
+/// than the share of one client among many: here it goes down to 1.
 ///
 /// It needs no latency without load, shares a service fairly among its clients, and follows any
 /// change of it. The price: it only notices too much load when calls fail, so that without
@@ -28,10 +30,10 @@ pub struct Aimd {
 }
 
 impl LimitConfig<Aimd> {
-    /// [`Aimd`]: an initial limit of 10, from 1 to 200; 1 more for each window, or times 0.9.
+    /// [`Aimd`]: an initial limit of 20, from 1 to 200; 1 more for each window, or times 0.9.
     pub const fn aimd() -> Self {
         let algorithm = Aimd { increase: 1, backoff: Factor::new(Ratio::percent(90)) };
-        Self::with_algorithm(algorithm, 10, 1, 200)
+        Self::with_algorithm(algorithm, 20, 1, 200)
     }
 
     /// By how much the limit grows with each window without drops: 1 to 65535, 1 by default.

@@ -7,8 +7,8 @@
 //! one, which nobody tells and which changes. An algorithm that takes what it sees for the latency
 //! without load drifts: while there is a queue it takes the queue for normal, allows a longer one,
 //! takes that for normal, and runs away to its maximum (Netflix's Gradient2, whose long-term mean
-//! follows the overload it should show: concurrency-limits, pull requests #88, #134 and issue #137;
-//! its Vegas takes any sample for the new base now and then). One that only ever takes lower
+//! follows the overload it should show: concurrency-limits, pull request #88 and issue #137; its
+//! Vegas takes any sample for the new base now and then: issue #165). One that only ever takes lower
 //! latencies cannot follow a service that became slower, and throttles it for ever.
 //!
 //! **Solution.** The base is measured, from time to time, with less load: a *probe*. For its time
@@ -131,8 +131,8 @@ const SOON: u32 = 10;
 ///
 /// * `saved`: without its fraction, the limit to go back to after the probe; after it, the limit at
 ///   its end. 0 before the end of the first probe, which changes no limit.
-/// * `at least`: windows in a row that ended at the least limit. Stops at [`PATIENCE`], where it is
-///   cleared.
+/// * `at least`: windows in a row that ended at the least limit, whatever its fraction: one that is
+///   not quite at it is stuck there as well. Stops at [`PATIENCE`], where it is cleared.
 /// * `left`: the time until the next probe, in configured windows. Set when a probe ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Plan(Word);
@@ -245,13 +245,14 @@ impl<A: sealed::Algorithm> Rules<A> {
     }
 
     fn fold_probe(&self, memory: Memory, limit: Limit, judged: Judged, now: Ticks) -> Next {
-        let base = memory.base.after_probe(self.latency(memory, judged));
+        let measured = self.latency(memory, judged);
+        let base = memory.base.after_probe(measured);
         if !base.is_known() {
             // Nothing has ended well so far, and there is nothing to compare with.
             return Next { memory, limit, stage: Stage::Measure };
         }
         let first = memory.plan.saved() == 0;
-        let soon = first || A::PROBE == Probe::Half && base.differs(memory.base);
+        let soon = first || A::PROBE == Probe::Half && measured.is_news(memory.base);
         let own = if self.estimates() { memory.own } else { self.algorithm.after_probe(base) };
         let limit = if first { limit } else { Limit::of(memory.plan.saved()) };
         let plan = Plan::transition_probed(self.until_probe(soon, now), limit);
@@ -291,7 +292,7 @@ impl<A: sealed::Algorithm> Rules<A> {
         }
         let next = self.hold(next);
         let halved = A::PROBE == Probe::Half && memory.plan.is_halved(next);
-        let (plan, probe) = memory.plan.transition_window(next == Limit::of(self.min), windows);
+        let (plan, probe) = memory.plan.transition_window(next.calls() == self.min, windows);
         let probe = probe || halved;
         let memory = Memory { base: seen.base, own: seen.own, plan };
         if !probe || self.probe_windows == 0 {

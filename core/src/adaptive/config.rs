@@ -43,7 +43,7 @@ const HOUR: Duration = Duration::from_secs(3_600);
 /// | | [`aimd`](Self::aimd) | [`vegas`](Self::vegas) | [`gradient2`](Self::gradient2) | [`envoy_gradient`](Self::envoy_gradient) |
 /// |---|---|---|---|---|
 /// | looks at | failures | latency | latency | latency |
-/// | [`initial`](Self::initial) | 10 | 20 | 20 | 3 |
+/// | [`initial`](Self::initial) | 20 | 20 | 20 | 3 |
 /// | [`min`](Self::min), [`max`](Self::max) | 1, 200 | 1, 1000 | 20, 200 | 3, 1000 |
 /// | [`window`](Self::window) | 100 ms | 100 ms | 100 ms | 100 ms |
 /// | [`min_samples`](Self::min_samples) | 10 | 10 | 10 | 1 |
@@ -54,9 +54,11 @@ const HOUR: Duration = Duration::from_secs(3_600);
 /// | [`drop_share`](Self::drop_share) | 5 % | 5 % | 5 % | 5 % |
 /// | [`max_lateness`](Self::max_lateness) | 1 s | 1 s | 1 s | 1 s |
 ///
-/// Limits, samples and the longest latency are those that Netflix and Envoy publish for their
-/// algorithms; so are the window and the interval of Envoy's. Netflix has windows of at least 100
-/// ms (one second by default) or none.
+/// Limits, the samples of a window and Envoy's of a probe, and AIMD's longest latency are the
+/// defaults of Netflix and Envoy, with the one exception that is told at [`Aimd`](crate::Aimd).
+/// Envoy has no default for its window and its interval; these are those of its documentation's
+/// example. Netflix has windows of at least 100 ms (one second by default) or none, and no probes;
+/// what a drop is, it leaves to the user.
 ///
 /// # Examples
 ///
@@ -139,7 +141,8 @@ impl<A> LimitConfig<A> {
     }
 
     /// How often the limit may change, from a tick of the clock to an hour. A window lasts at least
-    /// so long, and at least twice as long as its calls take on average, as Netflix's do.
+    /// so long, and at least twice as long as its calls take on average. (Netflix's: as the quickest
+    /// one takes, which does not wait for those of a queue.)
     pub const fn window(mut self, span: Duration) -> Self {
         self.window = span;
         self

@@ -25,9 +25,10 @@ const QUEUE: Setting = setting!("the limit's `queue`" must "be from 1 to 65535")
 /// ```
 ///
 /// `latency` is the mean of the window and `long` its exponentially weighted mean over 600 windows,
-/// which is cut by a tenth where it is more than twice the latency. There, nothing keeps `long`
+/// which is cut by a twentieth where it is more than twice the latency. There, nothing keeps `long`
 /// from following an overload, until that counts as usual and the limit runs away. Here `long` is
-/// never above the base that the last probe measured. A window with drops has the gradient 0.5.
+/// never above the base that the last probe measured. A window with drops has the gradient 0.5;
+/// Netflix's algorithm does not look at drops.
 #[derive(Clone, Copy, Debug)]
 pub struct Gradient2 {
     smoothing: Factor,
@@ -111,7 +112,7 @@ impl sealed::Algorithm for Gradient2 {
             let known = if seen.own.is_known() { seen.own } else { seen.base };
             let mut long = self.average(known, seen.latency);
             if long.0 > seen.latency.0.saturating_mul(2) {
-                long = Latency(long.0 / 10 * 9);
+                long = Latency(long.0 / 20 * 19);
             }
             seen.own = long.min(seen.base);
             seen.own.times(self.tolerance).over(seen.latency, Gradient::HALF, Gradient::ONE)

@@ -52,6 +52,14 @@ impl Latency {
         self.distance(old) > old.0 / 8
     }
 
+    /// Whether this, which a probe has measured where `old` was known, calls for another one soon.
+    ///
+    /// A smaller fall does than a rise: half of a limit that is far too high measures less each
+    /// time, but only by as much as the limit has shrunk in between.
+    pub(super) const fn is_news(self, old: Self) -> bool {
+        self.is_known() && (self.differs(old) || self.0 < old.0.saturating_sub(old.0 / 16))
+    }
+
     /// The latency without load, where this was it and a probe has measured another, if anything.
     ///
     /// Where the two are about the same, most of the difference is noise, and a quarter of it is
@@ -75,13 +83,13 @@ impl Latency {
 
     /// This latency times `factor`.
     pub(super) const fn times(self, factor: Factor) -> Self {
-        Self((self.0 * factor.0 as u64) >> Factor::FRACTION)
+        Self(self.0.saturating_mul(factor.0 as u64) >> Factor::FRACTION)
     }
 
     /// This over `other`, from `least` to `most`, which is 2 at the most; `most` over nothing.
     pub(super) const fn over(self, other: Self, least: Gradient, most: Gradient) -> Gradient {
         // Twice or more is not divided: that would not fit.
-        if self.0 >= other.0 * 2 {
+        if self.0 >= other.0.saturating_mul(2) {
             return most;
         }
         match (self.0 << Gradient::FRACTION).checked_div(other.0) {
@@ -105,7 +113,7 @@ impl Gradient {
 
     /// `limit` times this.
     pub(super) const fn of(self, limit: Limit) -> Limit {
-        Limit((limit.0 * self.0) >> Self::FRACTION)
+        Limit(limit.0.saturating_mul(self.0) >> Self::FRACTION)
     }
 }
 
@@ -129,7 +137,7 @@ impl Factor {
 
     /// `limit` times this.
     pub(super) const fn of(self, limit: Limit) -> Limit {
-        Limit((limit.0 * self.0 as u64) >> Self::FRACTION)
+        Limit(limit.0.saturating_mul(self.0 as u64) >> Self::FRACTION)
     }
 
     /// One and this.

@@ -269,14 +269,16 @@ impl Model {
             Stage::Measure => {}
         }
         let old = self.base;
+        let half = !matches!(self.settings.algorithm, Algorithm::Envoy { .. });
+        let mut other = false;
         if let Some(latency) = self.latency() {
             let off = latency - old;
+            // Above by an eighth, or below by a sixteenth.
+            other = half && (off > old / 8 || off < -(old / 16));
             // Within an eighth it is a mean over probes.
             let near = off.abs() <= old / 8;
             self.base += if near { off.signum() * (off.abs() / 4) } else { off };
         }
-        let half = !matches!(self.settings.algorithm, Algorithm::Envoy { .. });
-        let other = half && (self.base - old).abs() > old / 8;
         if self.base == 0 {
             return Stage::Measure;
         }
@@ -313,9 +315,9 @@ impl Model {
             next = self.limit;
         }
         next = next.clamp(min, max);
-        self.at_least = if next == min { self.at_least + 1 } else { 0 };
-        self.left = self.left.saturating_sub(windows);
         let now = (next / ONE) as u32;
+        self.at_least = if now == self.settings.min { self.at_least + 1 } else { 0 };
+        self.left = self.left.saturating_sub(windows);
         let half = !matches!(self.settings.algorithm, Algorithm::Envoy { .. });
         let halved = half && now < self.saved && now * 2 <= self.saved + 1;
         let probe = self.left == 0 || self.at_least >= 5 || halved;
@@ -375,7 +377,7 @@ impl Model {
         let off = latency - old;
         let mut long = old + off.signum() * (off.abs() * 2 / (windows + 1));
         if long > 2 * latency {
-            long = long / 10 * 9;
+            long = long / 20 * 19;
         }
         self.own = long.min(self.base);
     }

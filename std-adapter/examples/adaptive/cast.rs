@@ -22,6 +22,9 @@ pub enum Player {
     Envoy,
 }
 
+const GRADIENT2: Bounds =
+    Bounds { reached: 0.95, settled: 10, above: 2.0, overshoot: 3.6, latency: 2.1 };
+
 impl Player {
     pub const ALL: [Self; 7] = [
         Self::Nothing,
@@ -76,13 +79,20 @@ impl Player {
         let bounds = match self {
             Self::Nothing | Self::Published => return None,
             // It fills the queue up to the latency that it is told, which is ten times the shortest.
-            Self::Aimd => Bounds { reached: 0.95, settled: 12, above: 10.0, latency: 10.0 },
-            Self::Vegas => Bounds { reached: 0.95, settled: 10, above: 1.5, latency: 1.7 },
-            Self::Gradient2 | Self::Recovering => {
-                Bounds { reached: 0.95, settled: 12, above: 2.0, latency: 2.3 }
+            Self::Aimd => {
+                Bounds { reached: 0.95, settled: 8, above: 9.5, overshoot: 6.5, latency: 10.0 }
             }
+            // Its steps are short, so it takes as long as any to be far down and far up.
+            Self::Vegas => {
+                Bounds { reached: 0.92, settled: 16, above: 1.5, overshoot: 2.5, latency: 1.5 }
+            }
+            Self::Gradient2 => GRADIENT2,
+            // The limit that it begins with.
+            Self::Recovering => Bounds { overshoot: 6.4, ..GRADIENT2 },
             // For up to a minute it goes by the latency of a service that was three times slower.
-            Self::Envoy => Bounds { reached: 0.9, settled: 10, above: 5.5, latency: 5.5 },
+            Self::Envoy => {
+                Bounds { reached: 0.9, settled: 7, above: 5.5, overshoot: 6.5, latency: 5.5 }
+            }
         };
         Some(bounds)
     }

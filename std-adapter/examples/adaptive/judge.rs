@@ -1,4 +1,4 @@
-//! How well a limit did: what it reached, when it had settled, how far above it was.
+//! How well a limit did: what it reached, when it had settled, how far above what is of use it was.
 
 use std::fmt;
 
@@ -15,6 +15,8 @@ pub struct Bounds {
     pub settled: u32,
     /// The most times that the limit may be what is of use, in the last third.
     pub above: f64,
+    /// The most times that it may ever be what is of use, or was in the stage before.
+    pub overshoot: f64,
     /// The most times that a call may take what it takes without load, in the last third.
     pub latency: f64,
 }
@@ -27,11 +29,14 @@ pub struct Figures {
     pub reached: f64,
     pub settled: Option<u32>,
     pub above: f64,
+    pub overshoot: f64,
     pub latency: f64,
     /// The mean latency of the last third, in milliseconds.
     pub milliseconds: f64,
     /// The largest limit of the last third.
     pub limit: u32,
+    /// The largest limit of all.
+    pub peak: u32,
 }
 
 /// It has settled when from then on what is answered in three seconds is this share of what can be.
@@ -44,15 +49,20 @@ impl Figures {
     /// Of each stage.
     pub fn of(plan: &Plan, seconds: &[Second]) -> Vec<Self> {
         let parts = seconds.chunks(plan.seconds as usize);
-        plan.stages.iter().zip(parts).map(|(stage, part)| Self::stage(plan, stage, part)).collect()
+        let before = plan.stages.iter().take(1).chain(&plan.stages);
+        let stages = before.zip(&plan.stages).zip(parts);
+        stages.map(|((before, stage), part)| Self::stage(plan, before, stage, part)).collect()
     }
 
-    fn stage(plan: &Plan, stage: &Stage, seconds: &[Second]) -> Self {
+    fn stage(plan: &Plan, before: &Stage, stage: &Stage, seconds: &[Second]) -> Self {
         let capacity = plan.capacity(stage);
         let late = &seconds[seconds.len() * 2 / 3..];
         let mean =
             |of: &dyn Fn(&Second) -> f64| late.iter().map(of).sum::<f64>() / late.len() as f64;
-        let limit = late.iter().map(|second| second.limit).max().unwrap_or(0);
+        let largest = |of: &[Second]| of.iter().map(|second| second.limit).max().unwrap_or(0);
+        let (limit, peak) = (largest(late), largest(seconds));
+        let above =
+            |limit: u32, workers: u32| (f64::from(limit) - SPARE).max(0.0) / f64::from(workers);
         let milliseconds = mean(&Second::latency);
         let alone = plan.work as f64 / 1e6 * f64::from(stage.slowdown);
         let good = |window: &[Second]| window.iter().map(|s| f64::from(s.good)).sum::<f64>();
@@ -62,10 +72,12 @@ impl Figures {
             name: stage.name,
             reached: mean(&|second| f64::from(second.good)) / capacity,
             settled: (settled + 3 < seconds.len()).then_some(settled as u32),
-            above: (f64::from(limit) - SPARE).max(0.0) / f64::from(stage.workers),
+            above: above(limit, stage.workers),
+            overshoot: above(peak, stage.workers.max(before.workers)),
             latency: milliseconds / alone,
             milliseconds,
             limit,
+            peak,
         }
     }
 }
@@ -118,6 +130,7 @@ impl Bounds {
             (stage.reached < self.reached).then(|| format!("reached {:.3}", stage.reached)),
             settled.then(|| format!("settled after {:?} s", stage.settled)),
             (stage.above > self.above).then(|| format!("a limit of {}", stage.limit)),
+            (stage.overshoot > self.overshoot).then(|| format!("a peak of {}", stage.peak)),
             (stage.latency > self.latency).then(|| format!("{:.1} ms", stage.milliseconds)),
         ]
         .into_iter()

@@ -57,8 +57,8 @@ impl Limit for NoLimit {
     }
 }
 
-/// Gradient2 by its published formula and defaults, in windows of 100 ms: its long mean follows
-/// whatever the latency is, so that a queue that lasts becomes usual.
+/// Gradient2 by its published formula and defaults (Netflix's `Gradient2Limit`), in windows of 100
+/// ms: its long mean follows whatever the latency is, so that a queue that lasts becomes usual.
 #[derive(Debug)]
 pub struct Published(RefCell<State>);
 
@@ -66,7 +66,9 @@ pub struct Published(RefCell<State>);
 struct State {
     limit: f64,
     most: f64,
+    /// The long mean, and of how many windows it is while it is a plain one.
     long: f64,
+    warm_up: f64,
     in_flight: u32,
     window_ends: u64,
     /// Of the window: latencies, calls, the most in flight.
@@ -82,6 +84,7 @@ impl Published {
             limit: 20.0,
             most: f64::from(most),
             long: 0.0,
+            warm_up: 0.0,
             in_flight: 0,
             window_ends: 0,
             sum: 0.0,
@@ -121,12 +124,11 @@ impl State {
         let latency = self.sum / f64::from(self.calls);
         let peak = f64::from(self.peak);
         (self.sum, self.calls, self.peak) = (0.0, 0, 0);
-        if self.long == 0.0 {
-            self.long = latency;
-        }
-        self.long += (latency - self.long) * 2.0 / 601.0;
+        self.warm_up += 1.0;
+        let weight = if self.warm_up <= 10.0 { 1.0 / self.warm_up } else { 2.0 / 601.0 };
+        self.long += (latency - self.long) * weight;
         if self.long > 2.0 * latency {
-            self.long *= 0.9;
+            self.long *= 0.95;
         }
         if peak < self.limit / 2.0 {
             return;

@@ -26,9 +26,11 @@ pub fn table(plan: &Plan, acts: &[Act]) -> Table {
     for act in acts {
         let cells = act.figures.iter().map(|stage| {
             let settled = stage.settled.map_or("never".into(), |seconds| format!("{seconds} s"));
-            let (good, limit) = (stage.reached * 100.0, stage.limit);
-            let text =
-                format!("{good:.0} % after {settled}\nlimit {limit}, {:.0} ms", stage.milliseconds);
+            let (good, limit, peak) = (stage.reached * 100.0, stage.limit, stage.peak);
+            let text = format!(
+                "{good:.0} % after {settled}\nlimit {limit}, peak {peak}\n{:.0} ms",
+                stage.milliseconds
+            );
             Cell::new(text).set_alignment(CellAlignment::Right)
         });
         table.add_row([Cell::new(act.name)].into_iter().chain(cells));
