@@ -30,6 +30,7 @@ type Limit<A> = AdaptiveLimit<Milliseconds, A>;
 /// first.
 fn aimd(samples: u32) -> Arc<Limit<Aimd>> {
     let config = LimitConfig::aimd()
+        .initial(10)
         .window(Duration::from_millis(10))
         .min_samples(samples)
         .drop_share(Ratio::new(1, 32_768));
@@ -146,7 +147,7 @@ fn a_drop_counts_in_one_window() {
 fn a_fold_sees_what_the_last_one_left() {
     up_to(2, || {
         let config = LimitConfig::vegas()
-            .window(Duration::from_millis(10))
+            .window(Duration::from_millis(100))
             .min_samples(1)
             .probe_samples(1)
             .max(100);
