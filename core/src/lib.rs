@@ -133,6 +133,7 @@ mod sync;
 mod throttle;
 mod time;
 mod timeout;
+mod wide;
 mod word;
 
 pub use adaptive::{

@@ -18,6 +18,7 @@ pub use extended::{Counter, Extended};
 pub use manual::{ManualClock, ManualSleep};
 
 use crate::pointer::through_pointers;
+use crate::wide::billions;
 
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
@@ -159,7 +160,10 @@ pub const fn ticks_from_duration(duration: Duration, per_second: u64) -> u64 {
     let whole = duration.as_secs().saturating_mul(per_second);
     let nanos = duration.subsec_nanos() as u64;
     let part = match nanos.checked_mul(per_second) {
-        Some(product) => product.div_ceil(NANOS_PER_SECOND),
+        Some(product) => match billions(product) {
+            (whole, 0) => whole,
+            (whole, _) => whole.saturating_add(1),
+        },
         // Only a clock faster than 18 GHz comes here: coarser, but still rounded up.
         None => (per_second / NANOS_PER_SECOND + 1).saturating_mul(nanos),
     };

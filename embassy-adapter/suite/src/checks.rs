@@ -94,6 +94,7 @@ table! {
         who_needs_many_is_not_overtaken
         a_full_queue_refuses
         who_gives_up_leaves_nothing_behind
+        their_number_changes_and_none_is_lost
         a_wait_has_an_end
         a_bulkhead_waits_so_long;
     budget:
