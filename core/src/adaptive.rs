@@ -251,12 +251,12 @@ impl<C: Clock, A: LimitAlgorithm> AdaptiveLimit<C, A> {
     }
 
     /// All figures, for metrics and tests.
-    pub fn snapshot(&self) -> LimitSnapshot {
+    pub fn snapshot(&self) -> AdaptiveSnapshot {
         // Relaxed: figures that are each right, taken one after the other.
         let base = latency_of(self.memory.base.load(Ordering::Relaxed));
         let duration =
             |base: Latency| duration_from_ticks(base.ticks(self.latency), C::TICKS_PER_SECOND);
-        LimitSnapshot {
+        AdaptiveSnapshot {
             load: Load::new(self.load.load()),
             base_latency: if base.is_known() { Some(duration(base)) } else { None },
             probing: self.phase().is_probing(),
@@ -466,7 +466,7 @@ impl<C: Clock, A: LimitAlgorithm> Gate for AtPriority<'_, AdaptiveLimit<C, A>> {
 
 impl<C: Clock, A: LimitAlgorithm> fmt::Debug for AdaptiveLimit<C, A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let LimitSnapshot { load, base_latency, probing } = self.snapshot();
+        let AdaptiveSnapshot { load, base_latency, probing } = self.snapshot();
         f.debug_struct("AdaptiveLimit")
             .field("limit", &load.limit())
             .field("in_flight", &load.in_flight())
@@ -480,13 +480,13 @@ impl<C: Clock, A: LimitAlgorithm> fmt::Debug for AdaptiveLimit<C, A> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[must_use]
-pub struct LimitSnapshot {
+pub struct AdaptiveSnapshot {
     load: Load,
     base_latency: Option<Duration>,
     probing: bool,
 }
 
-impl LimitSnapshot {
+impl AdaptiveSnapshot {
     /// The most calls at once; while the latency without load is measured, the reduced limit.
     #[must_use]
     pub const fn limit(&self) -> u32 {

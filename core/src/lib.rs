@@ -25,6 +25,10 @@
 //! |---|---|---|
 //! | [`CircuitBreaker`] | stops calling what keeps failing | one word; windows and meter by type |
 //! | [`TokenBucket`] | at most so many calls per time (GCRA) | one word, and five with the limits in force and the next ones |
+//! | [`LeakyBucket`] | calls at an even pace: a token bucket seen from the other side | the same |
+//! | [`SlidingLog`] | at most so many calls in any window, exactly | a word per call that it allows, and two |
+//! | [`SlidingWindowCounter`] | about so many calls in any window: an estimate | one word |
+//! | [`WarmUp`] | a rate that is low after a pause, and rises | one word |
 //! | [`Semaphore`] | at most so many at once, with a bounded fair queue | one word, the next ticket, and five words per place in the queue |
 //! | [`Bulkhead`] | a semaphore that waits for so long | the same |
 //! | [`LoadShedder`] | at most so many at once by priority, and nobody waits | one word |
@@ -48,6 +52,7 @@
 //! may run, alone or together as a tuple. A [`Permit`] or a [`Guard`] gives back exactly once what
 //! a gate handed out, however the call ends.
 //! The first five, switches, shadows and [`Deadline::on`] a clock are [`Gate`]s: they say whether a call may run,
+//! The first nine, switches, shadows and [`Deadline::on`] a clock are [`Gate`]s: they say whether a call may run,
 //! alone or together as a tuple. A [`Permit`] or a [`Guard`] gives back exactly once what a gate
 //! handed out, however the call ends.
 //!
@@ -128,16 +133,19 @@ mod retry;
 mod rng;
 mod semaphore;
 mod shedder;
+mod sliding;
 mod switch;
 mod sync;
 mod throttle;
 mod time;
 mod timeout;
+mod turns;
+mod warm_up;
 mod wide;
 mod word;
 
 pub use adaptive::{
-    AdaptiveLimit, Aimd, EnvoyGradient, Gradient2, LimitAlgorithm, LimitConfig, LimitSnapshot,
+    AdaptiveLimit, AdaptiveSnapshot, Aimd, EnvoyGradient, Gradient2, LimitAlgorithm, LimitConfig,
     MeasuresLatency, Vegas,
 };
 pub use backoff::{Backoff, DelayIter, Delays, Jitter};
@@ -146,7 +154,7 @@ pub use breaker::{
     LastTime, Meter, Metering, Named, Rates, State, UntilReady, Window,
 };
 pub use bucket::{
-    AcquireTokens, BucketConfig, Lease, Rate, RateError, Reservation, Reserved, TakenTokens,
+    AcquireTokens, BucketConfig, LeakyBucket, Lease, Rate, RateError, Reservation, TakenTokens,
     TokenBucket, Tokens,
 };
 pub use budget::{BudgetConfig, BudgetSnapshot, RetryBudget};
@@ -180,6 +188,10 @@ pub use semaphore::{
     Acquire, AcquireBefore, PermitSource, Queue, Queued, Semaphore, Several, Slots, Taken, Usage,
 };
 pub use shedder::{Load, LoadShedder, ShedderConfig};
+pub use sliding::{
+    CountedCall, LimitSnapshot, LogEntry, SlidingLog, SlidingLogConfig, SlidingWindowConfig,
+    SlidingWindowCounter,
+};
 pub use switch::{Flag, Switch, SwitchFor, SwitchSnapshot, Switches};
 #[cfg(all(not(loom), fusebox_failed_swaps))]
 #[doc(hidden)]
@@ -190,4 +202,6 @@ pub use time::{
     ticks_from_duration,
 };
 pub use timeout::{Timeout, WithTimeout};
+pub use turns::{Acquiring, Reserved};
+pub use warm_up::{WarmUp, WarmUpConfig, WarmedUp};
 pub use word::WORD_BITS;

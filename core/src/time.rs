@@ -191,6 +191,16 @@ pub const fn duration_from_ticks(ticks: u64, per_second: u64) -> Duration {
     }
 }
 
+/// How many whole parts of a second, of which it has `parts`, so many ticks are; saturates.
+pub(crate) const fn whole_parts(ticks: u64, parts: u32, per_second: u64) -> u64 {
+    let product = (ticks as u128).wrapping_mul(parts as u128);
+    // Checked, as the compiler would link a panic for a division by zero, which this never is.
+    match product.checked_div(per_second as u128) {
+        Some(whole) if whole <= u64::MAX as u128 => whole as u64,
+        _ => u64::MAX,
+    }
+}
+
 /// The instant `duration` from now on `clock`, rounded up to a tick, at most [`Ticks::MAX`].
 pub(crate) fn after<C: Clock + ?Sized>(clock: &C, duration: Duration) -> Ticks {
     clock.now().saturating_add(ticks_from_duration(duration, C::TICKS_PER_SECOND))

@@ -7,8 +7,9 @@ use fusebox_core::{
     AdaptiveLimit, AdaptiveThrottle, Backoff, BreakerConfig, BucketConfig, BudgetConfig,
     CircuitBreaker, CoDel, CoDelConfig, Event, Gate, GiveUp, Histogram, HistogramConfig,
     LimitAlgorithm, LimitConfig, LoadShedder, ManualClock, Pipeline, Priority, Rate, Ratio, Reason,
-    Rejection, Retry, RetryBudget, Rng, ShedderConfig, ThrottleConfig, TokenBucket, WORD_BITS,
-    WindowedHistogram,
+    Rejection, Retry, RetryBudget, Rng, ShedderConfig, SlidingLog, SlidingLogConfig,
+    SlidingWindowConfig, SlidingWindowCounter, ThrottleConfig, TokenBucket, WORD_BITS, WarmUp,
+    WarmUpConfig, WindowedHistogram,
 };
 
 const MS: Duration = Duration::from_millis(1);
@@ -296,6 +297,15 @@ fn debug_is_in_the_units_of_the_user() {
         format!("{limit:?}"),
         "AdaptiveLimit { limit: 20, in_flight: 0, base_latency: None, probing: false, .. }"
     );
+    let log: SlidingLog<7, _> = SlidingLog::new(SlidingLogConfig::per_second(), &clock);
+    let text = format!("{log:?}");
+    assert!(text.starts_with("SlidingLog { limit: 7, window: 1s, "), "{text}");
+    let counter = SlidingWindowCounter::new(SlidingWindowConfig::per_second(7), &clock);
+    let text = format!("{counter:?}");
+    assert!(text.starts_with("SlidingWindowCounter { limit: 7, window: 1"), "{text}");
+    let warm_up = WarmUp::new(WarmUpConfig::new(Rate::per_second(8), 4_000 * MS), &clock);
+    let text = format!("{warm_up:?}");
+    assert!(text.starts_with("WarmUp { every: 125ms, warm_up: 4s, "), "{text}");
     let budget = RetryBudget::new(BudgetConfig::new(Ratio::percent(20)).reserve(50), &clock);
     assert_eq!(
         format!("{budget:?}"),

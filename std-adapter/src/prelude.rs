@@ -6,11 +6,12 @@ pub use crate::{
     BudgetConfig, Bulkhead, BulkheadConfig, CircuitBreaker, Classify, Clock, CoDel, CoDelConfig,
     Consecutive, Counts, Deadline, Decide, Decision, EnvoyGradient, Error, Event, FailureIf,
     Fallback, FallbackFuture, Gate, Gradient2, Histogram, HistogramConfig, Immediate, Jitter,
-    LastCalls, LastError, LastTime, LimitConfig, LoadShedder, ManualClock, Meter, Named, Observer,
-    Outcome, Permit, Pipeline, PipelineMeter, Priority, Queue, Rate, Rates, Ratio, Reason,
-    Rejection, Retry, RetryBudget, RetryIf, Retrying, Semaphore, Shadow, ShedderConfig, State,
-    StdClock, StdRng, Switch, ThrottleConfig, Ticks, Timeout, Timer, TokenBucket, Vegas, WaitGate,
-    WindowedHistogram,
+    LastCalls, LastError, LastTime, LeakyBucket, LimitConfig, LoadShedder, ManualClock, Meter,
+    Named, Observer, Outcome, Permit, Pipeline, PipelineMeter, Priority, Queue, Rate, Rates, Ratio,
+    Reason, Rejection, Retry, RetryBudget, RetryIf, Retrying, Semaphore, Shadow, ShedderConfig,
+    SlidingLog, SlidingLogConfig, SlidingWindowConfig, SlidingWindowCounter, State, StdClock,
+    StdRng, Switch, ThrottleConfig, Ticks, Timeout, Timer, TokenBucket, Vegas, WaitGate, WarmUp,
+    WarmUpConfig, WindowedHistogram,
 };
 #[cfg(feature = "tokio")]
 #[doc(no_inline)]

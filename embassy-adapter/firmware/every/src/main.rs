@@ -21,6 +21,7 @@ mod meters;
 mod planted;
 mod queue;
 mod retries;
+mod shapes;
 mod shedding;
 mod switches;
 mod times;
@@ -55,6 +56,7 @@ extern "C" fn _start() -> ! {
     shedding::all();
     adaptive::all();
     fallbacks::all();
+    shapes::all();
     switches::all();
     planted::all();
     loop {}
