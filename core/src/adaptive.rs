@@ -56,7 +56,7 @@ pub use gradient2::Gradient2;
 pub use vegas::Vegas;
 
 use crate::error::{ConfigError, Reason, Rejection};
-use crate::gate::{Gate, Outcome};
+use crate::gate::{Gate, Idle, Outcome};
 use crate::inflight::{InFlight, Share};
 use crate::on_drop::OnDrop;
 use crate::priority::{AtPriority, Priority, Shares};
@@ -432,6 +432,17 @@ impl<C: Clock, A: LimitAlgorithm> AdaptiveLimit<C, A> {
         // A store will do: nobody else changes the phase while it is claimed. Release: hands the
         // memory to the next fold; pairs with the Acquire above.
         self.phase.store(phase.word(), Ordering::Release);
+    }
+}
+
+/// Idle as long as it has learnt nothing; stale when nothing is in flight.
+impl<C: Clock, A: LimitAlgorithm> Idle for AdaptiveLimit<C, A> {
+    fn is_idle(&self) -> bool {
+        self.is_stale() && self.phase().word() == Phase::UNSTARTED.word()
+    }
+
+    fn is_stale(&self) -> bool {
+        self.in_flight() == 0
     }
 }
 

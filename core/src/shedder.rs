@@ -8,7 +8,7 @@
 use core::fmt;
 
 use crate::error::{ConfigError, Reason, Rejection, Setting, check, setting};
-use crate::gate::{Gate, Outcome};
+use crate::gate::{Gate, Idle, Outcome};
 use crate::inflight::{InFlight, Limit, MAX_LIMIT, Share};
 use crate::priority::{AtPriority, Priority, Shares, SharesConfig};
 use crate::ratio::Ratio;
@@ -199,6 +199,13 @@ impl Gate for LoadShedder {
     #[inline]
     fn exit(&self, (): (), _outcome: Outcome) {
         self.load.leave();
+    }
+}
+
+/// Idle when nothing is in flight.
+impl Idle for LoadShedder {
+    fn is_idle(&self) -> bool {
+        self.in_flight() == 0
     }
 }
 

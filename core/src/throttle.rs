@@ -35,7 +35,7 @@ use core::time::Duration;
 
 use crate::breaker::Slide;
 use crate::error::{ConfigError, Reason, Rejection, Setting, check, setting};
-use crate::gate::{Gate, Outcome};
+use crate::gate::{Gate, Idle, Outcome};
 use crate::ratio::Ratio;
 use crate::rng::Random;
 use crate::sync::constructor;
@@ -273,6 +273,13 @@ impl<C: Clock, R: Random, const B: usize> AdaptiveThrottle<C, R, B> {
 /// A throttle has but one generation. It is not the one of a new ring, so that the first call
 /// begins afresh, at its own time.
 const GENERATION: u16 = 1;
+
+/// Idle when its window holds no call.
+impl<C: Clock, R: Random, const B: usize> Idle for AdaptiveThrottle<C, R, B> {
+    fn is_idle(&self) -> bool {
+        self.snapshot().requests() == 0
+    }
+}
 
 impl<C: Clock, R: Random, const B: usize> Gate for AdaptiveThrottle<C, R, B> {
     type Token = ();

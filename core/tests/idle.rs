@@ -74,6 +74,34 @@ fn the_other_limits_are_idle_when_nothing_counts_for_late_readers_either() {
     assert!((680..750).contains(&waited), "{waited} ms");
 }
 
+#[test]
+fn what_limits_the_load_is_idle_when_it_has_nothing_to_remember() {
+    let clock: ManualClock = ManualClock::new();
+    let shedder = LoadShedder::new(ShedderConfig::new(2));
+    assert!(shedder.is_idle());
+    let call = shedder.permit().unwrap();
+    assert!(!shedder.is_idle());
+    drop(call);
+    assert!(shedder.is_idle());
+
+    let limit = AdaptiveLimit::new(LimitConfig::aimd(), &clock);
+    assert!(limit.is_idle() && limit.is_stale());
+    let call = limit.permit().unwrap();
+    assert!(!limit.is_stale(), "in flight");
+    clock.advance(MS);
+    call.success();
+    assert!(limit.is_stale() && !limit.is_idle(), "it has begun to learn");
+
+    let rng = Rng::from_seed(7);
+    let throttle: AdaptiveThrottle<_, _> =
+        AdaptiveThrottle::new(ThrottleConfig::new(), &clock, &rng);
+    assert!(throttle.is_idle());
+    throttle.permit().unwrap().failure();
+    assert!(!throttle.is_idle());
+    clock.advance(3 * 60 * SECOND);
+    assert!(throttle.is_idle());
+}
+
 /// A late reader must not find a burst in a new bucket that it would not have found in the old one.
 #[test]
 fn replacing_an_idle_bucket_grants_nothing_to_a_late_reader() {

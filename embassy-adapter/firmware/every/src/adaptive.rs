@@ -3,8 +3,8 @@
 use core::time::Duration;
 
 use fusebox_core::{
-    AdaptiveLimit, Aimd, EnvoyGradient, Gradient2, LimitAlgorithm, LimitConfig, MeasuresLatency,
-    Vegas,
+    AdaptiveLimit, Aimd, EnvoyGradient, Gradient2, Idle, LimitAlgorithm, LimitConfig,
+    MeasuresLatency, Vegas,
 };
 
 use crate::shedding::{priority, share};
@@ -18,6 +18,7 @@ static ENVOY: AdaptiveLimit<&Us, EnvoyGradient> =
     AdaptiveLimit::new(LimitConfig::envoy_gradient(), &CLOCK);
 
 pub(crate) fn all() {
+    keep((AIMD.is_idle(), VEGAS.is_stale()));
     use_limit(&AIMD);
     use_limit(&VEGAS);
     use_limit(&GRADIENT);

@@ -1,8 +1,8 @@
 //! What refuses early: the load shedder, `CoDel`, the adaptive throttle.
 
 use fusebox_core::{
-    AdaptiveThrottle, CoDel, CoDelConfig, Load, LoadShedder, Priority, Ratio, Rng, ShedderConfig,
-    ThrottleConfig,
+    AdaptiveThrottle, CoDel, CoDelConfig, Idle, Load, LoadShedder, Priority, Ratio, Rng,
+    ShedderConfig, ThrottleConfig,
 };
 #[cfg(feature = "waits")]
 use fusebox_core::{Bulkhead, BulkheadConfig, Deadline, Queue, WaitGate};
@@ -15,6 +15,7 @@ static THROTTLE: AdaptiveThrottle<&Us, &Rng> =
     AdaptiveThrottle::new(ThrottleConfig::new(), &CLOCK, &RANDOM);
 
 pub(crate) fn all() {
+    keep((SHEDDER.is_idle(), THROTTLE.is_idle()));
     use_shedder(&SHEDDER);
     if let Ok(shedder) = LoadShedder::try_new(ShedderConfig::new(any(8)).share(priority(), share()))
     {
