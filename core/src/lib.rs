@@ -107,6 +107,7 @@ mod error;
 mod event;
 mod fallback;
 mod gate;
+mod hedge;
 mod histogram;
 mod meter;
 mod on_drop;
@@ -141,6 +142,7 @@ pub use gate::{
     Classify, Entering, FailureIf, Gate, Guard, Immediate, Observed, Outcome, Permit,
     ResultClassify, Shadow, WaitGate, WaitingAll,
 };
+pub use hedge::{Attempts, Count, Hedge, HedgeCall, HedgeDelay, HedgePolicy, SideBySide};
 pub use histogram::{
     Histogram, HistogramConfig, HistogramSnapshot, LatencySummary, WindowedHistogram,
 };
@@ -150,8 +152,8 @@ pub use pipeline::{
 };
 pub use ratio::Ratio;
 pub use retry::{
-    Attempt, Budget, Decide, Decision, OnRetry, Operation, Retry, RetryAll, RetryCall, RetryIf,
-    RetryPolicy, RetryState, Retrying, Verdict,
+    Attempt, AttemptPolicy, Budget, Decide, Decision, InTurn, OnRetry, Operation, Retry, RetryAll,
+    RetryCall, RetryIf, RetryNone, RetryPolicy, RetryState, Retrying, Verdict,
 };
 pub use rng::{Random, Rng};
 #[cfg(feature = "alloc")]

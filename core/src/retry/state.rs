@@ -17,19 +17,28 @@ pub struct Attempt {
     pub number: u32,
     /// When it will be cut off: for handing on to whatever it calls.
     pub deadline: Deadline,
+    /// Whether another attempt was running when it was started.
+    pub(crate) hedge: bool,
 }
 
 impl Attempt {
     /// The first attempt of a call that must be done by `deadline`.
     #[must_use]
     pub const fn first(deadline: Deadline) -> Self {
-        Self { number: 1, deadline }
+        Self { number: 1, deadline, hedge: false }
     }
 
     /// Whether another attempt came before this one.
     #[must_use]
     pub const fn is_retry(&self) -> bool {
         self.number > 1
+    }
+
+    /// Whether another attempt of the same call was still running when this one was started; only
+    /// ever under a [`Hedge`](crate::Hedge).
+    #[must_use]
+    pub const fn is_hedge(&self) -> bool {
+        self.hedge
     }
 }
 
