@@ -37,6 +37,7 @@
 mod call;
 mod delay;
 mod kind;
+mod percentile;
 mod places;
 mod policy;
 mod run;
@@ -45,5 +46,6 @@ mod state;
 pub use call::HedgeCall;
 pub use delay::HedgeDelay;
 pub use kind::SideBySide;
+pub use percentile::{AfterPercentile, PercentileConfig, Percentiles};
 pub use places::{Attempts, Count};
 pub use policy::{Hedge, HedgePolicy};

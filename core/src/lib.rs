@@ -142,7 +142,10 @@ pub use gate::{
     Classify, Entering, FailureIf, Gate, Guard, Immediate, Observed, Outcome, Permit,
     ResultClassify, Shadow, WaitGate, WaitingAll,
 };
-pub use hedge::{Attempts, Count, Hedge, HedgeCall, HedgeDelay, HedgePolicy, SideBySide};
+pub use hedge::{
+    AfterPercentile, Attempts, Count, Hedge, HedgeCall, HedgeDelay, HedgePolicy, PercentileConfig,
+    Percentiles, SideBySide,
+};
 pub use histogram::{
     Histogram, HistogramConfig, HistogramSnapshot, LatencySummary, WindowedHistogram,
 };

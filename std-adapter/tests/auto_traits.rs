@@ -108,6 +108,7 @@ assert_auto!(BucketConfig: yes, yes, yes);
 assert_auto!(BudgetConfig: yes, yes, yes);
 assert_auto!(BulkheadConfig: yes, yes, yes);
 assert_auto!(HistogramConfig: yes, yes, yes);
+assert_auto!(PercentileConfig: yes, yes, yes);
 assert_auto!(Ratio: yes, yes, yes);
 assert_auto!(Rate: yes, yes, yes);
 assert_auto!(Rates: yes, yes, yes);
@@ -207,6 +208,9 @@ assert_auto!(Retry<Delay, Alone>: yes, no, yes);
 assert_auto!(Hedge: yes, yes, yes);
 assert_auto!(Hedge<3, Duration, RetryAll, Arc<RetryBudget<StdClock>>>: yes, yes, yes);
 assert_auto!(Hedge<2, Local>: no, no, yes);
+assert_auto!(Hedge<2, &'static AfterPercentile<TokioTimer>>: yes, yes, yes);
+assert_auto!(AfterPercentile<TokioTimer, Arc<Timed>>: yes, yes, yes);
+assert_auto!(AfterPercentile<TokioTimer, Rc<Timed>>: no, no, yes);
 assert_auto!(Pipe: yes, yes, yes);
 assert_auto!(Pipe<Arc<DeadlineGate<StdClock>>>: yes, yes, yes);
 assert_auto!(Pipe<Rc<DeadlineGate<StdClock>>>: no, no, yes);
@@ -307,6 +311,7 @@ const TRAITS: &[&str] = &[
     "OnRetry",
     "Operation",
     "Parts",
+    "Percentiles",
     "PermitSource",
     "PipelineMetering",
     "Random",

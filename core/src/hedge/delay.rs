@@ -6,7 +6,8 @@ use crate::pointer::through_pointers;
 use crate::time::{Clock, Ticks, ticks_from_duration};
 
 /// How long a [`Hedge`](super::Hedge) waits before it starts another attempt beside those that run,
-/// on a timer of the type `T`: a [`Duration`], or a rule of your own.
+/// on a timer of the type `T`: a [`Duration`], an [`AfterPercentile`](super::AfterPercentile), or a
+/// rule of your own.
 ///
 /// # Examples
 ///

@@ -67,7 +67,8 @@ impl<D> Hedge<2, D> {
     /// a request with a key by which the service knows it again.
     ///
     /// A good delay is the 95th percentile of the latencies: then 5 % of all calls make another
-    /// attempt. `delay` is a [`Duration`] or another [`HedgeDelay`].
+    /// attempt. `delay` is a [`Duration`], an [`AfterPercentile`](super::AfterPercentile) that measures
+    /// it, or another [`HedgeDelay`].
     pub const fn idempotent(delay: D) -> Self {
         Self {
             delay,
