@@ -28,12 +28,15 @@ use crate::time::{Clock, Ticks, ticks_from_duration};
 /// let hedge = Hedge::idempotent(&TUNED);
 /// ```
 pub trait HedgeDelay<T> {
-    /// Whether it learns from how long first attempts take; where not, no clock is read for that.
-    const LEARNS: bool = false;
-
     /// The wait from the start of one attempt at `now` to that of the next one, in ticks of the
     /// timer; 0 starts all at once.
     fn delay(&self, now: Ticks) -> u64;
+
+    /// Whether it learns from how long first attempts take; where not, no clock is read for that.
+    #[inline]
+    fn learns(&self) -> bool {
+        false
+    }
 
     /// The first attempt of a call took so many ticks of the timer, until `now`; or that long at
     /// least, as it was cut off, or another attempt was faster. Not told of attempts that failed,
@@ -54,12 +57,15 @@ impl<T: Clock> HedgeDelay<T> for Duration {
 
 macro_rules! pointer_delay {
     ($pointer:ty) => {
-        impl<T, D: HedgeDelay<T>> HedgeDelay<T> for $pointer {
-            const LEARNS: bool = D::LEARNS;
-
+        impl<T, D: HedgeDelay<T> + ?Sized> HedgeDelay<T> for $pointer {
             #[inline]
             fn delay(&self, now: Ticks) -> u64 {
                 (**self).delay(now)
+            }
+
+            #[inline]
+            fn learns(&self) -> bool {
+                (**self).learns()
             }
 
             #[inline]

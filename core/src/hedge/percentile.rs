@@ -283,8 +283,6 @@ impl<C: Clock, H: Percentiles<C>> AfterPercentile<C, H> {
 }
 
 impl<C: Clock, H: Percentiles<C>> HedgeDelay<C> for AfterPercentile<C, H> {
-    const LEARNS: bool = true;
-
     #[inline]
     fn delay(&self, now: Ticks) -> u64 {
         // Relaxed: see `renew`.
@@ -293,6 +291,11 @@ impl<C: Clock, H: Percentiles<C>> HedgeDelay<C> for AfterPercentile<C, H> {
             self.renew(due, now);
         }
         self.ticks()
+    }
+
+    #[inline]
+    fn learns(&self) -> bool {
+        true
     }
 
     #[inline]

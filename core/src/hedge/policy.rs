@@ -218,11 +218,10 @@ pub(super) mod sealed {
 
     pub trait HedgePolicy<T, E> {
         type Count: places::Count;
-        /// Whether it wants to know how long first attempts take.
-        const LEARNS: bool;
 
         fn deadline(&self) -> Duration;
         fn delay(&self, now: Ticks) -> u64;
+        fn learns(&self) -> bool;
         fn learn(&self, took: u64, now: Ticks);
         fn decide(&self, error: &Error<E>) -> Decision;
         fn deposit(&self);
@@ -254,7 +253,6 @@ where
     O: Observer,
 {
     type Count = Attempts<N>;
-    const LEARNS: bool = D::LEARNS;
 
     #[inline]
     fn deadline(&self) -> Duration {
@@ -264,6 +262,11 @@ where
     #[inline]
     fn delay(&self, now: Ticks) -> u64 {
         self.delay.delay(now)
+    }
+
+    #[inline]
+    fn learns(&self) -> bool {
+        self.delay.learns()
     }
 
     #[inline]
@@ -305,7 +308,6 @@ macro_rules! pointer_hedge {
 
         impl<T, E, H: HedgePolicy<T, E>> sealed::HedgePolicy<T, E> for $pointer {
             type Count = H::Count;
-            const LEARNS: bool = H::LEARNS;
 
             #[inline]
             fn deadline(&self) -> Duration {
@@ -315,6 +317,11 @@ macro_rules! pointer_hedge {
             #[inline]
             fn delay(&self, now: Ticks) -> u64 {
                 (**self).delay(now)
+            }
+
+            #[inline]
+            fn learns(&self) -> bool {
+                (**self).learns()
             }
 
             #[inline]

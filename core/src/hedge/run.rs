@@ -281,19 +281,16 @@ where
         if !wait.is_zero() {
             self.state.hold_back(now.saturating_add(ticks::<X::Timer>(wait)));
         }
-        // One attempt is owed, however many have failed.
-        if !self.state.owed {
-            if self.state.would_be_late(now) {
-                self.state.cause = GiveUp::Deadline;
-                self.state.next = Next::Never;
-            } else if around.policy().withdraw() {
-                self.state.owed = true;
-            } else {
-                self.state.cause = GiveUp::Budget;
-            }
-        }
-        if self.state.owed {
+        if self.state.would_be_late(now) {
+            self.state.cause = GiveUp::Deadline;
+            self.state.next = Next::Never;
+            self.unpay(around);
+        } else if self.state.owed || around.policy().withdraw() {
+            // One attempt is owed, however many have failed.
+            self.state.owed = true;
             self.state.plan_now(now);
+        } else {
+            self.state.cause = GiveUp::Budget;
         }
         None
     }
@@ -359,7 +356,7 @@ where
     #[inline]
     fn learn(&mut self, around: &X) {
         let policy = around.policy();
-        if <X::Policy as super::policy::sealed::HedgePolicy<X::Timer, F::Error>>::LEARNS {
+        if policy.learns() {
             let now = around.timer().now();
             policy.learn(now.saturating_since(self.state.first), now);
         }
@@ -374,7 +371,7 @@ where
         self.drop_rest(around);
     }
 
-    /// Drops all that runs. Out of line: most calls end with one attempt, and nothing to drop.
+    /// Ends the call: drops all that runs.
     #[inline]
     fn drop_rest(&mut self, around: &X) {
         self.state.phase = Phase::Done;
@@ -384,6 +381,7 @@ where
         }
     }
 
+    /// Out of line: most calls end with their only attempt.
     #[cold]
     fn drop_live(&mut self, around: &X) {
         let live = core::mem::take(&mut self.state.live);
