@@ -32,6 +32,8 @@
 //! | [`Timeout`] | how long one attempt may take | none |
 //! | [`Backoff`] | the delays between attempts | none |
 //! | [`Retry`] | attempts until one succeeds or it is enough | none |
+//! | [`Hedge`] | another attempt where the first one is slow; the losers are dropped | none |
+//! | [`AfterPercentile`] | the delay of a hedge, measured | two words, and a histogram |
 //! | [`Pipeline`] | all of it around one operation | none |
 //! | [`Fallback`], [`FallbackFuture`] | what to answer instead, tier by tier | none |
 //! | [`Switch`], [`Switches`] | features that are left out in trouble, by hand, by a breaker, or for a share of calls | two words; one for 32 plain ones |

@@ -2,13 +2,13 @@
 
 #[doc(no_inline)]
 pub use crate::{
-    Attempt, Backoff, BreakerConfig, BucketConfig, BudgetConfig, Bulkhead, BulkheadConfig,
-    CircuitBreaker, Classify, Clock, Consecutive, Counts, Deadline, Decide, Decision, Error, Event,
-    FailureIf, Fallback, FallbackFuture, Gate, Histogram, HistogramConfig, Immediate, Jitter,
-    LastCalls, LastError, LastTime, ManualClock, Meter, Named, Observer, Outcome, Permit, Pipeline,
-    PipelineMeter, Queue, Rate, Rates, Ratio, Reason, Rejection, Retry, RetryBudget, RetryIf,
-    Retrying, Semaphore, Shadow, State, StdClock, StdRng, Switch, Ticks, Timeout, Timer,
-    TokenBucket, WaitGate, WindowedHistogram,
+    AfterPercentile, Attempt, Backoff, BreakerConfig, BucketConfig, BudgetConfig, Bulkhead,
+    BulkheadConfig, CircuitBreaker, Classify, Clock, Consecutive, Counts, Deadline, Decide,
+    Decision, Error, Event, FailureIf, Fallback, FallbackFuture, Gate, Hedge, Histogram,
+    HistogramConfig, Immediate, Jitter, LastCalls, LastError, LastTime, ManualClock, Meter, Named,
+    Observer, Outcome, PercentileConfig, Permit, Pipeline, PipelineMeter, Queue, Rate, Rates,
+    Ratio, Reason, Rejection, Retry, RetryBudget, RetryIf, Retrying, Semaphore, Shadow, State,
+    StdClock, StdRng, Switch, Ticks, Timeout, Timer, TokenBucket, WaitGate, WindowedHistogram,
 };
 #[cfg(feature = "tokio")]
 #[doc(no_inline)]

@@ -15,6 +15,7 @@ mod budget;
 mod errors;
 mod fallbacks;
 mod gates;
+mod hedges;
 mod limits;
 mod meters;
 mod planted;
@@ -48,6 +49,7 @@ extern "C" fn _start() -> ! {
     budget::all();
     queue::all();
     retries::all();
+    hedges::all();
     limits::all();
     meters::all();
     fallbacks::all();
