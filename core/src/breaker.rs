@@ -342,10 +342,11 @@ impl<C, W, M, O> CircuitBreaker<C, W, M, O> {
         Snapshot(self.word.load(Ordering::Acquire))
     }
 
+    /// In a loop only: it may fail for no reason.
     #[inline]
     fn swap(&self, old: Snapshot, new: Snapshot) -> bool {
         self.word
-            .compare_exchange(
+            .compare_exchange_weak(
                 old.0,
                 new.0,
                 // AcqRel: publishes what this call did before it to whoever sees the new word, and
@@ -396,12 +397,12 @@ where
     ///
     /// As [`Gate::enter`].
     pub fn enter_at(&self, now: Ticks) -> Result<BreakerToken<W::Start, M::Start>, Rejection> {
-        self.admit(|| now)
+        self.admit(Some(now))
     }
 
     /// Tells how a call ended at `now`; [`Gate::exit`] reads the clock only where it must.
     pub fn exit_at(&self, token: BreakerToken<W::Start, M::Start>, outcome: Outcome, now: Ticks) {
-        self.settle(token, outcome, || now);
+        self.settle(token, outcome, Some(now));
     }
 
     /// The breaker at this moment.
@@ -584,12 +585,12 @@ where
 
     #[inline]
     fn enter(&self) -> Result<Self::Token, Rejection> {
-        self.admit(|| self.clock.now())
+        self.admit(None)
     }
 
     #[inline]
     fn exit(&self, token: Self::Token, outcome: Outcome) {
-        self.settle(token, outcome, || self.clock.now());
+        self.settle(token, outcome, None);
     }
 }
 

@@ -2,12 +2,15 @@
 
 use super::config::BreakerConfig;
 use super::counts::Counts;
-use super::state::{Generation, MAX_FAILURES, MAX_PROBES, OPEN_BITS, PROBE_BITS, PROBE_HEADROOM};
+use super::state::{
+    Generation, MAX_FAILURES, MAX_PROBES, MAX_STREAK, OPEN_BITS, PROBE_BITS, PROBE_HEADROOM,
+};
 use crate::error::{ConfigError, Setting, check, setting};
 use crate::ratio::Ratio;
 use crate::rng::mix32;
-use crate::time::scale::{HEADROOM, Scale};
+use crate::time::scale::{Coarse, HEADROOM};
 use crate::time::{Ticks, check_rate, in_ticks};
+use crate::word::{Word, widen};
 
 const CONSECUTIVE_FAILURES: Setting = setting!(
     "the breaker's `consecutive_failures`" must "be from 1 to 2^32 - 1" or "be from 1 to 1048575"
@@ -40,32 +43,37 @@ const MAX_LATENESS: Setting = setting!(
     "the breaker's `max_lateness`" must "be at most a quarter of the clock's range"
 );
 
+const _: () = assert!(MAX_FAILURES < widen(Word::MAX));
 const _: () = assert!(OPEN_BITS - HEADROOM < u32::BITS && PROBE_BITS - PROBE_HEADROOM < u16::BITS);
 
 /// What the state machine goes by.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rules {
     pub(super) custom: Option<fn(&Counts) -> bool>,
-    pub(super) probe_rate: Option<Ratio>,
     open_for: u64,
     open_at_most: u64,
     growth: Factor,
     seed: u32,
-    /// The random part of an open time, in parts of 2^31; 0 for none.
+    /// The random part of an open time, in parts of 2^32; 0 for none.
     jitter: u32,
-    /// 0 where failures in a row are no rule.
-    pub(super) consecutive: u32,
+    /// So many failures in a row trip: more than a word counts where they are no rule.
+    pub(super) consecutive: Word,
     /// In units, as are the next two. The headroom leaves a horizon at most 24 bits.
     pub(super) open_horizon: u32,
     /// The headroom leaves this one at most 12 bits, and what is rounded up in it.
     pub(super) probe_horizon: u16,
     /// How long the probes have from the reading at which the last one was let in.
     pub(super) probe_time: u16,
-    pub(super) open_scale: Scale,
-    pub(super) probe_scale: Scale,
+    pub(super) open_scale: Coarse,
+    pub(super) probe_scale: Coarse,
+    /// After having reopened so often, it stays open for the longest time.
+    longest_after: u8,
     pub(super) max_probes: u8,
-    /// The successes that close; judged by rate, the probes of a round.
-    pub(super) probes_to_judge: u8,
+    /// The most probes of one half-open; judged by successes in a row, more than there can be.
+    pub(super) round: u8,
+    /// So many probes that reported close, unless so many of them failed: that reopens.
+    pub(super) probes_to_close: u8,
+    pub(super) failures_to_reopen: u8,
     pub(super) abandoned_fails: bool,
 }
 
@@ -81,18 +89,21 @@ impl Rules {
             return Err(OPEN_JITTER.ratio(Ratio::percent(config.jitter_percent)));
         }
         check!(MOST_PROBES.check(config.max_probes as u64, 1, MAX_PROBES));
-        let to_judge = config.success_threshold as u64;
-        match config.probe_rate {
+        let to_close = config.success_threshold as u64;
+        let (round, failures_to_reopen) = match config.probe_rate {
             Some(rate) => {
                 if !rate.is_share() {
                     return Err(PROBE_FAILURE_RATE.ratio(rate));
                 }
-                check!(PROBES_TO_JUDGE.check(to_judge, 1, MAX_PROBES));
+                check!(PROBES_TO_JUDGE.check(to_close, 1, MAX_PROBES));
+                // Of all probes of the round: reached now means reached at its end as well.
+                (to_close as u8, rate.least_part(to_close as u32) as u8)
             }
             None => {
-                check!(SUCCESS_THRESHOLD.check(to_judge, 1, MAX_PROBES));
+                check!(SUCCESS_THRESHOLD.check(to_close, 1, MAX_PROBES));
+                (u8::MAX, 1)
             }
-        }
+        };
         let growth = config.growth;
         if growth.denominator() == 0 || growth.numerator() < growth.denominator() {
             return Err(OPEN_GROWTH.ratio(growth));
@@ -104,20 +115,20 @@ impl Rules {
 
         // Each is at most a quarter of the range.
         let open_reach = open_at_most.saturating_add(lateness);
-        let open_scale = Scale::fit(open_reach, OPEN_BITS, HEADROOM, 0);
+        let open_scale = Coarse::fit(open_reach, OPEN_BITS, HEADROOM);
         let probe_reach = timeout.saturating_add(lateness);
-        let probe_scale = Scale::fit(probe_reach, PROBE_BITS, PROBE_HEADROOM, 0);
+        let probe_scale = Coarse::fit(probe_reach, PROBE_BITS, PROBE_HEADROOM);
         // One unit more than the time rounded up, as a reading is rounded down: never early.
         let probe_time = probe_scale.units_up(timeout).saturating_add(1);
+        let growth = Factor::new(growth);
         Ok(Self {
             custom: config.custom,
-            probe_rate: config.probe_rate,
             open_for,
             open_at_most,
-            growth: Factor::new(growth),
+            growth,
             seed: (config.seed ^ (config.seed >> 32)) as u32,
-            jitter: percent_of_one(config.jitter_percent),
-            consecutive: config.consecutive,
+            jitter: share_of_one(config.jitter_percent),
+            consecutive: if consecutive == 0 { Word::MAX } else { consecutive as Word },
             open_horizon: open_scale.units_up(open_reach) as u32,
             // The time is rounded up by itself: so must the lateness be, or a reader that is just
             // so late would take a live deadline for a stale one.
@@ -125,8 +136,11 @@ impl Rules {
             probe_time: probe_time as u16,
             open_scale,
             probe_scale,
+            longest_after: growth.steps(open_for, open_at_most),
             max_probes: config.max_probes as u8,
-            probes_to_judge: config.success_threshold as u8,
+            round,
+            probes_to_close: to_close as u8,
+            failures_to_reopen,
             abandoned_fails: config.abandoned_fails,
         })
     }
@@ -141,76 +155,72 @@ impl Rules {
     /// `min(at_most, open_for * growth^streak)`, less a random part of at most the jitter: after
     /// the cap, so that the cap holds.
     pub(super) fn open_time(&self, streak: u32, generation: Generation, now: Ticks) -> u64 {
-        let mut wait = self.open_for;
-        for _ in 0..streak {
-            if wait >= self.open_at_most {
-                break;
+        let mut wait = self.open_at_most;
+        if streak < self.longest_after as u32 {
+            wait = self.open_for;
+            for _ in 0..streak {
+                wait = self.growth.of(wait);
             }
-            wait = self.growth.of(wait).min(self.open_at_most);
-        }
-        if self.jitter == 0 {
-            return wait;
         }
         let late = (now.0 >> 32) as u32;
         let random = mix32(self.seed ^ now.0 as u32 ^ late.rotate_left(16) ^ u32::from(generation));
         // Never the whole of the jitter.
         let part = (u64::from(self.jitter) * u64::from(random)) >> 32;
-        wait.saturating_sub(Factor { mantissa: part as u32, shift: 31 }.of(wait))
+        wait.wrapping_sub(part_of(wait, part as u32))
     }
 }
 
-/// `percent` of 1, in parts of 2^31, rounded down.
-const fn percent_of_one(percent: u32) -> u32 {
-    (((percent as u64) << 31) / 100) as u32
+/// `percent` of 1, at most 100, in parts of 2^32, rounded down; all but one part for the whole.
+const fn share_of_one(percent: u32) -> u32 {
+    let parts = ((percent as u64) << 32) / 100;
+    if parts > u32::MAX as u64 { u32::MAX } else { parts as u32 }
 }
 
-/// `numerator * 2^shift / denominator`, rounded up. The denominator is not 0.
-const fn shifted_over(numerator: u64, shift: u8, denominator: u64) -> u64 {
-    let wide = numerator.wrapping_shl(shift as u32);
-    let (Some(whole), Some(rest)) = (wide.checked_div(denominator), wide.checked_rem(denominator))
-    else {
-        return u64::MAX;
-    };
-    if rest == 0 { whole } else { whole.saturating_add(1) }
+/// So many parts of 2^32 of `ticks`, rounded down.
+#[inline]
+const fn part_of(ticks: u64, parts: u32) -> u64 {
+    // In halves, the carry of the lower one added to the upper: no product is longer than 64 bits,
+    // nor is that sum.
+    let low = (ticks & 0xffff_ffff) * parts as u64;
+    ((ticks >> 32) * parts as u64).wrapping_add(low >> 32)
 }
 
-/// A number that times are multiplied by: `mantissa / 2^shift`.
+/// A number of at least 1 that times are multiplied by: `whole + parts / 2^32`.
 ///
 /// Not a fraction of two numbers, as a small target would need half a kilobyte to divide 64 bits.
 #[derive(Clone, Copy, Debug)]
 struct Factor {
-    mantissa: u32,
-    shift: u8,
+    whole: u32,
+    parts: u32,
 }
 
 impl Factor {
-    /// `ratio`, of at least 1, rounded up in the 32nd bit: a product that is a whole number of
-    /// ticks is then exactly that, up to 2^31 over the denominator.
+    /// `ratio`, of at least 1, rounded up: a product that is a whole number of ticks is then
+    /// exactly that, up to 2^32 over the denominator.
     const fn new(ratio: Ratio) -> Self {
         let (numerator, denominator) = (ratio.numerator() as u64, ratio.denominator() as u64);
         // A denominator of 0 is refused in `Rules::new`.
         let denominator = if denominator == 0 { 1 } else { denominator };
-        let mut shift: u8 = 31;
-        let mut mantissa = shifted_over(numerator, shift, denominator);
-        // Ends at the latest where nothing is shifted: the numerator has 32 bits.
-        while mantissa > u32::MAX as u64 && shift > 0 {
-            shift = shift.saturating_sub(1);
-            mantissa = shifted_over(numerator, shift, denominator);
-        }
-        Self { mantissa: mantissa as u32, shift }
+        let parts = ((numerator % denominator) << 32).div_ceil(denominator);
+        Self { whole: (numerator / denominator) as u32, parts: parts as u32 }
     }
 
-    /// This times `ticks`, rounded down; saturates.
+    /// This times `ticks`, rounded down; wraps.
     const fn of(self, ticks: u64) -> u64 {
-        // In halves, the carry of the lower one added to the upper: no product is longer than 64
-        // bits, nor is that sum.
-        let low = (ticks & 0xffff_ffff) * self.mantissa as u64;
-        let high = ((ticks >> 32) * self.mantissa as u64).wrapping_add(low >> 32);
-        let shift = (self.shift & 31) as u32;
-        let upper = 32 - shift;
-        if high.leading_zeros() < upper {
-            return u64::MAX;
+        ticks.wrapping_mul(self.whole as u64).wrapping_add(part_of(ticks, self.parts))
+    }
+
+    /// After how many multiplications `from` is at least `to`, of at most [`LONGEST`]: until then
+    /// none of them wraps. One more than there can be, where it never is.
+    const fn steps(self, from: u64, to: u64) -> u8 {
+        let (mut ticks, mut steps) = (from, 0);
+        while ticks < to && steps <= MAX_STREAK as u8 {
+            // The product of the next whole number wraps: then this one is about as long, and
+            // longer than any time.
+            let wraps = ticks.checked_mul(self.whole as u64 + 1).is_none();
+            ticks = if wraps { to } else { self.of(ticks) };
+            steps += 1;
         }
-        high << upper | (low as u32 >> shift) as u64
+        steps
     }
 }

@@ -5,7 +5,7 @@ use core::fmt;
 use super::counts::State;
 use super::rules::Rules;
 use crate::time::{Ticks, scale};
-use crate::word::{Field, WORD_BITS, Word, by_width, widen};
+use crate::word::{Field, WORD_BITS, Word, by_width, low_half};
 
 /// The state word.
 ///
@@ -50,6 +50,8 @@ const PROBE_DEADLINE: Field = FAILED.above(WORD_BITS - FAILED.end());
 pub(super) const MAX_FAILURES: u64 = PAYLOAD.max() as u64;
 /// The most probes, at once or in all.
 pub(super) const MAX_PROBES: u64 = IN_FLIGHT.max() as u64;
+/// The most often that reopening is counted.
+pub(super) const MAX_STREAK: u64 = STREAK.max() as u64;
 /// The width of the end of the open time.
 pub(super) const OPEN_BITS: u32 = PAYLOAD.width();
 /// The width of the probes' deadline.
@@ -72,14 +74,11 @@ pub(crate) const GENERATION_BITS: u32 = GENERATION.width();
 /// What the word says to a call that wants in.
 #[must_use]
 pub(super) enum Admit {
-    /// Let it in; nothing is written.
-    Free,
-    /// Let it in as a probe, once this word is committed.
-    Probe(Snapshot),
-    /// Refuse it, once this word is committed: the probes never reported, so the breaker reopens.
-    Reopen(Snapshot),
-    /// Refuse it: open for this many more ticks.
-    Wait(u64),
+    /// Let it in, once this word is committed: as a probe where it is another word.
+    In(Snapshot),
+    /// Refuse it: open for so many more ticks. Once this word is committed: where it is another, the
+    /// probes never reported, and the breaker reopens.
+    Open(Snapshot, u64),
     /// Refuse it: forced open.
     Never,
     /// Refuse it: all probes are out.
@@ -89,10 +88,10 @@ pub(super) enum Admit {
 /// What a result does to the word.
 #[must_use]
 pub(super) enum Settle {
-    /// Nothing: it is late, or says nothing new.
-    Nothing,
-    /// This word.
+    /// This word; where it is the same, nothing is written.
     Update(Snapshot),
+    /// It trips.
+    Trip,
 }
 
 impl Snapshot {
@@ -109,6 +108,18 @@ impl Snapshot {
             // 5; 6 and 7 are never written.
             _ => State::MetricsOnly,
         }
+    }
+
+    /// Whether the state is this one; cheaper than to decode which one it is.
+    #[inline]
+    pub(super) const fn is(self, state: State) -> bool {
+        STATE.get(self.0) == state as Word
+    }
+
+    /// Whether calls that end are counted: closed, or metrics only.
+    #[inline]
+    pub(super) const fn counts(self) -> bool {
+        self.is(State::Closed) || self.is(State::MetricsOnly)
     }
 
     pub(super) const fn generation(self) -> Generation {
@@ -160,10 +171,10 @@ impl Snapshot {
     }
 
     /// How many ticks after `now` the open time is over: exact. Only for open words.
-    pub(super) fn open_ticks(self, rules: &Rules, now: Ticks) -> u64 {
+    pub(super) const fn open_ticks(self, rules: &Rules, now: Ticks) -> u64 {
         match self.open_left(rules, now) {
             0 => 0,
-            left => rules.open_scale.ticks_until(widen(left), now),
+            left => rules.open_scale.ticks_until(left, now),
         }
     }
 
@@ -179,74 +190,70 @@ impl Snapshot {
 
     /// Open from now on: from closed for the first time, from half-open once more.
     pub(super) fn transition_trip(self, rules: &Rules, now: Ticks) -> Self {
-        match self.state() {
-            State::HalfOpen => self.transition_reopen(rules, now),
-            _ => self.open(rules, now, 0),
-        }
-    }
-
-    fn transition_reopen(self, rules: &Rules, now: Ticks) -> Self {
+        // Closed, the streak is 0.
         let streak = self.streak();
-        self.open(rules, now, if streak < STREAK.max() { streak + 1 } else { streak })
-    }
-
-    fn open(self, rules: &Rules, now: Ticks, streak: Word) -> Self {
-        let opened = self.next(State::Open, streak);
-        let wait = rules.open_time(streak as u32, opened.generation(), now);
+        let more = self.is(State::HalfOpen) && streak < STREAK.max();
+        let streak = streak + more as Word;
+        let open = self.next(State::Open, streak);
+        let wait = rules.open_time(low_half(streak), open.generation(), now);
         let end = rules.open_scale.units(now.wrapping_add(wait));
-        Self(PAYLOAD.set(opened.0, end))
+        Self(PAYLOAD.set(open.0, end))
     }
 
     /// Asks to be let in. `now` is read only where the answer depends on it.
     #[inline]
     pub(super) fn transition_admit(self, rules: &Rules, now: impl FnOnce() -> Ticks) -> Admit {
-        match self.state() {
-            State::Closed | State::Disabled | State::MetricsOnly => Admit::Free,
-            State::ForcedOpen => Admit::Never,
-            State::Open => self.admit_open(rules, now()),
-            State::HalfOpen => self.admit_half_open(rules, now()),
+        if self.is(State::Open) || self.is(State::HalfOpen) {
+            self.admit_by_time(rules, now())
+        } else if self.is(State::ForcedOpen) {
+            Admit::Never
+        } else {
+            Admit::In(self)
         }
     }
 
-    fn admit_open(self, rules: &Rules, now: Ticks) -> Admit {
-        match self.open_left(rules, now) {
-            0 => {
-                let first = self.next(State::HalfOpen, self.streak());
-                Admit::Probe(first.with_probe(rules, now))
+    fn admit_by_time(self, rules: &Rules, now: Ticks) -> Admit {
+        let (mut open, mut probing) = (self, self);
+        let probe_now = rules.probe_scale.units(now);
+        if self.is(State::Open) {
+            probing = self.next(State::HalfOpen, self.streak());
+        } else if !self.has_room(rules) {
+            if self.probes_left(rules, probe_now) > 0 {
+                return Admit::Busy;
             }
-            left => Admit::Wait(rules.open_scale.ticks_until(widen(left), now)),
+            open = self.transition_trip(rules, now);
         }
+        if open.is(State::Open) {
+            let left = open.open_left(rules, now);
+            if left > 0 || open != self {
+                // What has just become open stays so until the next unit at least.
+                return Admit::Open(open, rules.open_scale.ticks_until(left.max(1), now));
+            }
+        }
+        Admit::In(probing.with_probe(rules, probe_now))
     }
 
-    fn admit_half_open(self, rules: &Rules, now: Ticks) -> Admit {
-        let (in_flight, done) = (IN_FLIGHT.get(self.0), DONE.get(self.0));
-        let in_flight_at_most = rules.max_probes as Word;
-        // Judged by rate, the round has a fixed number of probes.
-        let enough =
-            rules.probe_rate.is_some() && in_flight + done >= rules.probes_to_judge as Word;
-        if in_flight < in_flight_at_most && !enough {
-            return Admit::Probe(self.with_probe(rules, now));
-        }
-        let now_units = rules.probe_scale.units(now);
-        let deadline = PROBE_DEADLINE.get(self.0);
-        match scale::ahead(deadline, now_units, PROBE_BITS, rules.probe_horizon as Word) {
-            0 => Admit::Reopen(self.transition_reopen(rules, now)),
-            _ => Admit::Busy,
-        }
+    /// Whether one more probe may be let in. Only for half-open words.
+    const fn has_room(self, rules: &Rules) -> bool {
+        let in_flight = IN_FLIGHT.get(self.0);
+        in_flight < rules.max_probes as Word && in_flight + DONE.get(self.0) < rules.round as Word
+    }
+
+    /// How many units the probes have left at `now`; 0 where their time is over. Only for half-open
+    /// words.
+    const fn probes_left(self, rules: &Rules, now: Word) -> Word {
+        scale::ahead(PROBE_DEADLINE.get(self.0), now, PROBE_BITS, rules.probe_horizon as Word)
     }
 
     /// One more probe out, and the time for all of them to report starts anew.
-    fn with_probe(self, rules: &Rules, now: Ticks) -> Self {
-        let in_flight = IN_FLIGHT.get(self.0);
-        let word = IN_FLIGHT.set(self.0, in_flight + 1);
-        let now = rules.probe_scale.units(now);
+    const fn with_probe(self, rules: &Rules, now: Word) -> Self {
+        // There was room, so that no bit is carried into another field.
+        let word = self.0.wrapping_add(IN_FLIGHT.one());
         let own = rules.probe_time as Word;
         // Late loses: a late reading must not cut short the time that another probe was given.
         // Seen from now, as whoever asks whether it has passed sees it: a deadline further ahead
         // than its horizon is stale, and to keep it would fail the probes at once.
-        let given = PROBE_DEADLINE.get(self.0);
-        let left = scale::ahead(given, now, PROBE_BITS, rules.probe_horizon as Word);
-        if in_flight > 0 && left > own {
+        if IN_FLIGHT.get(self.0) > 0 && self.probes_left(rules, now) > own {
             return Self(word);
         }
         Self(PROBE_DEADLINE.set(word, now.wrapping_add(own)))
@@ -254,60 +261,40 @@ impl Snapshot {
 
     /// A call that was let in while closed ended; `trips` is what its window and rules say.
     #[inline]
-    pub(super) fn transition_judged(
+    pub(super) const fn transition_judged(
         self,
         rules: &Rules,
         failed: bool,
         trips: bool,
-        now: impl FnOnce() -> Ticks,
     ) -> Settle {
-        let failures = PAYLOAD.get(self.0);
-        let updated = if failed { failures.saturating_add(1).min(PAYLOAD.max()) } else { 0 };
-        let in_a_row = failed && rules.consecutive > 0 && updated >= rules.consecutive as Word;
-        if (trips || in_a_row) && self.state() == State::Closed {
-            Settle::Update(self.transition_trip(rules, now()))
-        } else if updated == failures {
-            Settle::Nothing
-        } else {
-            Settle::Update(self.with_failures(updated))
-        }
+        let updated = match self.0.checked_add(PAYLOAD.one()) {
+            _ if !failed => self.with_failures(0),
+            Some(more) => Self(more),
+            None => self,
+        };
+        let trips = trips || PAYLOAD.get(updated.0) >= rules.consecutive;
+        if trips && self.is(State::Closed) { Settle::Trip } else { Settle::Update(updated) }
     }
 
     /// A probe ended.
-    pub(super) fn transition_probed(
-        self,
-        rules: &Rules,
-        failed: bool,
-        now: impl FnOnce() -> Ticks,
-    ) -> Settle {
-        let returned = self.return_probe();
-        let done = DONE.get(self.0) + 1;
-        let failures = FAILED.get(self.0) + Word::from(failed);
-        let (reopens, closes) = match rules.probe_rate {
-            Some(rate) => {
-                let all = u64::from(rules.probes_to_judge);
-                // Against all probes of the round: reached now means reached at its end as well.
-                #[allow(
-                    clippy::useless_conversion,
-                    reason = "a conversion where words are 32 bits"
-                )]
-                (rate.is_reached(failures.into(), all), done as u64 >= all)
-            }
-            None => (failed, done >= rules.probes_to_judge as Word),
-        };
-        Settle::Update(if reopens {
-            self.transition_reopen(rules, now())
-        } else if closes {
-            self.next(State::Closed, 0)
+    #[inline]
+    pub(super) const fn transition_probed(self, rules: &Rules, failed: bool) -> Settle {
+        // No more of them fail than report, and none reports to a word that has enough to close.
+        let word = self.return_probe().0.wrapping_add(DONE.one());
+        let word = word.wrapping_add(FAILED.set(0, failed as Word));
+        if FAILED.get(word) >= rules.failures_to_reopen as Word {
+            Settle::Trip
+        } else if DONE.get(word) >= rules.probes_to_close as Word {
+            Settle::Update(self.next(State::Closed, 0))
         } else {
-            Self(FAILED.set(DONE.set(returned.0, done), failures))
-        })
+            Settle::Update(Self(word))
+        }
     }
 
     /// A probe ended without saying anything: its place is free again.
+    #[inline]
     pub(super) const fn return_probe(self) -> Self {
-        let in_flight = IN_FLIGHT.get(self.0);
-        Self(IN_FLIGHT.set(self.0, in_flight.saturating_sub(1)))
+        if IN_FLIGHT.get(self.0) == 0 { self } else { Self(self.0 - IN_FLIGHT.one()) }
     }
 }
 

@@ -14,9 +14,6 @@ use super::state::Generation;
 use crate::meter::Start;
 use crate::time::Ticks;
 
-/// A rule of the user's own.
-pub(super) type Custom = Option<fn(&Counts) -> bool>;
-
 /// A call that ended, as a window sees it.
 #[derive(Clone, Copy, Debug)]
 pub struct Ended<S> {
@@ -58,7 +55,7 @@ impl<A: Slow, B: Slow> Slow for (A, B) {
 pub trait Window<C>: sealed::Window<C> {}
 
 pub(super) mod sealed {
-    use super::{Counts, Custom, Ended, Generation, Slow, Start, Ticks};
+    use super::{Counts, Ended, Generation, Slow, Start, Ticks};
 
     pub trait Window<C> {
         /// What a call carries for this window.
@@ -82,17 +79,12 @@ pub(super) mod sealed {
         /// Whether a call counts as slow.
         fn slow(&self, start: Ticks, now: Ticks) -> Self::Slow;
 
-        /// Counts a call and judges: `None` where the call came too late, else whether a rule
-        /// trips. `base` has the counts that the breaker itself keeps.
-        fn record(
-            &self,
-            ended: Ended<Self::Slow>,
-            base: Counts,
-            custom: Custom,
-            is_over: &dyn Fn() -> bool,
-        ) -> Option<bool>;
+        /// Counts a call and judges: `None` where the call came too late, else whether a rate
+        /// trips.
+        fn record(&self, ended: Ended<Self::Slow>, is_over: &dyn Fn() -> bool) -> Option<bool>;
 
-        /// Asks a rule about a call that was counted already.
+        /// Asks a rule of the user's own about a call that was counted. `base` has the counts that
+        /// the breaker itself keeps.
         fn ask(
             &self,
             generation: Generation,
@@ -136,14 +128,8 @@ impl<C> sealed::Window<C> for Consecutive {
     fn slow(&self, _start: Ticks, _now: Ticks) {}
 
     #[inline]
-    fn record(
-        &self,
-        ended: Ended<()>,
-        base: Counts,
-        custom: Custom,
-        _is_over: &dyn Fn() -> bool,
-    ) -> Option<bool> {
-        Some(ended.failed && custom.is_some_and(|rule| rule(&base)))
+    fn record(&self, _ended: Ended<()>, _is_over: &dyn Fn() -> bool) -> Option<bool> {
+        Some(false)
     }
 
     fn ask(
@@ -188,19 +174,13 @@ impl<C, V: sealed::Window<C>, W: sealed::Window<C>> sealed::Window<C> for (V, W)
         (self.0.slow(start, now), self.1.slow(start, now))
     }
 
-    fn record(
-        &self,
-        ended: Ended<Self::Slow>,
-        base: Counts,
-        custom: Custom,
-        is_over: &dyn Fn() -> bool,
-    ) -> Option<bool> {
+    fn record(&self, ended: Ended<Self::Slow>, is_over: &dyn Fn() -> bool) -> Option<bool> {
         let Ended { generation, failed, slow, now } = ended;
         let first = Ended { generation, failed, slow: slow.0, now };
         let second = Ended { generation, failed, slow: slow.1, now };
         // Both count, whatever the first one says.
-        let first = self.0.record(first, base, custom, is_over)?;
-        let second = self.1.record(second, base, custom, is_over)?;
+        let first = self.0.record(first, is_over)?;
+        let second = self.1.record(second, is_over)?;
         Some(first || second)
     }
 

@@ -144,6 +144,43 @@ impl Scale {
     }
 }
 
+/// A [`Scale`] none of whose units is finer than a tick, for instants that need no more: half the
+/// code, of which a small target notices each shift of 64 bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Coarse {
+    right: u8,
+}
+
+impl Coarse {
+    /// As [`Scale::fit`], in ticks at the finest.
+    pub(crate) const fn fit(horizon: u64, bits: u32, headroom: u32) -> Self {
+        Self { right: Scale::fit(horizon, bits, headroom, 0).right }
+    }
+
+    /// As [`Scale::units`].
+    #[inline]
+    pub(crate) const fn units(self, at: Ticks) -> Word {
+        self.whole(at) as Word
+    }
+
+    /// As [`Scale::units_up`].
+    pub(crate) const fn units_up(self, ticks: u64) -> Word {
+        Scale { left: 0, right: self.right }.units_up(ticks)
+    }
+
+    /// As [`Scale::ticks_until`], for at least one unit that is not further ahead than a horizon.
+    pub(crate) const fn ticks_until(self, units: Word, now: Ticks) -> u64 {
+        // All of it wraps, and so is exact: the end of those units, less the reading.
+        let end = self.whole(now).wrapping_add(widen(units)).wrapping_shl(self.right as u32);
+        end.wrapping_sub(now.0)
+    }
+
+    #[inline]
+    const fn whole(self, at: Ticks) -> u64 {
+        at.0.wrapping_shr(self.right as u32)
+    }
+}
+
 /// How far ahead of `now` the instant `at` lies, both in a field of `bits` bits: 0 where it has
 /// passed or is stale, at most `horizon`.
 #[inline]

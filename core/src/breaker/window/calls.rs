@@ -3,9 +3,8 @@
 use core::marker::PhantomData;
 
 use super::counting::Counting;
-use super::rates::{Judge, Rates, add};
+use super::rates::{Judge, Rates};
 use super::{Ended, Window};
-use crate::breaker::counts::Counts;
 use crate::breaker::ring::{Age, Head, MAX_REQUESTS, Ring, Sums};
 use crate::breaker::state::Generation;
 use crate::error::{ConfigError, Setting, check, setting};
@@ -115,8 +114,7 @@ impl<C: Clock, const B: usize> Counting for LastCalls<C, B> {
         let mut before = false;
         // Who filled the bucket may find that this call has moved on, and leave the judging to it.
         let leave = || {
-            let full = self.ring.judged(ended.generation).map(|sums| add(sums, Counts::default()));
-            before |= full.is_some_and(|counts| self.judge.trips(&counts, None));
+            before |= self.judged(ended.generation).is_some_and(|sums| self.judge.trips(sums));
         };
         let call = (ended.failed, ended.slow);
         // No fence after it: see the ring.

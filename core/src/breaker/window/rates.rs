@@ -2,7 +2,6 @@
 
 use core::time::Duration;
 
-use super::Custom;
 use crate::breaker::counts::Counts;
 use crate::breaker::ring::Sums;
 use crate::error::{ConfigError, Setting, setting};
@@ -101,12 +100,11 @@ impl Judge {
         self.slow.is_some() && now.saturating_since(start) >= self.slow_after
     }
 
-    pub(super) fn trips(&self, counts: &Counts, custom: Custom) -> bool {
+    pub(super) fn trips(&self, sums: Sums) -> bool {
         let reached =
-            |rate: Option<Ratio>, part| rate.is_some_and(|r| r.is_reached(part, counts.requests));
-        (counts.requests >= u64::from(self.minimum)
-            && (reached(self.failures, counts.failures) || reached(self.slow, counts.slow)))
-            || custom.is_some_and(|rule| rule(counts))
+            |rate: Option<Ratio>, part| rate.is_some_and(|r| r.is_reached(part, sums.requests));
+        sums.requests >= u64::from(self.minimum)
+            && (reached(self.failures, sums.failures) || reached(self.slow, sums.slow))
     }
 }
 
