@@ -221,11 +221,13 @@ impl<T, C, A, K, O, M> Pipeline<T, C, (), A, K, O, M> {
     /// Makes further attempts as `hedge` says, beside those that run: in place of a retry, each
     /// attempt between the gates and with the timeout that are given for attempts.
     ///
-    /// A hedge that is told of a failure makes the next attempt as well, so it is one or the other, as
-    /// with gRPC. To retry what a hedge has given up, with its delays, retry the whole call.
+    /// A hedge that is told of a failure makes the next attempt as well, so it is one or the other,
+    /// as with gRPC. To retry what a hedge has given up, with its delays, retry the whole call.
     ///
-    /// The gates are left by an attempt that lost with [`Outcome::Abandoned`](crate::Outcome), before
-    /// the call returns. Where they refuse an attempt after the first, the others go on without it.
+    /// The gates are left by an attempt that lost with [`Outcome::Abandoned`](crate::Outcome),
+    /// before the call returns. Where they refuse an attempt after the first, the others go on
+    /// without it. The delay begins when an attempt turns to its gates: where it may wait there,
+    /// the next one soon waits behind it, so let calls wait at the gates around the call instead.
     ///
     /// # Examples
     ///

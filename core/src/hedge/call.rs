@@ -60,8 +60,8 @@ impl<const N: usize, D, W, B, O> Hedge<N, D, W, B, O> {
     /// Runs `operation`, and again beside it as the policy says, until one attempt succeeds. The
     /// others are dropped before the answer is returned.
     ///
-    /// All attempts run in the caller's task, in turn: work that does not wait is not made faster by
-    /// this.
+    /// All attempts run in the caller's task, in turn: work that does not wait is not made faster
+    /// by this.
     ///
     /// # Errors
     ///

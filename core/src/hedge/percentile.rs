@@ -8,11 +8,11 @@
 //! a call pays two loads. The one call that moves the second word on does the reading.
 //!
 //! **What is measured** is the first attempt of each call, by the hedge itself, and where another
-//! attempt was faster, for as long as the first one had run by then. That is no full measurement, but
-//! a lower bound above the delay in force, which is all that the percentile needs: as many calls count
-//! as slower than it as there are. Were they left out, or counted as fast as the answer came, no call
-//! would ever seem slower than the delay; the percentile of those below it would be the next delay, and
-//! so on down, to a second attempt for nearly every call.
+//! attempt was faster, for as long as the first one had run by then. That is no full measurement,
+//! but a lower bound above the delay in force, which is all that the percentile needs: as many
+//! calls count as slower than it as there are. Were they left out, or counted as fast as the answer
+//! came, no call would ever seem slower than the delay; the percentile of those below it would be
+//! the next delay, and so on down, to a second attempt for nearly every call.
 //!
 //! A first attempt that failed is left out: a connection that is refused at once says nothing about
 //! how long an answer takes.
@@ -20,9 +20,9 @@
 //! # Synchronization
 //!
 //! All accesses are Relaxed: the words publish nothing, and any mixture of old and new is right.
-//! With a new due time and the old delay, a call waits as long as the calls before it did. Where two
-//! readings overlap, as the first took longer than the time between them, the older may be the one
-//! that stays, until the next.
+//! With a new due time and the old delay, a call waits as long as the calls before it did. Where
+//! two readings overlap, as the first took longer than the time between them, the older may be the
+//! one that stays, until the next.
 
 use core::fmt;
 use core::marker::PhantomData;

@@ -62,8 +62,8 @@ pub trait Places<T> {
     /// The place with this number.
     fn at(self: Pin<&mut Self>, number: u32) -> Option<Pin<&mut T>>;
 
-    /// Calls `visit` with each place and its number, which counts from `first`; also with those after
-    /// one where it panicked.
+    /// Calls `visit` with each place and its number, which counts from `first`; also with those
+    /// after one where it panicked.
     fn visit(self: Pin<&mut Self>, first: u32, visit: &impl Fn(u32, Pin<&mut T>));
 
     /// Whether any place is so.

@@ -67,8 +67,8 @@ impl<D> Hedge<2, D> {
     /// a request with a key by which the service knows it again.
     ///
     /// A good delay is the 95th percentile of the latencies: then 5 % of all calls make another
-    /// attempt. `delay` is a [`Duration`], an [`AfterPercentile`](super::AfterPercentile) that measures
-    /// it, or another [`HedgeDelay`].
+    /// attempt. `delay` is a [`Duration`], an [`AfterPercentile`](super::AfterPercentile) that
+    /// measures it, or another [`HedgeDelay`].
     pub const fn idempotent(delay: D) -> Self {
         Self {
             delay,
@@ -82,8 +82,8 @@ impl<D> Hedge<2, D> {
 }
 
 impl<const N: usize, D, W, B, O> Hedge<N, D, W, B, O> {
-    /// Ends the call this long after its first attempt began. The attempts that run are cut off then,
-    /// and none is started from then on.
+    /// Ends the call this long after its first attempt began, which is polled in any case. The
+    /// attempts that run are cut off then, and none is started from then on.
     pub const fn deadline(mut self, total: Duration) -> Self {
         self.deadline = total;
         self
@@ -97,8 +97,8 @@ impl<const N: usize, D, W, B, O> Hedge<N, D, W, B, O> {
 }
 
 impl<const N: usize, D: Copy, W: Copy, B: Copy, O: Copy> Hedge<N, D, W, B, O> {
-    /// Makes at most `M` attempts, the first included, from 2 to 5: the third one is started as long
-    /// after the second as that after the first, and so on.
+    /// Makes at most `M` attempts, the first included, from 2 to 5: the third one is started as
+    /// long after the second as that after the first, and so on.
     ///
     /// # Examples
     ///
@@ -122,8 +122,8 @@ impl<const N: usize, D: Copy, W: Copy, B: Copy, O: Copy> Hedge<N, D, W, B, O> {
         self.with(self.when, self.budget, self.observer, self.name)
     }
 
-    /// Says what a failed attempt means; see [`Decide`]. It is asked about the operation's own errors
-    /// and about timeouts, not about refusals of gates.
+    /// Says what a failed attempt means; see [`Decide`]. It is asked about the operation's own
+    /// errors and about timeouts, not about refusals of gates.
     ///
     /// | decision | then |
     /// |---|---|
@@ -176,8 +176,8 @@ impl<const N: usize, D: Copy, W: Copy, B: Copy, O: Copy> Hedge<N, D, W, B, O> {
         self.with(self.when, budget, self.observer, self.name)
     }
 
-    /// Tells `observer`, under `name`, about each attempt after the first, and about each call whose
-    /// attempts all failed.
+    /// Tells `observer`, under `name`, about each attempt after the first, and about each call
+    /// whose attempts all failed.
     pub const fn observed_by<O2: Observer>(
         self,
         name: &'static str,

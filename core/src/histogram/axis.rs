@@ -107,8 +107,8 @@ impl<const OCTAVES: usize, const STEPS: usize> Axis<OCTAVES, STEPS> {
     }
 
     /// The bucket with the duration that `share` of all are at most as long as: by the nearest
-    /// rank, the `share * n`th of `n` in ascending order, rounded up. `None` where there are none, or
-    /// fewer than `minimum`, or `share` is not a number.
+    /// rank, the `share * n`th of `n` in ascending order, rounded up. `None` where there are none,
+    /// or fewer than `minimum`, or `share` is not a number.
     ///
     /// Each octave is summed up first, so that only one is gone through a second time. Where counts
     /// change meanwhile, the octave is the right one at the time of the sums.

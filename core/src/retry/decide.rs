@@ -89,7 +89,8 @@ impl<E> Decide<E> for RetryAll {
     }
 }
 
-/// A [`Decide`] that leaves every error: for a [`Hedge`](crate::Hedge) whose first failure is final.
+/// A [`Decide`] that leaves every error: for a [`Hedge`](crate::Hedge) whose first failure is
+/// final.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RetryNone;
 

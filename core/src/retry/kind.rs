@@ -1,8 +1,8 @@
 //! Which way a pipeline makes its attempts: one after another, or side by side.
 //!
 //! The future of a call through a pipeline has the attempts in place, so its type must say which it
-//! is. It follows from the type of the policy alone: a bound by which it followed from the error type
-//! as well would leave the compiler to fear that someone else's hedge is a retry.
+//! is. It follows from the type of the policy alone: a bound by which it followed from the error
+//! type as well would leave the compiler to fear that someone else's hedge is a retry.
 
 use core::pin::Pin;
 use core::task::{Context, Poll};
