@@ -21,8 +21,7 @@
 //! *The losers are dropped first*, before the answer is returned, so that what they hold is free
 //! by then. To their gates they are `Abandoned`, which says nothing about the service, as they were
 //! given up and did not fail. A breaker that is told to count abandoned calls as failures counts
-//! these, too; a rule on slow calls does not see them, but what it protects from is bounded by the
-//! budget.
+//! these, too; its rule on slow calls does not see them.
 //!
 //! *The last error is the answer* where all attempts fail, as in a retry; but what a gate said to a
 //! further attempt is not, where any attempt ran.

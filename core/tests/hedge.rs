@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use fusebox_core::{
     Attempt, Budget, Clock, Deadline, Decision, Error, Event, Gate, GiveUp, Hedge, ManualClock,
-    Observer, Outcome, Pipeline, PipelineMeter, Reason, Rejection, RetryNone, Semaphore, Ticks,
-    Timer,
+    Observer, Outcome, Pipeline, PipelineMeter, Queue, Reason, Rejection, RetryNone, Semaphore,
+    Ticks, Timer,
 };
 
 type Ms = ManualClock<1_000>;
@@ -418,6 +418,25 @@ fn a_call_that_is_dropped_gives_everything_back() {
     assert_eq!((permits.available(), purse.left.get()), (8, 3), "they have begun");
     assert_eq!(service.dropped.borrow().len(), 3);
     assert_eq!(*call.outcomes.borrow(), [Outcome::Abandoned]);
+}
+
+#[test]
+fn an_attempt_that_still_waits_at_its_gates_is_paid_back() {
+    let (clock, service, purse) = (Ms::new(), Service::default(), Purse::with(5));
+    let permits: Semaphore<Queue<4>> = Semaphore::new(1);
+    let pipeline = Pipeline::new(&clock)
+        .hedge(Hedge::idempotent(DELAY).max_attempts::<3>().budget(&purse))
+        .per_attempt_waiting(&permits);
+    let script = [(25, Ok(1)); 3];
+    assert_eq!(run(&clock, pipeline.call(service.call::<()>(&clock, &script))), (25, Ok(1)));
+    assert_eq!((purse.left.get(), permits.waiting()), (5, 0));
+    {
+        let mut call = pin!(pipeline.call(service.call::<()>(&clock, &script)));
+        assert!(run_until(&clock, 45, call.as_mut()).is_pending());
+        assert_eq!((purse.left.get(), permits.waiting()), (3, 2));
+    }
+    assert_eq!((purse.left.get(), permits.available()), (5, 1));
+    assert_eq!(service.begun.borrow().len(), 2, "one in each call");
 }
 
 #[test]
