@@ -299,6 +299,46 @@ fn nothing_begins_at_or_after_the_deadline() {
 }
 
 #[test]
+fn no_timer_is_set_for_an_attempt_that_would_begin_too_late() {
+    /// Notes the latest instant that somebody waits for.
+    struct Noting<'a>(&'a Ms, Cell<u64>);
+    impl Clock for Noting<'_> {
+        const TICKS_PER_SECOND: u64 = Ms::TICKS_PER_SECOND;
+        fn now(&self) -> Ticks {
+            self.0.now()
+        }
+    }
+    impl<'a> Timer for &'_ Noting<'a> {
+        type Sleep = <&'a Ms as Timer>::Sleep;
+        fn sleep_until(&self, at: Ticks) -> Self::Sleep {
+            self.1.set(self.1.get().max(at.0));
+            self.0.sleep_until(at)
+        }
+    }
+    let (clock, service) = (Ms::new(), Service::default());
+    let timer = Noting(&clock, Cell::new(0));
+    let call = Hedge::idempotent(DELAY).max_attempts::<3>().deadline(ms(15));
+    let script = [(100, Ok(1)), (100, Ok(2))];
+    let answer = run(&clock, call.call(&timer, service.call::<()>(&clock, &script)));
+    assert_eq!((answer, timer.1.get()), ((15, Err(Error::TimedOut)), 15));
+}
+
+#[test]
+fn a_wait_that_ends_too_late_is_followed_by_nothing() {
+    let (clock, service, purse) = (Ms::new(), Service::default(), Purse::with(5));
+    let hedge = Hedge::idempotent(DELAY)
+        .when(|wait: &u64| Decision::RetryAfter(ms(*wait)))
+        .budget(&purse)
+        .deadline(ms(30));
+    let script = [(2, Err(20))];
+    let mut call = pin!(hedge.call(&clock, service.call(&clock, &script)));
+    assert!(run_until(&clock, 5, call.as_mut()).is_pending());
+    clock.advance(ms(30)); // The timer wakes late.
+    assert_eq!(poll(call.as_mut()), Poll::Ready(Err(Error::Inner(20))));
+    assert_eq!(purse.left.get(), 5);
+}
+
+#[test]
 fn without_a_delay_all_attempts_start_together() {
     let (clock, service) = (Ms::new(), Service::default());
     let hedge = Hedge::idempotent(Duration::ZERO).max_attempts::<5>();
