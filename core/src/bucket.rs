@@ -70,6 +70,7 @@
 
 mod config;
 mod gate;
+mod leaky;
 mod lease;
 mod live;
 mod state;
@@ -78,10 +79,12 @@ mod wait;
 use core::fmt;
 use core::time::Duration;
 
+pub(crate) use config::DEFAULT_MAX_WAIT;
 pub use config::{BucketConfig, Rate, RateError};
 pub use gate::{TakenTokens, Tokens};
+pub use leaky::LeakyBucket;
 pub use lease::Lease;
-pub use wait::{AcquireTokens, Reservation, Reserved};
+pub use wait::{AcquireTokens, Reservation};
 
 use crate::error::{ConfigError, Reason, Rejection};
 use crate::sync::{AtomicWord, Ordering, constructor, fence};

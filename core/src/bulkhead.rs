@@ -168,6 +168,15 @@ impl<Q: Slots> Bulkhead<Q> {
         &self.semaphore
     }
 
+    /// Changes how many calls are let in at once, from now on; see [`Semaphore::set_permits`].
+    ///
+    /// # Errors
+    ///
+    /// As [`try_new`](Bulkhead::try_new), and then nothing has changed.
+    pub fn set_max_concurrent(&self, calls: u32) -> Result<(), ConfigError> {
+        self.semaphore.resize(MAX_CONCURRENT, calls)
+    }
+
     /// The longest wait, where it has a limit of its own.
     #[must_use]
     pub const fn max_wait(&self) -> Option<Duration> {

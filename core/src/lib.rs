@@ -25,6 +25,10 @@
 //! |---|---|---|
 //! | [`CircuitBreaker`] | stops calling what keeps failing | one word; windows and meter by type |
 //! | [`TokenBucket`] | at most so many calls per time (GCRA) | one word, and five with the limits in force and the next ones |
+//! | [`LeakyBucket`] | calls at an even pace: a token bucket seen from the other side | the same |
+//! | [`SlidingLog`] | at most so many calls in any window, exactly | a word per call that it allows, and two |
+//! | [`SlidingWindowCounter`] | about so many calls in any window: an estimate | one word |
+//! | [`WarmUp`] | a rate that is low after a pause, and rises | one word |
 //! | [`Semaphore`] | at most so many at once, with a bounded fair queue | one word, the next ticket, and five words per place in the queue |
 //! | [`Bulkhead`] | a semaphore that waits for so long | the same |
 //! | [`RetryBudget`] | retries as a share of calls, with a floor | one word |
@@ -42,7 +46,7 @@
 //! | [`WindowedHistogram`] | the same of the last seconds or minutes | four words for each, or 2 to 16 |
 //! | [`Meter`], [`PipelineMeter`] | what a breaker or a pipeline shows to people: totals, refusals, rows of failures, latencies | 9 words; 12, and one for each reason to refuse |
 //!
-//! The first five, switches, shadows and [`Deadline::on`] a clock are [`Gate`]s: they say whether a call may run,
+//! The first nine, switches, shadows and [`Deadline::on`] a clock are [`Gate`]s: they say whether a call may run,
 //! alone or together as a tuple. A [`Permit`] or a [`Guard`] gives back exactly once what a gate
 //! handed out, however the call ends.
 //!
@@ -119,10 +123,14 @@ mod ratio;
 mod retry;
 mod rng;
 mod semaphore;
+mod sliding;
 mod switch;
 mod sync;
 mod time;
 mod timeout;
+mod turns;
+mod warm_up;
+mod wide;
 mod word;
 
 pub use backoff::{Backoff, DelayIter, Delays, Jitter};
@@ -131,7 +139,7 @@ pub use breaker::{
     LastTime, Meter, Metering, Named, Rates, State, UntilReady, Window,
 };
 pub use bucket::{
-    AcquireTokens, BucketConfig, Lease, Rate, RateError, Reservation, Reserved, TakenTokens,
+    AcquireTokens, BucketConfig, LeakyBucket, Lease, Rate, RateError, Reservation, TakenTokens,
     TokenBucket, Tokens,
 };
 pub use budget::{BudgetConfig, BudgetSnapshot, RetryBudget};
@@ -166,6 +174,10 @@ pub use semaphore::HeapQueue;
 pub use semaphore::{
     Acquire, AcquireBefore, PermitSource, Queue, Queued, Semaphore, Several, Slots, Taken, Usage,
 };
+pub use sliding::{
+    CountedCall, LimitSnapshot, LogEntry, SlidingLog, SlidingLogConfig, SlidingWindowConfig,
+    SlidingWindowCounter,
+};
 pub use switch::{Flag, Switch, SwitchFor, SwitchSnapshot, Switches};
 #[cfg(all(not(loom), fusebox_failed_swaps))]
 #[doc(hidden)]
@@ -175,4 +187,6 @@ pub use time::{
     ticks_from_duration,
 };
 pub use timeout::{Timeout, WithTimeout};
+pub use turns::{Acquiring, Reserved};
+pub use warm_up::{WarmUp, WarmUpConfig, WarmedUp};
 pub use word::WORD_BITS;

@@ -200,6 +200,62 @@ pub type AfterPercentile<C = TokioTimer, H = WindowedHistogram<C>> =
 /// ```
 pub type TokenBucket<C = StdClock> = fusebox_core::TokenBucket<C>;
 
+/// The core's [`LeakyBucket`](fusebox_core::LeakyBucket), on [`StdClock`] unless told otherwise.
+///
+/// # Examples
+///
+/// ```
+/// use fusebox_std::prelude::*;
+///
+/// static POSTS: LeakyBucket =
+///     LeakyBucket::new(BucketConfig::paced(Rate::per_minute(20)).max_queue(10), StdClock);
+/// assert!(POSTS.try_acquire(1).is_ok());
+/// assert!(POSTS.try_acquire(1).is_err());
+/// ```
+pub type LeakyBucket<C = StdClock> = fusebox_core::LeakyBucket<C>;
+
+/// The core's [`SlidingLog`](fusebox_core::SlidingLog), on [`StdClock`] unless told otherwise.
+///
+/// # Examples
+///
+/// ```
+/// use fusebox_std::prelude::*;
+///
+/// static LOGINS: SlidingLog<5> = SlidingLog::new(SlidingLogConfig::per_minute(), StdClock);
+/// assert!(LOGINS.try_acquire().is_ok());
+/// ```
+pub type SlidingLog<const N: usize, C = StdClock> = fusebox_core::SlidingLog<N, C>;
+
+/// The core's [`SlidingWindowCounter`](fusebox_core::SlidingWindowCounter), on [`StdClock`] unless
+/// told otherwise.
+///
+/// # Examples
+///
+/// ```
+/// use fusebox_std::prelude::*;
+///
+/// static SEARCHES: SlidingWindowCounter =
+///     SlidingWindowCounter::new(SlidingWindowConfig::per_minute(100), StdClock);
+/// assert!(SEARCHES.try_acquire(1).is_ok());
+/// ```
+pub type SlidingWindowCounter<C = StdClock> = fusebox_core::SlidingWindowCounter<C>;
+
+/// The core's [`WarmUp`](fusebox_core::WarmUp), on [`StdClock`] unless told otherwise.
+///
+/// # Examples
+///
+/// ```
+/// use fusebox_std::prelude::*;
+/// use std::time::Duration;
+///
+/// static CACHE: WarmUp = WarmUp::new(
+///     WarmUpConfig::new(Rate::per_second(100), Duration::from_secs(30)),
+///     StdClock,
+/// );
+/// assert!(CACHE.try_acquire().is_ok());
+/// ```
+pub type WarmUp<C = StdClock> = fusebox_core::WarmUp<C>;
+
 /// The core's [`RetryBudget`](fusebox_core::RetryBudget), on [`StdClock`] unless told otherwise.
 ///
 /// # Examples

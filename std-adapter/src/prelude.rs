@@ -5,10 +5,12 @@ pub use crate::{
     AfterPercentile, Attempt, Backoff, BreakerConfig, BucketConfig, BudgetConfig, Bulkhead,
     BulkheadConfig, CircuitBreaker, Classify, Clock, Consecutive, Counts, Deadline, Decide,
     Decision, Error, Event, FailureIf, Fallback, FallbackFuture, Gate, Hedge, Histogram,
-    HistogramConfig, Immediate, Jitter, LastCalls, LastError, LastTime, ManualClock, Meter, Named,
-    Observer, Outcome, PercentileConfig, Permit, Pipeline, PipelineMeter, Queue, Rate, Rates,
-    Ratio, Reason, Rejection, Retry, RetryBudget, RetryIf, Retrying, Semaphore, Shadow, State,
-    StdClock, StdRng, Switch, Ticks, Timeout, Timer, TokenBucket, WaitGate, WindowedHistogram,
+    HistogramConfig, Immediate, Jitter, LastCalls, LastError, LastTime, LeakyBucket, ManualClock,
+    Meter, Named, Observer, Outcome, PercentileConfig, Permit, Pipeline, PipelineMeter, Queue,
+    Rate, Rates, Ratio, Reason, Rejection, Retry, RetryBudget, RetryIf, Retrying, Semaphore,
+    Shadow, SlidingLog, SlidingLogConfig, SlidingWindowConfig, SlidingWindowCounter, State,
+    StdClock, StdRng, Switch, Ticks, Timeout, Timer, TokenBucket, WaitGate, WarmUp, WarmUpConfig,
+    WindowedHistogram,
 };
 #[cfg(feature = "tokio")]
 #[doc(no_inline)]

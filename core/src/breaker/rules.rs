@@ -210,7 +210,7 @@ impl Factor {
         ticks.wrapping_mul(self.whole as u64).wrapping_add(part_of(ticks, self.parts))
     }
 
-    /// After how many multiplications `from` is at least `to`, of at most [`LONGEST`]: until then
+    /// After how many multiplications `from` is at least `to`, of at most `LONGEST`: until then
     /// none of them wraps. One more than there can be, where it never is.
     const fn steps(self, from: u64, to: u64) -> u8 {
         let (mut ticks, mut steps) = (from, 0);

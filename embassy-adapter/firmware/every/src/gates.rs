@@ -32,6 +32,8 @@ pub(crate) fn all() {
 
     use_gate(&(&TWO).shadow().observed_by("two", Watcher));
     use_gate(&Shadow::with_observer(&TWO, ()));
+    #[cfg(feature = "waits")]
+    poll(SHADOW.wait_enter(&CLOCK, Deadline::NEVER));
     SHADOW.enforce();
     SHADOW.only_watch();
     keep((SHADOW.is_enforced(), SHADOW.spared(), SHADOW.inner().available()));
