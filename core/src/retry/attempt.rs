@@ -78,16 +78,6 @@ impl<F> Maker<F> {
     }
 }
 
-impl<F: Operation> Maker<F> {
-    #[inline]
-    fn make(&mut self, attempt: Attempt) -> F::Future {
-        self.runs = self.runs.saturating_add(1);
-        let made = self.operation.attempt(attempt);
-        self.begun = attempt.number;
-        made
-    }
-}
-
 pin_project! {
     /// A place for attempts, one after another, each between its gates.
     ///
@@ -214,7 +204,9 @@ impl<X: PerAttempt<F>, F: Operation> GatedProj<'_, X, F> {
         held.watch(around.gate(), || {
             if !operation.is_running() {
                 **until = around.cut_off(attempt.deadline);
-                let made = maker.make(Attempt { deadline: **until, ..attempt });
+                maker.runs = maker.runs.saturating_add(1);
+                let made = maker.operation.attempt(Attempt { deadline: **until, ..attempt });
+                maker.begun = attempt.number;
                 operation.as_mut().start(made);
             }
             operation.as_mut().poll_until(cx, around.timer(), **until)

@@ -47,20 +47,22 @@ impl Attempt {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct RetryState {
-    attempt: Attempt,
+    /// The number of the attempt.
+    number: u32,
+    deadline: Deadline,
     /// The last delay of the policy itself, without what a server asked for.
     delay: Duration,
 }
 
 impl RetryState {
     pub(crate) const fn new(deadline: Deadline) -> Self {
-        Self { attempt: Attempt::first(deadline), delay: Duration::ZERO }
+        Self { number: 1, deadline, delay: Duration::ZERO }
     }
 
     /// The attempt that is due or running.
     #[must_use]
     pub const fn attempt(&self) -> Attempt {
-        self.attempt
+        Attempt { number: self.number, ..Attempt::first(self.deadline) }
     }
 
     pub(crate) const fn last_delay(&self) -> Duration {
@@ -73,10 +75,10 @@ impl RetryState {
 
     /// Goes on to the next attempt, unless its time is up.
     pub(crate) fn advance<C: Clock>(&mut self, clock: &C) -> Result<(), GiveUp> {
-        if self.attempt.deadline.expired(clock) {
+        if self.deadline.expired(clock) {
             return Err(GiveUp::Deadline);
         }
-        self.attempt.number = self.attempt.number.saturating_add(1);
+        self.number = self.number.saturating_add(1);
         Ok(())
     }
 }
