@@ -35,7 +35,7 @@ mod run;
 mod state;
 mod steps;
 
-pub(crate) use attempt::{Gated, Maker, PerAttempt, Report};
+pub(crate) use attempt::{Due, Gated, Maker, PerAttempt, Report};
 pub(crate) use bare::Bare;
 pub use call::RetryCall;
 pub use decide::{Decide, Decision, RetryAll, RetryIf, RetryNone};

@@ -18,7 +18,7 @@ use crate::event::{Event, GiveUp};
 use crate::gate::Outcome;
 use crate::on_drop::OnDrop;
 use crate::retry::{
-    Attempt, AttemptLoop, CallResult, Decision, Gated, Maker, Operation, PerAttempt, Report,
+    AttemptLoop, CallResult, Decision, Due, Gated, Maker, Operation, PerAttempt, Report,
 };
 use crate::time::{Clock, Ticks, Timer, ticks_from_duration};
 
@@ -206,13 +206,14 @@ where
             if !self.state.is_live(place) {
                 continue;
             }
-            let attempt = self.state.attempt(place);
+            let due = self.state.due(place);
+            self.maker.hedge = self.state.is_hedge(place);
             let gated = self.attempts.as_mut().at(place)?;
-            let Poll::Ready(report) = gated.poll(around, cx, attempt, self.maker) else {
+            let Poll::Ready(report) = gated.poll(around, cx, due, self.maker) else {
                 continue;
             };
             self.state.end(place);
-            if let Some(result) = self.settle(around, attempt, report) {
+            if let Some(result) = self.settle(around, due, report) {
                 return Some(result);
             }
         }
@@ -224,7 +225,7 @@ where
     fn settle(
         &mut self,
         around: &X,
-        attempt: Attempt,
+        attempt: Due,
         report: Report<F::Value, F::Error>,
     ) -> Option<CallResult<F>> {
         if report.outcome == Outcome::Refused {
@@ -247,13 +248,13 @@ where
     /// The gates of an attempt did not let it in. That says nothing about the others; and the next
     /// one, made at once, would fare no better.
     #[cold]
-    fn refused(&mut self, around: &X, attempt: Attempt, error: Error<F::Error>) {
+    fn refused(&mut self, around: &X, attempt: Due, error: Error<F::Error>) {
         // What an attempt met that ran says more.
         if self.error.is_none() {
             *self.error = Some(error);
             self.state.cause = GiveUp::NotRetryable;
         }
-        if attempt.is_retry() {
+        if attempt.number > 1 {
             around.policy().refund();
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::deadline::Deadline;
 use crate::event::GiveUp;
-use crate::retry::Attempt;
+use crate::retry::Due;
 use crate::time::Ticks;
 
 #[derive(Clone, Copy, Debug)]
@@ -75,12 +75,13 @@ impl State {
     }
 
     /// The attempt in a place.
-    pub(super) const fn attempt(&self, place: u32) -> Attempt {
-        Attempt {
-            number: place.saturating_add(1),
-            deadline: self.deadline,
-            hedge: Self::has(self.hedges, place),
-        }
+    pub(super) const fn due(&self, place: u32) -> Due {
+        Due { number: place.saturating_add(1), deadline: self.deadline }
+    }
+
+    /// Whether it was begun beside others.
+    pub(super) const fn is_hedge(&self, place: u32) -> bool {
+        Self::has(self.hedges, place)
     }
 
     /// One more attempt.

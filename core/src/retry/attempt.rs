@@ -49,9 +49,20 @@ pub(crate) struct Report<V, E> {
     pub(crate) outcome: Outcome,
 }
 
+/// The attempt that is due or running. Not an [`Attempt`], which has a part too many to go in
+/// registers.
+#[derive(Clone, Copy)]
+pub(crate) struct Due {
+    pub(crate) number: u32,
+    /// Of the call.
+    pub(crate) deadline: Deadline,
+}
+
 /// What attempts are made at, and how often it was.
 pub(crate) struct Maker<F> {
     operation: F,
+    /// Whether the attempt that is made is a hedge.
+    pub(crate) hedge: bool,
     /// The number of the last attempt whose operation was made.
     begun: u32,
     /// How many operations were made, or would have been but for a panic.
@@ -61,7 +72,7 @@ pub(crate) struct Maker<F> {
 impl<F> Maker<F> {
     #[inline]
     pub(crate) const fn new(operation: F) -> Self {
-        Self { operation, begun: 0, runs: 0 }
+        Self { operation, hedge: false, begun: 0, runs: 0 }
     }
 
     /// Whether the operation of the attempt with this number was ever made. Of no use where a later
@@ -121,22 +132,22 @@ impl<X: PerAttempt<F>, F: Operation> Gated<X, F> {
         self: Pin<&mut Self>,
         around: &X,
         cx: &mut Context<'_>,
-        attempt: Attempt,
+        due: Due,
         maker: &mut Maker<F>,
     ) -> Poll<Report<F::Value, F::Error>> {
         let mut this = self.project();
         if !this.held.is_held() {
             let waited = this.entering.is_some();
-            if let Err(rejection) = ready!(this.poll_enter(around, cx, attempt.deadline)) {
+            if let Err(rejection) = ready!(this.poll_enter(around, cx, due.deadline)) {
                 return Poll::Ready(refused(rejection));
             }
             // Timers wake late, and a grant in the last moment wins over a timeout.
-            if waited && attempt.deadline.expired(around.timer()) {
+            if waited && due.deadline.expired(around.timer()) {
                 this.held.end(around.gate(), Outcome::Refused);
                 return Poll::Ready(refused(Rejection::new(Reason::DeadlineExceeded)));
             }
         }
-        let output = ready!(this.poll_watched(around, cx, attempt, maker));
+        let output = ready!(this.poll_watched(around, cx, due, maker));
         let outcome = match &output {
             Some(result) => around.classify().classify(result),
             None => Outcome::Failure,
@@ -146,7 +157,7 @@ impl<X: PerAttempt<F>, F: Operation> Gated<X, F> {
             Some(result) => result.map_err(Error::Inner),
             None => {
                 around.count_cut_off();
-                around.report(|name| Event::TimedOut { name, attempt: attempt.number });
+                around.report(|name| Event::TimedOut { name, attempt: due.number });
                 Err(Error::TimedOut)
             }
         };
@@ -197,16 +208,20 @@ impl<X: PerAttempt<F>, F: Operation> GatedProj<'_, X, F> {
         &mut self,
         around: &X,
         cx: &mut Context<'_>,
-        attempt: Attempt,
+        due: Due,
         maker: &mut Maker<F>,
     ) -> Poll<Option<Result<F::Value, F::Error>>> {
         let Self { held, operation, until, .. } = self;
         held.watch(around.gate(), || {
             if !operation.is_running() {
-                **until = around.cut_off(attempt.deadline);
+                **until = around.cut_off(due.deadline);
                 maker.runs = maker.runs.saturating_add(1);
-                let made = maker.operation.attempt(Attempt { deadline: **until, ..attempt });
-                maker.begun = attempt.number;
+                let made = maker.operation.attempt(Attempt {
+                    number: due.number,
+                    deadline: **until,
+                    hedge: maker.hedge,
+                });
+                maker.begun = due.number;
                 operation.as_mut().start(made);
             }
             operation.as_mut().poll_until(cx, around.timer(), **until)

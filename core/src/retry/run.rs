@@ -119,7 +119,7 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<CallResult<F>>> {
         let mut this = self.project();
-        let attempt = this.state.attempt();
+        let attempt = this.state.due();
         let report = ready!(this.attempts.poll(around, cx, attempt, this.maker));
         *this.phase = Phase::Done;
         if report.outcome != Outcome::Refused {

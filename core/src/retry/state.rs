@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 
+use super::attempt::Due;
 use crate::deadline::Deadline;
 use crate::error::Error;
 use crate::event::GiveUp;
@@ -63,6 +64,11 @@ impl RetryState {
     #[must_use]
     pub const fn attempt(&self) -> Attempt {
         Attempt { number: self.number, ..Attempt::first(self.deadline) }
+    }
+
+    #[inline]
+    pub(super) const fn due(&self) -> Due {
+        Due { number: self.number, deadline: self.deadline }
     }
 
     pub(crate) const fn last_delay(&self) -> Duration {
