@@ -9,7 +9,7 @@ use core::time::Duration;
 
 use crate::deadline::Deadline;
 use crate::error::{ConfigError, Rejection, Setting, setting};
-use crate::gate::{Gate, Outcome, WaitGate};
+use crate::gate::{Gate, Idle, Outcome, WaitGate};
 #[cfg(feature = "alloc")]
 use crate::semaphore::HeapQueue;
 use crate::semaphore::{self, AcquireBefore, Queue, Queued, Semaphore, Slots, Taken, Usage};
@@ -201,6 +201,13 @@ impl<Q: Slots> Gate for Bulkhead<Q> {
     #[inline]
     fn exit(&self, token: Taken, outcome: Outcome) {
         self.semaphore.exit(token, outcome);
+    }
+}
+
+/// As its semaphore.
+impl<Q: Slots> Idle for Bulkhead<Q> {
+    fn is_idle(&self) -> bool {
+        self.semaphore.is_idle()
     }
 }
 

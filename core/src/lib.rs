@@ -42,6 +42,9 @@
 //! | [`Fallback`], [`FallbackFuture`] | what to answer instead, tier by tier | none |
 //! | [`Switch`], [`Switches`] | features that are left out in trouble, by hand, by a breaker, or for a share of calls | two words; one for 32 plain ones |
 //! | [`Shadow`] | any gate, deciding and reporting without refusing | one word |
+//! | [`Group`] | gates by name, a fixed number of them | none |
+//! | [`SharedBucket`] | the limits of many token buckets | one word for each bucket |
+//! | [`BucketSketch`] | a token bucket for each of any number of keys, erring on the side of refusing | four words for each of as many columns as you choose |
 //! | [`Histogram`] | how long calls took: percentiles within 1.6 %, mean, extremes | a word for each of 640 durations, or as many as you choose |
 //! | [`WindowedHistogram`] | the same of the last seconds or minutes | four words for each, or 2 to 16 |
 //! | [`Meter`], [`PipelineMeter`] | what a breaker or a pipeline shows to people: totals, refusals, rows of failures, latencies | 9 words; 12, and one for each reason to refuse |
@@ -113,6 +116,7 @@ mod error;
 mod event;
 mod fallback;
 mod gate;
+mod group;
 mod hedge;
 mod histogram;
 mod meter;
@@ -139,8 +143,8 @@ pub use breaker::{
     LastTime, Meter, Metering, Named, Rates, State, UntilReady, Window,
 };
 pub use bucket::{
-    AcquireTokens, BucketConfig, LeakyBucket, Lease, Rate, RateError, Reservation, TakenTokens,
-    TokenBucket, Tokens,
+    AcquireTokens, BucketConfig, BucketSketch, BucketState, LeakyBucket, Lease, Rate, RateError,
+    Reservation, SharedBucket, SketchColumn, SketchTokens, TakenTokens, TokenBucket, Tokens,
 };
 pub use budget::{BudgetConfig, BudgetSnapshot, RetryBudget};
 pub use bulkhead::{Bulkhead, BulkheadConfig};
@@ -149,9 +153,10 @@ pub use error::{ConfigError, Error, Reason, Rejection};
 pub use event::{Event, GiveUp, Observer};
 pub use fallback::{Answer, Fallback, FallbackFuture, FallingBack, First, OrValue, Tiers};
 pub use gate::{
-    Classify, Entering, FailureIf, Gate, Guard, Immediate, Observed, Outcome, Permit,
+    Classify, Entering, FailureIf, Gate, Guard, Idle, Immediate, Observed, Outcome, Permit,
     ResultClassify, Shadow, WaitGate, WaitingAll,
 };
+pub use group::{Group, GroupIter};
 pub use hedge::{
     AfterPercentile, Attempts, Count, Hedge, HedgeCall, HedgeDelay, HedgePolicy, PercentileConfig,
     Percentiles, SideBySide,

@@ -26,7 +26,7 @@ use self::pool::Ledger;
 use self::state::{MAX_PERMITS, MAX_PLACES};
 use crate::deadline::Deadline;
 use crate::error::{ConfigError, Rejection, Setting, setting};
-use crate::gate::{Gate, Outcome, Permit, WaitGate};
+use crate::gate::{Gate, Idle, Outcome, Permit, WaitGate};
 use crate::sync::constructor;
 use crate::time::Timer;
 
@@ -419,6 +419,14 @@ impl<Q: Slots> Gate for Semaphore<Q> {
     #[inline]
     fn exit(&self, token: Taken, _outcome: Outcome) {
         self.pool().give(token.0);
+    }
+}
+
+/// No permit is out, and nobody waits for one.
+impl<Q: Slots> Idle for Semaphore<Q> {
+    fn is_idle(&self) -> bool {
+        let usage = self.snapshot();
+        usage.in_use() == 0 && usage.waiting() == 0
     }
 }
 

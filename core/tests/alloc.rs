@@ -367,6 +367,27 @@ fn retry_budget() {
     assert!(paid > 0 && refused > 0, "{paid} paid, {refused} refused");
 }
 
+/// By key and by name: states beside their limits, a sketch, and gates of a group.
+#[test]
+fn buckets_by_key() {
+    let clock: ManualClock = ManualClock::new();
+    let config = BucketConfig::per_second(100).burst(10);
+    let shared = SharedBucket::new(config, &clock);
+    let states = Group::new(["a", "b"].map(|name| (name, BucketState::new())));
+    let sketch = BucketSketch::new(config, &clock, [const { SketchColumn::new() }; 8]);
+    let (mut granted, mut idle) = (0, 0);
+    audit(|number| {
+        clock.advance(Duration::from_millis(5));
+        let state = states.get(if number % 2 == 0 { "a" } else { "b" }).unwrap();
+        granted += u32::from(shared.try_acquire(state, number % 4).is_ok());
+        idle += u32::from(shared.is_idle_at(state, clock.now()));
+        let hash = u64::from(number % 3);
+        granted += u32::from(sketch.of(hash, 2).call(|| Ok::<_, ()>(1)).is_ok());
+        let _ = (sketch.peek(hash), sketch.try_acquire(hash, 11));
+    });
+    assert!(granted > CALLS / 4 && granted < 2 * CALLS && idle < CALLS, "{granted} and {idle}");
+}
+
 #[test]
 fn sliding_log() {
     let clock: ManualClock = ManualClock::new();

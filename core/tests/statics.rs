@@ -17,6 +17,10 @@ static BUDGET: RetryBudget<&ManualClock> =
     RetryBudget::new(BudgetConfig::new(Ratio::percent(20)), &CLOCK);
 static BUCKET: TokenBucket<&ManualClock> =
     TokenBucket::new(BucketConfig::per_second(100).burst(10), &CLOCK);
+static SHARED: SharedBucket<&ManualClock> = SharedBucket::new(BucketConfig::per_day(9), &CLOCK);
+static STATES: [BucketState; 9] = [const { BucketState::new() }; 9];
+static SKETCH: BucketSketch<&ManualClock, [SketchColumn; 32]> =
+    BucketSketch::new(BucketConfig::per_day(9), &CLOCK, [const { SketchColumn::new() }; 32]);
 static LOG: SlidingLog<4, &ManualClock> = SlidingLog::new(SlidingLogConfig::per_second(), &CLOCK);
 static COUNTER: SlidingWindowCounter<&ManualClock> =
     SlidingWindowCounter::new(SlidingWindowConfig::per_second(100), &CLOCK);
@@ -67,6 +71,8 @@ fn statics_work() {
     let limits = (&BUCKET, &LOG, &COUNTER, &WARM_UP);
     let gates = (&SWITCH, SWITCHES.at::<0>(), &SHADOW, &SEMAPHORE, &limits, &BREAKER);
     assert_eq!(gates.call(|| Ok::<_, ()>(7)), Ok(7));
+    assert!(STATES.iter().all(|state| SHARED.try_acquire(state, 1).is_ok()));
+    assert!(SKETCH.of(7, 1).call(|| Ok::<_, ()>(7)).is_ok());
     assert_eq!(ON_TIMER.call(|| Ok::<_, ()>(TIMER.now())), Ok(Ticks(7)));
     let pipeline = Pipeline::new(&CLOCK).per_attempt(&METERED).metered(&CALLS);
     assert_eq!(pollster::block_on(pipeline.call(|_| async { Ok::<_, ()>(7) })), Ok(7));

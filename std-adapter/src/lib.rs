@@ -38,13 +38,17 @@
 //!
 //! | feature | what it adds |
 //! |---|---|
+//! | `keyed` | [`Keyed`] and [`KeyedBuckets`]: a gate for each key, in bounded memory; [`KeyedSketch`]: limits for more keys than there is room for |
 //! | `tokio` (default) | [`TokioTimer`]: tokio's time, paused time included |
 #![forbid(unsafe_code)]
 
 pub mod blocking;
 mod clock;
+#[cfg(feature = "keyed")]
+mod keyed;
 mod last_error;
 pub mod prelude;
+mod registry;
 mod rng;
 #[cfg(feature = "tokio")]
 mod tokio_timer;
@@ -59,7 +63,13 @@ pub use fusebox_core::*;
 // What is named here takes precedence over the names of the core.
 
 pub use clock::StdClock;
+#[cfg(feature = "keyed")]
+pub use keyed::{Keyed, KeyedBuckets, KeyedGate, KeyedSketch, KeyedTaken, KeyedTokens};
 pub use last_error::{LastError, Noting};
+pub use registry::{
+    Configured, DuplicateName, Inspect, Registry, Reset, SwitchBoard, SwitchTextError,
+    SwitchTextProblem, UnknownName,
+};
 pub use rng::StdRng;
 #[cfg(feature = "tokio")]
 pub use tokio_timer::{TokioSleep, TokioTimer, TokioTimer as TokioClock};

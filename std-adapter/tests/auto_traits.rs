@@ -166,6 +166,14 @@ assert_auto!(Noting<'static, Alone>: yes, no, yes);
 assert_auto!(Named<Local>: no, no, yes);
 assert_auto!(TokenBucket: yes, yes, yes);
 assert_auto!(TokenBucket<Rc<StdClock>>: no, no, yes);
+assert_auto!(SharedBucket<StdClock>: yes, yes, yes);
+assert_auto!(SharedBucket<Rc<StdClock>>: no, no, yes);
+assert_auto!(BucketState: yes, yes, yes);
+assert_auto!(BucketSketch<StdClock, [SketchColumn; 4]>: yes, yes, yes);
+assert_auto!(BucketSketch<Rc<StdClock>, [SketchColumn; 4]>: no, no, yes);
+assert_auto!(SketchColumn: yes, yes, yes);
+assert_auto!(SketchTokens<'static, StdClock, [SketchColumn; 4]>: yes, yes, yes);
+assert_auto!(SketchTokens<'static, Rc<StdClock>, [SketchColumn; 4]>: no, no, yes);
 assert_auto!(LeakyBucket: yes, yes, yes);
 assert_auto!(SlidingWindowCounter: yes, yes, yes);
 assert_auto!(SlidingWindowCounter<Rc<StdClock>>: no, no, yes);
@@ -191,6 +199,43 @@ assert_auto!(Switch: yes, yes, yes);
 assert_auto!(SwitchFor<'static>: yes, yes, yes);
 assert_auto!(Switches: yes, yes, yes);
 assert_auto!(Flag<'static>: yes, yes, yes);
+
+// Gates by name.
+assert_auto!(Group<CircuitBreaker, 2>: yes, yes, yes);
+assert_auto!(Group<Alone, 2>: yes, no, yes);
+assert_auto!(GroupIter<'static, CircuitBreaker>: yes, yes, yes);
+assert_auto!(GroupIter<'static, Alone>: no, no, yes);
+assert_auto!(Registry<CircuitBreaker>: yes, yes, yes);
+assert_auto!(Registry<Alone>: no, no, yes);
+assert_auto!(SwitchBoard: yes, yes, yes);
+assert_auto!(DuplicateName: yes, yes, yes);
+assert_auto!(UnknownName: yes, yes, yes);
+assert_auto!(SwitchTextError: yes, yes, yes);
+assert_auto!(SwitchTextProblem: yes, yes, yes);
+
+// Gates by key.
+#[cfg(feature = "keyed")]
+mod keyed {
+    use super::*;
+    use fusebox_std::{Keyed, KeyedBuckets, KeyedGate, KeyedSketch, KeyedTaken, KeyedTokens};
+
+    assert_auto!(Keyed<u8, CircuitBreaker>: yes, yes, yes);
+    assert_auto!(Keyed<Alone, CircuitBreaker>: yes, no, yes);
+    assert_auto!(Keyed<u8, CircuitBreaker<Rc<StdClock>>>: no, no, yes);
+    assert_auto!(KeyedGate<CircuitBreaker>: yes, yes, yes);
+    assert_auto!(KeyedGate<CircuitBreaker<Rc<StdClock>>>: no, no, yes);
+    assert_auto!(Permit<KeyedGate<Bulkhead>>: yes, yes, yes);
+    assert_auto!(KeyedBuckets<u8>: yes, yes, yes);
+    assert_auto!(KeyedBuckets<Alone>: yes, no, yes);
+    assert_auto!(KeyedBuckets<u8, Rc<StdClock>>: no, no, yes);
+    assert_auto!(KeyedTokens<'static, String, str>: yes, yes, yes);
+    assert_auto!(KeyedTokens<'static, Alone>: no, no, yes);
+    assert_auto!(KeyedTaken: yes, yes, yes);
+    // Keys are not kept.
+    assert_auto!(KeyedSketch<str>: yes, yes, yes);
+    assert_auto!(KeyedSketch<Local>: yes, yes, yes);
+    assert_auto!(KeyedSketch<u8, Rc<StdClock>>: no, no, yes);
+}
 
 // What calls hold of them.
 assert_auto!(BreakerToken: yes, yes, yes);
@@ -325,6 +370,7 @@ const TRAITS: &[&str] = &[
     "Gate",
     "HedgeDelay",
     "HedgePolicy",
+    "Idle",
     "Latencies",
     "Metering",
     "Observer",

@@ -9,7 +9,7 @@ use super::state::Tat;
 use super::{AcquireTokens, TokenBucket};
 use crate::deadline::Deadline;
 use crate::error::Rejection;
-use crate::gate::{Gate, Outcome, WaitGate};
+use crate::gate::{Gate, Idle, Outcome, WaitGate};
 use crate::time::{Clock, Timer};
 use crate::turns::{Acquiring, Patience, Reserved};
 use crate::word::Word;
@@ -151,7 +151,7 @@ impl<C: Clock> TokenBucket<C> {
     fn leave(&self, token: TakenTokens, tokens: u32, outcome: Outcome) {
         // What has run was a call, however it ended. Only one that was never made costs nothing.
         if outcome == Outcome::Refused {
-            self.give_back(token, tokens, self.clock.now());
+            self.give_back(&self.tat, token, tokens, self.clock.now());
         }
     }
 }
@@ -167,6 +167,13 @@ impl<C: Clock> Gate for TokenBucket<C> {
     #[inline]
     fn exit(&self, token: TakenTokens, outcome: Outcome) {
         self.leave(token, 1, outcome);
+    }
+}
+
+/// Full, and has been for the longest lateness: see `is_full_for_all`.
+impl<C: Clock> Idle for TokenBucket<C> {
+    fn is_idle(&self) -> bool {
+        self.is_full_for_all(&self.tat, self.clock.now())
     }
 }
 
@@ -196,7 +203,7 @@ impl<C: Clock> Gate for Tokens<'_, C> {
     #[inline]
     fn enter(&self) -> Result<TakenTokens, Rejection> {
         let bucket = self.bucket;
-        bucket.take(self.tokens, bucket.clock.now(), 0).map(|taken| taken.tokens)
+        bucket.take(&bucket.tat, self.tokens, bucket.clock.now(), 0).map(|taken| taken.tokens)
     }
 
     #[inline]

@@ -58,7 +58,7 @@ impl<'a, C: Clock> Reservation<'a, C> {
     /// [`cancel`](Self::cancel) at a time of the caller's choice.
     pub fn cancel_at(mut self, now: Ticks) {
         if let Some(taken) = self.taken.take() {
-            self.bucket.give_back(taken, self.tokens, now);
+            self.bucket.give_back(&self.bucket.tat, taken, self.tokens, now);
         }
     }
 }
@@ -66,7 +66,7 @@ impl<'a, C: Clock> Reservation<'a, C> {
 impl<C: Clock> Drop for Reservation<'_, C> {
     fn drop(&mut self) {
         if let Some(taken) = self.taken.take() {
-            self.bucket.give_back(taken, self.tokens, self.bucket.clock.now());
+            self.bucket.give_back(&self.bucket.tat, taken, self.tokens, self.bucket.clock.now());
         }
     }
 }
@@ -98,7 +98,7 @@ impl<C: Clock> Turns for Tokens<'_, C> {
     fn take_turn(&self, within: Option<u64>, now: Ticks) -> Result<(TakenTokens, u64), Rejection> {
         let bucket = self.bucket;
         let reach = reach(bucket.scale, bucket.max_wait, within, now);
-        let taken = bucket.take(self.tokens, now, reach)?;
+        let taken = bucket.take(&bucket.tat, self.tokens, now, reach)?;
         Ok((taken.tokens, bucket.ticks_until(taken.wait, now)))
     }
 
@@ -114,7 +114,7 @@ impl<C: Clock> Turns for Tokens<'_, C> {
     }
 
     fn give_back_turn(&self, turn: TakenTokens, now: Ticks) {
-        self.bucket.give_back(turn, self.tokens, now);
+        self.bucket.give_back(&self.bucket.tat, turn, self.tokens, now);
     }
 
     fn is_free(&self) -> bool {
