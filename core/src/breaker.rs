@@ -37,6 +37,7 @@ pub use config::BreakerConfig;
 pub use counts::{BreakerSnapshot, Counts, State};
 pub use meter::{Meter, Metering};
 pub use ready::UntilReady;
+pub(crate) use window::Slide;
 pub use window::{Consecutive, LastCalls, LastTime, Rates, Window};
 
 use crate::error::{ConfigError, Rejection};

@@ -34,7 +34,7 @@ pub enum Reason {
     QueueFull,
     /// No permit came free in the time allowed for waiting.
     QueueTimeout,
-    /// Too much is in flight.
+    /// There is too much load: in flight, in a queue, or on whoever is called.
     Overloaded,
     /// The retry budget is spent.
     BudgetExhausted,
@@ -89,7 +89,7 @@ impl Reason {
             Self::BulkheadFull => "all permits are out",
             Self::QueueFull => "the wait queue is full",
             Self::QueueTimeout => "no permit came free in time",
-            Self::Overloaded => "too much is in flight",
+            Self::Overloaded => "overloaded",
             Self::BudgetExhausted => "the retry budget is spent",
             Self::DeadlineExceeded => "the deadline is too near or has passed",
             Self::SwitchedOff => "switched off",

@@ -493,6 +493,94 @@ fn semaphore_and_bulkhead() {
     });
 }
 
+#[test]
+fn load_shedder() {
+    let shedder = LoadShedder::new(ShedderConfig::new(2));
+    audit(|_| {
+        let busy = shedder.permit();
+        assert!(shedder.at(Priority::Low).permit().is_err());
+        let _ = run(shedder.at(Priority::Critical).guard(async { Ok::<_, ()>(1) }));
+        shedder.set_limit(2).unwrap();
+        drop(busy);
+    });
+}
+
+#[test]
+fn codel() {
+    let clock: ManualClock = ManualClock::new();
+    let timer = &clock;
+    let codel = CoDel::new(CoDelConfig::new(), &clock);
+    let bulkhead: Bulkhead<Queue<2>> = Bulkhead::new(BulkheadConfig::new(1));
+    let queue = codel.queue(&bulkhead);
+    let mut context = Context::from_waker(Waker::noop());
+    let (mut served, mut shed) = (0, 0);
+    audit(|number| {
+        let enqueued = clock.now();
+        let busy = bulkhead.permit();
+        let mut waits = pin!(queue.wait_enter(&timer, Deadline::NEVER));
+        assert!(waits.as_mut().poll(&mut context).is_pending());
+        clock.advance(Duration::from_millis(u64::from(number % 1000) / 40));
+        drop(busy);
+        match waits.as_mut().poll(&mut context) {
+            Poll::Ready(Ok(token)) => {
+                served += 1;
+                queue.exit(token, Outcome::Success);
+            }
+            Poll::Ready(Err(_)) => shed += 1,
+            Poll::Pending => unreachable!("it is its turn"),
+        }
+        let _ = codel.since(enqueued).call(|| Ok::<_, ()>(1));
+    });
+    assert!(served > 0 && shed > 0, "{served} served, {shed} shed");
+    assert_eq!(bulkhead.snapshot().in_use(), 0);
+}
+
+#[test]
+fn adaptive_throttle() {
+    let clock: ManualClock = ManualClock::new();
+    let throttle: AdaptiveThrottle<_, _> =
+        AdaptiveThrottle::new(ThrottleConfig::new(), &clock, Rng::from_seed(7));
+    let (mut sent, mut refused) = (0, 0);
+    audit(|number| {
+        clock.advance(Duration::from_millis(50));
+        let operation = || if number % 10 == 0 { Ok(1) } else { Err(()) };
+        match throttle.call(operation) {
+            Err(Error::Rejected(_)) => refused += 1,
+            _ => sent += 1,
+        }
+    });
+    assert!(sent > 0 && refused > 0, "{sent} sent, {refused} refused");
+}
+
+/// Through windows, probes and drops.
+fn audit_limit<A: LimitAlgorithm>(clock: &ManualClock, config: LimitConfig<A>) {
+    let limit = AdaptiveLimit::new(config.window(Duration::from_millis(2)), clock);
+    let (mut probes, mut limits, mut last) = (0, 0, 0);
+    audit(|number| {
+        let high = limit.at(Priority::High);
+        let busy = high.permit();
+        clock.advance_ticks(1_000_000);
+        let result = if number % 1000 < 100 { Err(()) } else { Ok(()) };
+        let _ = limit.call(|| result);
+        let _ = run(limit.guard(std::future::ready(result)));
+        let _ = busy.map(Permit::success);
+        let now = limit.snapshot();
+        probes += u32::from(now.is_probing());
+        limits += u32::from(now.limit() != last);
+        last = now.limit();
+    });
+    assert!(limits > 0 && probes < CALLS, "{limits} limits, {probes} in probes");
+}
+
+#[test]
+fn adaptive_limits() {
+    let clock: ManualClock = ManualClock::new();
+    audit_limit(&clock, LimitConfig::aimd());
+    audit_limit(&clock, LimitConfig::vegas().initial(2));
+    audit_limit(&clock, LimitConfig::gradient2().min(2).initial(4));
+    audit_limit(&clock, LimitConfig::envoy_gradient());
+}
+
 /// All gates at once, let in and refused by the last one, at once and after a wait.
 #[test]
 fn tuples_of_gates() {

@@ -27,11 +27,12 @@
 //! | 25 | a hedge's attempt that lost was left running |
 //! | 29 | `per_second(4000)` that meant one per 4000 s |
 //!
-//! The numbers between are about layers and keys, which are not in this crate. [`TABLE`] names the
-//! tests; the races among these are also model-checked, in `loom-tests`. Each test says where its
-//! bug was seen.
+//! The numbers between are about layers and keys, which are not in this crate; the runaway of
+//! adaptive limits has none. [`TABLE`] names the tests; the races among these are also
+//! model-checked, in `loom-tests`. Each test says where its bug was seen.
 
 mod field_bugs {
+    pub(crate) mod adaptive;
     pub(crate) mod backoff;
     pub(crate) mod breaker;
     pub(crate) mod bucket;
@@ -43,7 +44,9 @@ mod field_bugs {
     pub(crate) mod warm_up;
 }
 
-use field_bugs::{backoff, breaker, bucket, budget, hedge, retry, semaphore, sliding, warm_up};
+use field_bugs::{
+    adaptive, backoff, breaker, bucket, budget, hedge, retry, semaphore, sliding, warm_up,
+};
 
 /// Each bug and a test of it. A test that is renamed or removed does not compile here.
 const TABLE: &[(u32, fn())] = &[
@@ -88,6 +91,9 @@ const TABLE: &[(u32, fn())] = &[
     (19, semaphore::permits_given_back_twice_do_not_overflow),
     (19, semaphore::more_than_there_is_is_refused_at_once),
     (19, semaphore::what_is_free_never_goes_below_zero),
+    (19, adaptive::a_limit_that_shrinks_below_what_is_in_flight_never_goes_negative),
+    (19, adaptive::an_adaptive_limit_leaks_no_place_whatever_happens),
+    (19, adaptive::a_place_given_back_twice_makes_no_room),
     (20, semaphore::permits_given_back_in_any_order_keep_what_happened_since),
     (22, backoff::jitter_never_exceeds_the_maximum_delay),
     (22, backoff::different_seeds_give_different_delays),

@@ -31,6 +31,17 @@ static SHADOW: Shadow<&Bulkhead> = Shadow::new(&BULKHEAD);
 static SWITCH: Switch = Switch::new();
 static SWITCHES: Switches = Switches::new();
 static BULKHEAD: Bulkhead = Bulkhead::new(BulkheadConfig::new(64));
+static SHEDDER: LoadShedder = LoadShedder::new(ShedderConfig::new(64));
+static CODEL: CoDel<&ManualClock> = CoDel::new(CoDelConfig::new(), &CLOCK);
+static QUEUE: CoDelQueue<'static, &ManualClock, &Bulkhead> = CODEL.queue(&BULKHEAD);
+static THROTTLE: AdaptiveThrottle<&ManualClock, Rng> =
+    AdaptiveThrottle::new(ThrottleConfig::new(), &CLOCK, Rng::from_seed(1));
+static AIMD: AdaptiveLimit<&ManualClock, Aimd> = AdaptiveLimit::new(LimitConfig::aimd(), &CLOCK);
+static VEGAS: AdaptiveLimit<&ManualClock, Vegas> = AdaptiveLimit::new(LimitConfig::vegas(), &CLOCK);
+static GRADIENT: AdaptiveLimit<&ManualClock, Gradient2> =
+    AdaptiveLimit::new(LimitConfig::gradient2(), &CLOCK);
+static ENVOY: AdaptiveLimit<&ManualClock, EnvoyGradient> =
+    AdaptiveLimit::new(LimitConfig::envoy_gradient(), &CLOCK);
 static TIMER: Extended<Timer> = Extended::new(Timer);
 static ON_TIMER: TokenBucket<&Extended<Timer>> =
     TokenBucket::new(BucketConfig::per_second(100), &TIMER);
@@ -71,6 +82,10 @@ fn statics_work() {
     let limits = (&BUCKET, &LOG, &COUNTER, &WARM_UP);
     let gates = (&SWITCH, SWITCHES.at::<0>(), &SHADOW, &SEMAPHORE, &limits, &BREAKER);
     assert_eq!(gates.call(|| Ok::<_, ()>(7)), Ok(7));
+    let high = Priority::High;
+    let gates = (SHEDDER.at(high), CODEL.since(CLOCK.now()), &QUEUE, &THROTTLE, GRADIENT.at(high));
+    assert_eq!(gates.call(|| Ok::<_, ()>(7)), Ok(7));
+    assert_eq!((&AIMD, &VEGAS, &ENVOY).call(|| Ok::<_, ()>(7)), Ok(7));
     assert!(STATES.iter().all(|state| SHARED.try_acquire(state, 1).is_ok()));
     assert!(SKETCH.of(7, 1).call(|| Ok::<_, ()>(7)).is_ok());
     assert_eq!(ON_TIMER.call(|| Ok::<_, ()>(TIMER.now())), Ok(Ticks(7)));
@@ -94,6 +109,16 @@ fn instances_are_small() {
     assert!(size_of_val(&LOG) < AT_MOST + places, "{}", size_of_val(&LOG));
     assert!(size_of_val(&TIMER) <= size_of::<u64>(), "a word");
     assert!(size_of_val(&BUDGET) < AT_MOST, "{}", size_of_val(&BUDGET));
+    assert!(size_of_val(&SHEDDER) < AT_MOST, "{}", size_of_val(&SHEDDER));
+    assert!(size_of_val(&CODEL) < AT_MOST, "{}", size_of_val(&CODEL));
+    // Two lines of cache: what adapts remembers more, and has more to go by.
+    assert!(size_of_val(&AIMD) <= 128, "{}", size_of_val(&AIMD));
+    assert!(size_of_val(&VEGAS) <= 128, "{}", size_of_val(&VEGAS));
+    assert!(size_of_val(&GRADIENT) <= 128, "{}", size_of_val(&GRADIENT));
+    assert!(size_of_val(&ENVOY) <= 128, "{}", size_of_val(&ENVOY));
+    // Eleven words are its window, and chance is a part, too.
+    let parts = 11 * (WORD_BITS as usize / 8) + size_of::<Rng>();
+    assert!(size_of_val(&THROTTLE) - parts < AT_MOST, "{}", size_of_val(&THROTTLE));
     let word = WORD_BITS as usize / 8;
     assert_eq!(size_of::<Switches>(), word);
     assert_eq!(size_of::<Shadow<()>>(), word);

@@ -279,3 +279,50 @@ pub type WarmUp<C = StdClock> = fusebox_core::WarmUp<C>;
 /// assert!(BUDGET.try_withdraw().is_ok());
 /// ```
 pub type RetryBudget<C = StdClock> = fusebox_core::RetryBudget<C>;
+
+/// The core's [`CoDel`](fusebox_core::CoDel), on [`StdClock`] unless told otherwise.
+///
+/// # Examples
+///
+/// ```
+/// use fusebox_std::prelude::*;
+///
+/// static QUEUE: CoDel = CoDel::new(CoDelConfig::new(), StdClock);
+///
+/// let enqueued = StdClock.now();
+/// // .. and when its turn has come:
+/// assert!(QUEUE.since(enqueued).permit().is_ok());
+/// ```
+pub type CoDel<C = StdClock> = fusebox_core::CoDel<C>;
+
+/// The core's [`AdaptiveThrottle`](fusebox_core::AdaptiveThrottle), on [`StdClock`] and [`StdRng`]
+/// unless told otherwise.
+///
+/// # Examples
+///
+/// ```
+/// use fusebox_std::prelude::*;
+///
+/// static SEARCH: AdaptiveThrottle =
+///     AdaptiveThrottle::new(ThrottleConfig::new(), StdClock, StdRng);
+/// assert_eq!(SEARCH.call(|| Ok::<_, std::fmt::Error>("found")), Ok("found"));
+/// ```
+pub type AdaptiveThrottle<C = StdClock, R = StdRng, const B: usize = 10> =
+    fusebox_core::AdaptiveThrottle<C, R, B>;
+
+/// The core's [`AdaptiveLimit`](fusebox_core::AdaptiveLimit), by [`Gradient2`] on [`StdClock`]
+/// unless told otherwise.
+///
+/// # Examples
+///
+/// ```
+/// use fusebox_std::prelude::*;
+///
+/// static REQUESTS: AdaptiveLimit = AdaptiveLimit::new(LimitConfig::gradient2(), StdClock);
+/// static QUERIES: AdaptiveLimit<StdClock, Vegas> =
+///     AdaptiveLimit::new(LimitConfig::vegas().max(50), StdClock);
+///
+/// let answer = (REQUESTS.at(Priority::High), &QUERIES).call(|| Ok::<_, std::fmt::Error>(7));
+/// assert_eq!(answer, Ok(7));
+/// ```
+pub type AdaptiveLimit<C = StdClock, A = Gradient2> = fusebox_core::AdaptiveLimit<C, A>;

@@ -89,6 +89,9 @@ assert_auto!(PipelineSnapshot: yes, yes, yes);
 assert_auto!(Rejections: yes, yes, yes);
 assert_auto!(Usage: yes, yes, yes);
 assert_auto!(RateError: yes, yes, yes);
+assert_auto!(Load: yes, yes, yes);
+assert_auto!(AdaptiveSnapshot: yes, yes, yes);
+assert_auto!(ThrottleSnapshot: yes, yes, yes);
 assert_auto!(GiveUp: yes, yes, yes);
 assert_auto!(Reason: yes, yes, yes);
 assert_auto!(Rejection: yes, yes, yes);
@@ -107,6 +110,14 @@ assert_auto!(BreakerConfig: yes, yes, yes);
 assert_auto!(BucketConfig: yes, yes, yes);
 assert_auto!(BudgetConfig: yes, yes, yes);
 assert_auto!(BulkheadConfig: yes, yes, yes);
+assert_auto!(ShedderConfig: yes, yes, yes);
+assert_auto!(CoDelConfig: yes, yes, yes);
+assert_auto!(ThrottleConfig: yes, yes, yes);
+assert_auto!(LimitConfig<Aimd>: yes, yes, yes);
+assert_auto!(LimitConfig<Vegas>: yes, yes, yes);
+assert_auto!(LimitConfig<Gradient2>: yes, yes, yes);
+assert_auto!(LimitConfig<EnvoyGradient>: yes, yes, yes);
+assert_auto!(Priority: yes, yes, yes);
 assert_auto!(SlidingWindowConfig: yes, yes, yes);
 assert_auto!(WarmUpConfig: yes, yes, yes);
 assert_auto!(SlidingLogConfig: yes, yes, yes);
@@ -189,6 +200,19 @@ assert_auto!(Semaphore<HeapQueue>: yes, yes, yes);
 assert_auto!(Several<'static, Waiters>: yes, yes, yes);
 assert_auto!(Bulkhead: yes, yes, yes);
 assert_auto!(Bulkhead<HeapQueue>: yes, yes, yes);
+assert_auto!(LoadShedder: yes, yes, yes);
+assert_auto!(AtPriority<'static, LoadShedder>: yes, yes, yes);
+assert_auto!(CoDel: yes, yes, yes);
+assert_auto!(CoDel<Rc<StdClock>>: no, no, yes);
+assert_auto!(Waited<'static, StdClock>: yes, yes, yes);
+assert_auto!(CoDelQueue<'static, StdClock, &'static Bulkhead<Waiters>>: yes, yes, yes);
+assert_auto!(CoDelQueue<'static, StdClock, Rc<Bulkhead<Waiters>>>: no, no, yes);
+assert_auto!(AdaptiveThrottle: yes, yes, yes);
+assert_auto!(AdaptiveThrottle<StdClock, Alone>: yes, no, yes);
+assert_auto!(AdaptiveLimit: yes, yes, yes);
+assert_auto!(AdaptiveLimit<StdClock, EnvoyGradient>: yes, yes, yes);
+assert_auto!(AdaptiveLimit<Rc<StdClock>, Aimd>: no, no, yes);
+assert_auto!(AtPriority<'static, AdaptiveLimit>: yes, yes, yes);
 assert_auto!(DeadlineGate<StdClock>: yes, yes, yes);
 assert_auto!(Immediate<&'static CircuitBreaker>: yes, yes, yes);
 assert_auto!(Immediate<Rc<CircuitBreaker>>: no, no, yes);
@@ -314,6 +338,9 @@ assert_auto!(EnteringOf<(&'static Bulkhead<Waiters>, TokenBucket)>: yes, yes, no
 assert_auto!(EnteringOf<(Immediate<CircuitBreaker>, Option<Immediate<()>>)>: yes, yes, yes);
 assert_auto!(EnteringOf<(Rc<Bulkhead<Waiters>>, Immediate<()>)>: no, no, no);
 assert_auto!(EnteringOf<Observed<Bulkhead<Waiters>, &'static dyn Observer>>: no, no, no);
+assert_auto!(EnteringOf<CoDelQueue<'static, StdClock, &'static Bulkhead<Waiters>>>: yes, yes, no);
+assert_auto!(Sojourn<()>: yes, yes, yes);
+assert_auto!(Sojourn<Pinned>: yes, yes, no);
 assert_auto!(Entering<Arc<Semaphore<Waiters>>, TokioTimer>: yes, yes, no);
 assert_auto!(Entering<Rc<Semaphore<Waiters>>, TokioTimer>: no, no, no);
 assert_auto!(Entering<&'static TokenBucket, &'static ManualClock>: yes, yes, yes);
@@ -372,6 +399,8 @@ const TRAITS: &[&str] = &[
     "HedgePolicy",
     "Idle",
     "Latencies",
+    "LimitAlgorithm",
+    "MeasuresLatency",
     "Metering",
     "Observer",
     "OnRetry",

@@ -229,6 +229,33 @@ fn waits_at_gates_of_all_kinds() {
 }
 
 #[test]
+fn gates_that_shed() {
+    let answers: Result<_, Rejection> = spawned(async {
+        let (client, path) = (client(), String::from("x"));
+        let shedder = LoadShedder::new(ShedderConfig::new(4));
+        let limit: AdaptiveLimit = AdaptiveLimit::new(LimitConfig::gradient2(), StdClock);
+        let throttle: AdaptiveThrottle =
+            AdaptiveThrottle::new(ThrottleConfig::new(), StdClock, StdRng);
+        let codel: CoDel = CoDel::new(CoDelConfig::new(), StdClock);
+        let gates = (
+            shedder.at(Priority::High),
+            limit.at(Priority::Low),
+            &throttle,
+            codel.since(StdClock.now()),
+        );
+        let guarded = gates.guard(async { client.get(&path).await }).await;
+        let bulkhead = Bulkhead::<Queue<4>>::new(BulkheadConfig::new(1));
+        let queue = codel.queue(&bulkhead);
+        let token = behind(bulkhead.permit()?, queue.wait_enter(&TokioTimer, soon())).await?;
+        queue.exit(token, Outcome::Success);
+        let pipeline = Pipeline::new(TokioTimer).per_call_waiting(codel.queue(&bulkhead));
+        let piped = pipeline.call(|_| client.get(&path)).await;
+        Ok([guarded, piped])
+    });
+    assert_eq!(answers, Ok([(); 2].map(|()| Ok("db/x".to_owned()))));
+}
+
+#[test]
 fn wait_enter() {
     struct Silent(#[allow(dead_code, reason = "to be borrowed")] u8);
     impl Observer for Silent {

@@ -3,10 +3,12 @@
 mod calls;
 mod counting;
 mod rates;
+mod slide;
 mod time;
 
 pub use calls::LastCalls;
 pub use rates::Rates;
+pub(crate) use slide::Slide;
 pub use time::LastTime;
 
 use super::counts::Counts;

@@ -9,6 +9,7 @@
 #![no_std]
 #![no_main]
 
+mod adaptive;
 mod breaker;
 mod bucket;
 mod budget;
@@ -22,6 +23,7 @@ mod planted;
 mod queue;
 mod retries;
 mod shapes;
+mod shedding;
 mod switches;
 mod times;
 
@@ -53,6 +55,8 @@ extern "C" fn _start() -> ! {
     hedges::all();
     limits::all();
     meters::all();
+    shedding::all();
+    adaptive::all();
     fallbacks::all();
     shapes::all();
     switches::all();
