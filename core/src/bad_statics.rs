@@ -156,6 +156,20 @@ pair!(
 );
 
 pair!(
+    percentile_of_a_hedge: "
+    use core::time::Duration;
+    use fusebox_core::{
+        AfterPercentile, Histogram, HistogramConfig, ManualClock, PercentileConfig, Ratio,
+    };
+    static SLOW: AfterPercentile<ManualClock, Histogram<ManualClock>> = AfterPercentile::new(
+        PercentileConfig::new(Ratio::percent(",
+    "95" or "101",
+    "), Duration::from_millis(50)),
+        Histogram::new(HistogramConfig::standard()),
+    );"
+);
+
+pair!(
     steps_of_a_histogram: "
     use core::time::Duration;
     use fusebox_core::{Histogram, HistogramConfig, ManualClock};

@@ -40,6 +40,8 @@
 //! | [`Timeout`] | how long one attempt may take | none |
 //! | [`Backoff`] | the delays between attempts | none |
 //! | [`Retry`] | attempts until one succeeds or it is enough | none |
+//! | [`Hedge`] | another attempt where the first one is slow; the losers are dropped | none |
+//! | [`AfterPercentile`] | the delay of a hedge, measured | two words, and a histogram |
 //! | [`Pipeline`] | all of it around one operation | none |
 //! | [`Fallback`], [`FallbackFuture`] | what to answer instead, tier by tier | none |
 //! | [`Switch`], [`Switches`] | features that are left out in trouble, by hand, by a breaker, or for a share of calls | two words; one for 32 plain ones |
@@ -125,6 +127,7 @@ mod event;
 mod fallback;
 mod gate;
 mod group;
+mod hedge;
 mod histogram;
 mod inflight;
 mod meter;
@@ -173,6 +176,10 @@ pub use gate::{
     ResultClassify, Shadow, WaitGate, WaitingAll,
 };
 pub use group::{Group, GroupIter};
+pub use hedge::{
+    AfterPercentile, Attempts, Count, Hedge, HedgeCall, HedgeDelay, HedgePolicy, PercentileConfig,
+    Percentiles, SideBySide,
+};
 pub use histogram::{
     Histogram, HistogramConfig, HistogramSnapshot, LatencySummary, WindowedHistogram,
 };
@@ -183,8 +190,8 @@ pub use pipeline::{
 pub use priority::{AtPriority, Priority};
 pub use ratio::Ratio;
 pub use retry::{
-    Attempt, Budget, Decide, Decision, OnRetry, Operation, Retry, RetryAll, RetryCall, RetryIf,
-    RetryPolicy, RetryState, Retrying, Verdict,
+    Attempt, AttemptPolicy, Budget, Decide, Decision, InTurn, OnRetry, Operation, Retry, RetryAll,
+    RetryCall, RetryIf, RetryNone, RetryPolicy, RetryState, Retrying, Verdict,
 };
 pub use rng::{Random, Rng};
 #[cfg(feature = "alloc")]

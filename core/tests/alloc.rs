@@ -324,6 +324,37 @@ fn retry() {
 }
 
 #[test]
+fn hedge() {
+    let clock: ManualClock = ManualClock::new();
+    let (timer, permits) = (&clock, Semaphore::<Queue<0>>::new(8));
+    let budget = RetryBudget::new(BudgetConfig::new(Ratio::percent(50)), timer);
+    let delay = AfterPercentile::new(
+        PercentileConfig::new(Ratio::percent(50), Duration::from_millis(1)),
+        WindowedHistogram::<_>::new(Duration::from_secs(10), HistogramConfig::standard(), timer),
+    );
+    let hedge = Hedge::idempotent(&delay).max_attempts::<3>().budget(&budget);
+    let pipeline = Pipeline::new(timer).hedge(hedge).per_attempt(&permits);
+    let (mut worked, hedges) = (0, Cell::new(0));
+    audit(|number| {
+        let operation = |attempt: Attempt| {
+            hedges.set(hedges.get() + u32::from(attempt.is_hedge()));
+            let slow = u64::from(number % 16 == 3);
+            let end = timer.now().saturating_add(slow * 3_000_000);
+            async move {
+                timer.sleep_until(end).await;
+                if number % 64 == 3 { Err(()) } else { Ok(()) }
+            }
+        };
+        worked += u32::from(waited(timer, hedge.call(timer, operation)).is_ok());
+        worked += u32::from(waited(timer, pipeline.call(operation)).is_ok());
+        // Not an executor that waits: one poll, then cancelled.
+        let call = pin!(pipeline.call(operation));
+        let _ = call.poll(&mut Context::from_waker(Waker::noop()));
+    });
+    assert!(worked > 0 && worked < 2 * CALLS && hedges.get() > 0);
+}
+
+#[test]
 fn retry_budget() {
     let clock: ManualClock = ManualClock::new();
     let budget = RetryBudget::new(BudgetConfig::new(Ratio::percent(20)), &clock);

@@ -24,6 +24,7 @@
 //! | 22 | jitter beyond the maximum delay; one constant seed |
 //! | 23 | budget ratios that became 100 %; expiry that looped once for each missed window |
 //! | 24 | a total deadline that did not count the sleeps, or nothing but the sleeps |
+//! | 25 | a hedge's attempt that lost was left running |
 //! | 29 | `per_second(4000)` that meant one per 4000 s |
 //!
 //! The numbers between are about layers and keys, which are not in this crate; the runaway of
@@ -36,13 +37,16 @@ mod field_bugs {
     pub(crate) mod breaker;
     pub(crate) mod bucket;
     pub(crate) mod budget;
+    pub(crate) mod hedge;
     pub(crate) mod retry;
     pub(crate) mod semaphore;
     pub(crate) mod sliding;
     pub(crate) mod warm_up;
 }
 
-use field_bugs::{adaptive, backoff, breaker, bucket, budget, retry, semaphore, sliding, warm_up};
+use field_bugs::{
+    adaptive, backoff, breaker, bucket, budget, hedge, retry, semaphore, sliding, warm_up,
+};
 
 /// Each bug and a test of it. A test that is renamed or removed does not compile here.
 const TABLE: &[(u32, fn())] = &[
@@ -98,12 +102,13 @@ const TABLE: &[(u32, fn())] = &[
     (24, retry::sleeps_count_into_the_deadline),
     (24, retry::attempts_count_into_the_deadline),
     (24, retry::what_a_server_asks_for_does_not_outlast_the_deadline),
+    (25, hedge::an_attempt_that_lost_is_gone_before_the_answer_is_there),
     (29, warm_up::four_thousand_per_second_are_four_thousand),
 ];
 
 #[test]
 fn the_table_has_every_bug_that_touches_this_crate() {
-    let here = (1..=5).chain(7..=16).chain(18..=20).chain(22..=24).chain([29]);
+    let here = (1..=5).chain(7..=16).chain(18..=20).chain(22..=25).chain([29]);
     let mut named: Vec<u32> = TABLE.iter().map(|&(bug, _)| bug).collect();
     named.dedup();
     assert!(named.iter().copied().eq(here), "{named:?}");

@@ -59,6 +59,13 @@ static METERED: CircuitBreaker<&ManualClock, Consecutive, Meter<&WindowedHistogr
 static CALLS: PipelineMeter<&ManualClock, &Histogram<&ManualClock>> =
     PipelineMeter::with_latencies(&LATENCIES, &CLOCK);
 
+static SLOW: AfterPercentile<&ManualClock> = AfterPercentile::new(
+    PercentileConfig::new(Ratio::percent(95), Duration::from_millis(50)),
+    WindowedHistogram::new(Duration::from_secs(60), HistogramConfig::standard(), &CLOCK),
+);
+static HEDGE: Hedge<3, &AfterPercentile<&ManualClock>, RetryAll, &RetryBudget<&ManualClock>> =
+    Hedge::idempotent(&SLOW).max_attempts::<3>().budget(&BUDGET);
+
 /// A hardware counter.
 struct Timer;
 
@@ -84,6 +91,9 @@ fn statics_work() {
     assert_eq!(ON_TIMER.call(|| Ok::<_, ()>(TIMER.now())), Ok(Ticks(7)));
     let pipeline = Pipeline::new(&CLOCK).per_attempt(&METERED).metered(&CALLS);
     assert_eq!(pollster::block_on(pipeline.call(|_| async { Ok::<_, ()>(7) })), Ok(7));
+    let hedged = HEDGE.call(&CLOCK, |_| async { Ok::<_, ()>(7) });
+    assert_eq!(pollster::block_on(hedged), Ok(7));
+    assert_eq!(SLOW.latencies().snapshot().count(), 1);
     assert_eq!((LATENCIES.snapshot().count(), LAST_MINUTE.snapshot().count()), (1, 1));
 }
 
@@ -123,5 +133,6 @@ fn meters_are_small() {
     assert!(bare(size_of_val(&LATENCIES), 20 * 32) < AT_MOST / 4);
     assert!(bare(size_of_val(&LAST_MINUTE), 4 * 20 * 32) < AT_MOST / 2);
     assert!(size_of::<Meter>() < AT_MOST, "{}", size_of::<Meter>());
+    assert!(bare(size_of_val(&SLOW), 4 * 20 * 32) < 2 * AT_MOST);
     assert!(bare(size_of_val(&CALLS), Reason::ALL.len()) < 3 * AT_MOST / 2);
 }

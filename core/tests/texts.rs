@@ -4,12 +4,12 @@
 use std::time::Duration;
 
 use fusebox_core::{
-    AdaptiveLimit, AdaptiveThrottle, Backoff, BreakerConfig, BucketConfig, BudgetConfig,
-    CircuitBreaker, CoDel, CoDelConfig, Event, Gate, GiveUp, Histogram, HistogramConfig,
-    LimitAlgorithm, LimitConfig, LoadShedder, ManualClock, Pipeline, Priority, Rate, Ratio, Reason,
-    Rejection, Retry, RetryBudget, Rng, ShedderConfig, SlidingLog, SlidingLogConfig,
-    SlidingWindowConfig, SlidingWindowCounter, ThrottleConfig, TokenBucket, WORD_BITS, WarmUp,
-    WarmUpConfig, WindowedHistogram,
+    AdaptiveLimit, AdaptiveThrottle, AfterPercentile, Backoff, BreakerConfig, BucketConfig,
+    BudgetConfig, CircuitBreaker, CoDel, CoDelConfig, Event, Gate, GiveUp, Hedge, Histogram,
+    HistogramConfig, LimitAlgorithm, LimitConfig, LoadShedder, ManualClock, PercentileConfig,
+    Pipeline, Priority, Rate, Ratio, Reason, Rejection, Retry, RetryBudget, Rng, ShedderConfig,
+    SlidingLog, SlidingLogConfig, SlidingWindowConfig, SlidingWindowCounter, ThrottleConfig,
+    TokenBucket, WORD_BITS, WarmUp, WarmUpConfig, WindowedHistogram,
 };
 
 const MS: Duration = Duration::from_millis(1);
@@ -221,6 +221,32 @@ fn histograms_say_what_would_be_right() {
 }
 
 #[test]
+fn hedges_say_what_would_be_right() {
+    let good = PercentileConfig::new(Ratio::percent(95), 50 * MS);
+    let said = |config| AfterPercentile::<Millis, _>::try_new(config, ()).unwrap_err().to_string();
+    assert_eq!(
+        said(PercentileConfig::new(Ratio::percent(0), MS)),
+        "the percentile of a hedge must be above 0 % and at most 100 %, but is 0 %"
+    );
+    assert_eq!(
+        said(good.at_most(40 * MS)),
+        "the delay of a hedge whose percentile is not known must be at most 40ms, but is 50ms"
+    );
+    assert_eq!(
+        said(good.at_most(60 * MS).at_least(70 * MS)),
+        "the hedge's `at_least` must be at most 60ms, but is 70ms"
+    );
+    assert_eq!(
+        said(good.every(Duration::ZERO)),
+        "the hedge's `every` must be from 1ms to 4611686018427387s, but is 0ns"
+    );
+    assert_eq!(
+        said(good.at_most(Duration::ZERO)),
+        "the hedge's `at_most` must be from 1ms to 4611686018427387s, but is 0ns"
+    );
+}
+
+#[test]
 fn an_event_is_a_line() {
     let rejection = Rejection::after_ticks(Reason::CircuitOpen, 1_500, 1_000);
     let lines = [
@@ -231,6 +257,14 @@ fn an_event_is_a_line() {
         (
             Event::Retrying { name: "db", attempt: 2, delay: 5 * MS },
             "db: attempt 2 failed, the next one follows in 5ms",
+        ),
+        (
+            Event::Hedged { name: "db", attempt: 2, running: 1 },
+            "db: no answer so far, attempt 2 starts as well",
+        ),
+        (
+            Event::Hedged { name: "db", attempt: 3, running: 0 },
+            "db: all attempts so far have failed, attempt 3 starts",
         ),
         (
             Event::GaveUp { name: "db", attempts: 1, cause: GiveUp::NotRetryable },
@@ -267,6 +301,16 @@ fn debug_is_in_the_units_of_the_user() {
     );
     let endless = format!("{:?}", Retry::new(backoff).unlimited());
     assert!(endless.contains("max_attempts: None, deadline: None"), "{endless}");
+    assert_eq!(
+        format!("{:?}", Hedge::idempotent(50 * MS)),
+        "Hedge { delay: 50ms, max_attempts: 2, deadline: None, name: \"hedge\", .. }"
+    );
+    let percentile = PercentileConfig::new(Ratio::percent(95), 50 * MS);
+    let percentile = AfterPercentile::<Millis, _>::new(percentile, ());
+    assert_eq!(
+        format!("{:?}", percentile),
+        "AfterPercentile { share: Ratio { numerator: 19, denominator: 20 }, delay: 50ms, .. }"
+    );
     let pipeline = format!("{:?}", Pipeline::new(&Millis::new()));
     assert!(pipeline.contains("deadline: None"), "{pipeline}");
 

@@ -165,6 +165,38 @@ pub type WindowedHistogram<
     const STEPS: usize = 32,
 > = fusebox_core::WindowedHistogram<C, SLICES, OCTAVES, STEPS>;
 
+/// The core's [`AfterPercentile`](fusebox_core::AfterPercentile), on [`TokioTimer`] unless told
+/// otherwise.
+///
+/// # Examples
+///
+/// ```
+/// use fusebox_std::prelude::*;
+/// use std::time::Duration;
+///
+/// /// What all but the slowest 5 % of the attempts took in the last minute.
+/// static SLOW: AfterPercentile = AfterPercentile::new(
+///     PercentileConfig::new(Ratio::percent(95), Duration::from_millis(50)),
+///     WindowedHistogram::new(Duration::from_secs(60), HistogramConfig::standard(), TokioTimer),
+/// );
+/// // One more attempt or retry for ten calls.
+/// static BUDGET: RetryBudget = RetryBudget::new(BudgetConfig::new(Ratio::percent(10)), StdClock);
+///
+/// # async fn read(id: u32) -> std::io::Result<u32> { Ok(id) }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let row = Pipeline::new(TokioTimer)
+///     .deadline(Duration::from_secs(1))
+///     .hedge(Hedge::idempotent(&SLOW).budget(&BUDGET))
+///     .call(|_attempt| read(7))
+///     .await;
+/// assert!(matches!(row, Ok(7)));
+/// # }
+/// ```
+#[cfg(feature = "tokio")]
+pub type AfterPercentile<C = TokioTimer, H = WindowedHistogram<C>> =
+    fusebox_core::AfterPercentile<C, H>;
+
 /// The core's [`TokenBucket`](fusebox_core::TokenBucket), on [`StdClock`] unless told otherwise.
 ///
 /// # Examples

@@ -9,6 +9,7 @@ use std::future::{Pending, Ready};
 use std::marker::PhantomPinned;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use fusebox_std::blocking::{ThreadSleep, ThreadTimer};
 use fusebox_std::prelude::*;
@@ -60,6 +61,7 @@ type Local = Rc<u8>;
 type Delay = Backoff<StdRng>;
 type Fut<T, E = ()> = Ready<Result<T, E>>;
 type Make<T, E = ()> = fn(Attempt) -> Fut<T, E>;
+type HedgedCall<P, F> = Call<&'static Pipeline<TokioTimer, (), Hedge<3>, Immediate<P>>, F>;
 type Pinned = (PhantomPinned, Pending<Result<(), ()>>);
 /// Cannot be moved once it runs.
 type Limited = WithTimeout<TokioTimer, Fut<u8>>;
@@ -120,6 +122,7 @@ assert_auto!(SlidingWindowConfig: yes, yes, yes);
 assert_auto!(WarmUpConfig: yes, yes, yes);
 assert_auto!(SlidingLogConfig: yes, yes, yes);
 assert_auto!(HistogramConfig: yes, yes, yes);
+assert_auto!(PercentileConfig: yes, yes, yes);
 assert_auto!(Ratio: yes, yes, yes);
 assert_auto!(Rate: yes, yes, yes);
 assert_auto!(Rates: yes, yes, yes);
@@ -130,6 +133,10 @@ assert_auto!(FailureIf<Alone>: yes, no, yes);
 assert_auto!(RetryAll: yes, yes, yes);
 assert_auto!(RetryIf<fn(&Local) -> bool>: yes, yes, yes);
 assert_auto!(RetryIf<Alone>: yes, no, yes);
+assert_auto!(RetryNone: yes, yes, yes);
+assert_auto!(InTurn: yes, yes, yes);
+assert_auto!(SideBySide: yes, yes, yes);
+assert_auto!(Attempts<2>: yes, yes, yes);
 
 // Clocks, timers, randomness.
 assert_auto!(StdClock: yes, yes, yes);
@@ -281,6 +288,12 @@ assert_auto!(Retry<Delay>: yes, yes, yes);
 assert_auto!(Retry<Delay, RetryAll, &'static RetryBudget<StdClock>>: yes, yes, yes);
 assert_auto!(Retry<Delay, RetryAll, Arc<RetryBudget<StdClock>>>: yes, yes, yes);
 assert_auto!(Retry<Delay, Alone>: yes, no, yes);
+assert_auto!(Hedge: yes, yes, yes);
+assert_auto!(Hedge<3, Duration, RetryAll, Arc<RetryBudget<StdClock>>>: yes, yes, yes);
+assert_auto!(Hedge<2, Local>: no, no, yes);
+assert_auto!(Hedge<2, &'static AfterPercentile<TokioTimer>>: yes, yes, yes);
+assert_auto!(AfterPercentile<TokioTimer, Arc<Timed>>: yes, yes, yes);
+assert_auto!(AfterPercentile<TokioTimer, Rc<Timed>>: no, no, yes);
 assert_auto!(Pipe: yes, yes, yes);
 assert_auto!(Pipe<Arc<DeadlineGate<StdClock>>>: yes, yes, yes);
 assert_auto!(Pipe<Rc<DeadlineGate<StdClock>>>: no, no, yes);
@@ -342,6 +355,12 @@ assert_auto!(RetryCall<TokioTimer, Retry<Delay>, Make<u8>>: yes, yes, no);
 assert_auto!(RetryCall<TokioTimer, Retry<Delay>, Make<Local>>: no, no, no);
 assert_auto!(RetryCall<TokioTimer, Retry<Delay>, Make<u8, Alone>>: yes, no, no);
 assert_auto!(RetryCall<ThreadTimer, Retry<Delay>, Make<u8>>: no, no, yes);
+assert_auto!(HedgeCall<TokioTimer, Hedge, Make<u8>>: yes, yes, no);
+assert_auto!(HedgeCall<TokioTimer, &'static Hedge<5>, Make<Local>>: no, no, no);
+assert_auto!(HedgeCall<TokioTimer, Hedge<2, Duration, RetryAll, Rc<()>>, Make<u8>>: no, no, no);
+assert_auto!(HedgeCall<&'static ManualClock, Hedge<3>, Make<u8>>: yes, yes, yes);
+assert_auto!(HedgedCall<&'static Bulkhead, Make<u8>>: yes, yes, no);
+assert_auto!(HedgedCall<Rc<Bulkhead>, Make<u8>>: no, no, no);
 assert_auto!(CallOf<(), (), Make<u8>>: yes, yes, no);
 assert_auto!(CallOf<(), (), Make<Local>>: no, no, no);
 assert_auto!(CallOf<Arc<()>, &'static (), Make<u8>>: yes, yes, no);
@@ -365,15 +384,19 @@ assert_auto!(OrValue<First<Fut<Local>>>: no, no, yes);
 
 /// What the core exports beside types.
 const TRAITS: &[&str] = &[
+    "AttemptPolicy",
     "Budget",
     "Classify",
     "Clock",
+    "Count",
     "Counter",
     "Decide",
     "Delays",
     "Fallback",
     "FallbackFuture",
     "Gate",
+    "HedgeDelay",
+    "HedgePolicy",
     "Idle",
     "Latencies",
     "LimitAlgorithm",
@@ -383,6 +406,7 @@ const TRAITS: &[&str] = &[
     "OnRetry",
     "Operation",
     "Parts",
+    "Percentiles",
     "PermitSource",
     "PipelineMetering",
     "Random",

@@ -16,6 +16,7 @@ mod budget;
 mod errors;
 mod fallbacks;
 mod gates;
+mod hedges;
 mod limits;
 mod meters;
 mod planted;
@@ -51,6 +52,7 @@ extern "C" fn _start() -> ! {
     budget::all();
     queue::all();
     retries::all();
+    hedges::all();
     limits::all();
     meters::all();
     shedding::all();
