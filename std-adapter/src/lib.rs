@@ -47,6 +47,7 @@ mod clock;
 #[cfg(feature = "keyed")]
 mod keyed;
 mod last_error;
+mod peer;
 pub mod prelude;
 mod registry;
 mod rng;
@@ -66,6 +67,7 @@ pub use clock::StdClock;
 #[cfg(feature = "keyed")]
 pub use keyed::{Keyed, KeyedBuckets, KeyedGate, KeyedSketch, KeyedTaken, KeyedTokens};
 pub use last_error::{LastError, Noting};
+pub use peer::{NotANetwork, PeerNetwork, TrustedProxies};
 pub use registry::{
     Configured, DuplicateName, Inspect, Registry, Reset, SwitchBoard, SwitchTextError,
     SwitchTextProblem, UnknownName,

@@ -229,6 +229,8 @@ assert_auto!(Group<CircuitBreaker, 2>: yes, yes, yes);
 assert_auto!(Group<Alone, 2>: yes, no, yes);
 assert_auto!(GroupIter<'static, CircuitBreaker>: yes, yes, yes);
 assert_auto!(GroupIter<'static, Alone>: no, no, yes);
+assert_auto!(PeerNetwork: yes, yes, yes);
+assert_auto!(TrustedProxies: yes, yes, yes);
 assert_auto!(Registry<CircuitBreaker>: yes, yes, yes);
 assert_auto!(Registry<Alone>: no, no, yes);
 assert_auto!(SwitchBoard: yes, yes, yes);
