@@ -23,6 +23,7 @@
 mod calls;
 mod config;
 mod counts;
+mod live;
 mod meter;
 mod ready;
 mod ring;
@@ -464,7 +465,7 @@ where
         if word.state() != State::Open {
             return None;
         }
-        Some(duration_from_ticks(word.open_ticks(&self.rules, now()), C::TICKS_PER_SECOND))
+        Some(duration_from_ticks(word.open_ticks(self.rules.room, now()), C::TICKS_PER_SECOND))
     }
 
     /// Waits until a call may be let in: at once unless open or busy, otherwise until the open time

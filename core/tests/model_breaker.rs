@@ -12,9 +12,9 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use fusebox_core::{
-    BreakerConfig, CircuitBreaker, Clock, Consecutive, Counts, Event, Gate, LastCalls, LastTime,
-    ManualClock, Meter, Metering, Named, Observer, Outcome, Permit, Rates, Ratio, Rejection, State,
-    Ticks, WORD_BITS, Window,
+    BreakerConfig, CircuitBreaker, Clock, ConfigError, Consecutive, Counts, Event, Gate, LastCalls,
+    LastTime, ManualClock, Meter, Metering, Named, Observer, Outcome, Permit, Rates, Ratio,
+    Rejection, State, Ticks, WORD_BITS, Window,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -65,6 +65,8 @@ enum Op {
     Trip,
     Set(State),
     Reset,
+    /// Changes the settings to one of those that the sequence comes with.
+    Reconfigure(usize),
 }
 
 fn outcome() -> impl Strategy<Value = Outcome> {
@@ -99,6 +101,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => prop_oneof![Just(State::ForcedOpen), Just(State::Disabled), Just(State::MetricsOnly)]
             .prop_map(Op::Set),
         1 => Just(Op::Reset),
+        2 => any::<usize>().prop_map(Op::Reconfigure),
     ]
 }
 
@@ -218,6 +221,34 @@ fn time<'a, const B: usize>(window: &WindowRules) -> LastTime<TheClock<'a>, B> {
     LastTime::try_new(ms(span), rates(window), ms(lateness)).unwrap()
 }
 
+/// A window whose rates are changed.
+trait SetRates {
+    fn set(&self, windows: &[WindowRules]);
+}
+
+impl SetRates for Consecutive {
+    fn set(&self, _windows: &[WindowRules]) {}
+}
+
+impl<C: Clock, const B: usize> SetRates for LastCalls<C, B> {
+    fn set(&self, windows: &[WindowRules]) {
+        self.set_rates(rates(&windows[0])).unwrap();
+    }
+}
+
+impl<C: Clock, const B: usize> SetRates for LastTime<C, B> {
+    fn set(&self, windows: &[WindowRules]) {
+        self.set_rates(rates(&windows[0])).unwrap();
+    }
+}
+
+impl<V: SetRates, W: SetRates> SetRates for (V, W) {
+    fn set(&self, windows: &[WindowRules]) {
+        self.0.set(windows);
+        self.1.set(&windows[1..]);
+    }
+}
+
 // ---- the run ----
 
 /// An event as it came.
@@ -263,12 +294,13 @@ where
     clock: TheClock<'a>,
     log: &'a Log,
     model: Model,
+    others: &'b [Rules],
     out: Vec<(Out<'b, 'a, W, M>, Admitted)>,
 }
 
 impl<'b, 'a, W, M> Run<'b, 'a, W, M>
 where
-    W: Window<TheClock<'a>>,
+    W: Window<TheClock<'a>> + SetRates,
     M: Metering<TheClock<'a>>,
 {
     fn now(&self) -> u64 {
@@ -361,6 +393,30 @@ where
                 self.breaker.reset();
                 self.model.reset(now);
             }
+            Op::Reconfigure(which) => self.reconfigure(which),
+        }
+    }
+
+    fn reconfigure(&mut self, which: usize) {
+        let Some(new) = self.others.get(which % self.others.len().max(1)) else { return };
+        let changed = self.model.change_to(new);
+        for (window, new) in self.model.rules.windows.iter_mut().zip(&changed.windows) {
+            (window.failures, window.slow, window.minimum) = (new.failures, new.slow, new.minimum);
+        }
+        self.breaker.window().set(&self.model.rules.windows);
+        let answer = self.breaker.reconfigure(&config(&changed));
+        if !self.model.has_rule(changed.consecutive) {
+            assert_eq!(answer, Err(ConfigError::NoTripRule));
+            return;
+        }
+        if let Some(has_room) = self.model.has_room(&changed) {
+            assert_eq!(answer.is_ok(), has_room, "{answer:?}: {changed:?}");
+        }
+        if answer.is_ok() {
+            let was = &self.model.rules;
+            let (windows, metered) = (was.windows.clone(), was.metered);
+            self.model.rules =
+                Rules { windows, metered, max_concurrent: was.max_concurrent, ..changed };
         }
     }
 
@@ -451,6 +507,7 @@ where
 
 fn check<'a, W, M>(
     rules: Rules,
+    others: &[Rules],
     window: W,
     meter: M,
     start: u64,
@@ -458,13 +515,14 @@ fn check<'a, W, M>(
     clock: &'a TestClock,
     log: &'a Log,
 ) where
-    W: Window<TheClock<'a>>,
+    W: Window<TheClock<'a>> + SetRates,
     M: Metering<TheClock<'a>>,
 {
     clock.set(Ticks(start));
     let named = Named::new("model", log);
     let breaker = CircuitBreaker::with_parts(config(&rules), window, meter, named, clock);
-    let mut run = Run { breaker: &breaker, clock, log, model: Model::new(rules), out: Vec::new() };
+    let model = Model::new(rules);
+    let mut run = Run { breaker: &breaker, clock, log, model, others, out: Vec::new() };
     run.compare();
     for &op in ops {
         // Generations come round after 64 transitions where words are 32 bits; a result that is out
@@ -511,14 +569,19 @@ macro_rules! against_model {
             fn $name() {
                 let config = sequences();
                 let start = prop_oneof![Just(0_u64), 0..1_000_u64];
-                proptest!(config, |(rules in rules($windows), start in start, ops in vec(op(), 1..120))| {
+                proptest!(config, |(
+                    rules in rules($windows),
+                    others in vec(rules($windows), 0..3),
+                    start in start,
+                    ops in vec(op(), 1..120),
+                )| {
                     let (clock, log) = (TestClock::new(), Log::default());
                     let window = $make(&rules.windows);
                     if rules.metered {
                         let meter = meter(&rules);
-                        check(rules, window, meter, start, &ops, &clock, &log);
+                        check(rules, &others, window, meter, start, &ops, &clock, &log);
                     } else {
-                        check(rules, window, (), start, &ops, &clock, &log);
+                        check(rules, &others, window, (), start, &ops, &clock, &log);
                     }
                 });
             }

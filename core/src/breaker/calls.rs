@@ -37,7 +37,8 @@ where
         let word = if word.is(State::Closed) { word } else { self.admit_unless_closed(word, at)? };
         let generation = word.generation();
         let is_timed = self.window.needs_start() || M::Start::IS_KNOWN;
-        let now = if is_timed { self.now(at) } else { Ticks::ZERO };
+        // Never slow, should slow calls matter from now on.
+        let now = if is_timed { self.now(at) } else { Ticks::MAX };
         let token =
             BreakerToken { generation, start: W::Start::at(now), metered: M::Start::at(now) };
         if let Err(rejection) = self.meter.begin() {
@@ -108,7 +109,7 @@ where
         let now = &|| self.now(at);
         let end = if is_timed { now() } else { Ticks::ZERO };
         let outcome = match outcome {
-            Outcome::Abandoned if self.rules.abandoned_fails => Outcome::Failure,
+            Outcome::Abandoned if self.rules.probing().abandoned_fails() => Outcome::Failure,
             _ => outcome,
         };
         let failed = outcome == Outcome::Failure;
@@ -135,7 +136,7 @@ where
             let settled = if old.is(State::HalfOpen) {
                 failed |= ended.slow.is_slow();
                 if judged {
-                    old.transition_probed(&self.rules, failed)
+                    old.transition_probed(self.rules.probing(), failed)
                 } else {
                     Settle::Update(old.return_probe())
                 }

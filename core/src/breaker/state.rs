@@ -3,7 +3,7 @@
 use core::fmt;
 
 use super::counts::State;
-use super::rules::Rules;
+use super::rules::{Probing, Room, Rules};
 use crate::time::{Ticks, scale};
 use crate::word::{Field, WORD_BITS, Word, by_width, low_half};
 
@@ -50,8 +50,6 @@ const PROBE_DEADLINE: Field = FAILED.above(WORD_BITS - FAILED.end());
 pub(super) const MAX_FAILURES: u64 = PAYLOAD.max() as u64;
 /// The most probes, at once or in all.
 pub(super) const MAX_PROBES: u64 = IN_FLIGHT.max() as u64;
-/// The most often that reopening is counted.
-pub(super) const MAX_STREAK: u64 = STREAK.max() as u64;
 /// The width of the end of the open time.
 pub(super) const OPEN_BITS: u32 = PAYLOAD.width();
 /// The width of the probes' deadline.
@@ -165,16 +163,16 @@ impl Snapshot {
     }
 
     /// How many units of the open time are left at `now`; 0 where it is over. Only for open words.
-    const fn open_left(self, rules: &Rules, now: Ticks) -> Word {
-        let now = rules.open_scale.units(now);
-        scale::ahead(PAYLOAD.get(self.0), now, OPEN_BITS, rules.open_horizon as Word)
+    const fn open_left(self, room: Room, now: Ticks) -> Word {
+        let now = room.open.units(now);
+        scale::ahead(PAYLOAD.get(self.0), now, OPEN_BITS, room.open_horizon as Word)
     }
 
     /// How many ticks after `now` the open time is over: exact. Only for open words.
-    pub(super) const fn open_ticks(self, rules: &Rules, now: Ticks) -> u64 {
-        match self.open_left(rules, now) {
+    pub(super) const fn open_ticks(self, room: Room, now: Ticks) -> u64 {
+        match self.open_left(room, now) {
             0 => 0,
-            left => rules.open_scale.ticks_until(left, now),
+            left => room.open.ticks_until(left, now),
         }
     }
 
@@ -196,7 +194,7 @@ impl Snapshot {
         let streak = streak + more as Word;
         let open = self.next(State::Open, streak);
         let wait = rules.open_time(low_half(streak), open.generation(), now);
-        let end = rules.open_scale.units(now.wrapping_add(wait));
+        let end = rules.room.open.units(now.wrapping_add(wait));
         Self(PAYLOAD.set(open.0, end))
     }
 
@@ -214,46 +212,51 @@ impl Snapshot {
 
     fn admit_by_time(self, rules: &Rules, now: Ticks) -> Admit {
         let (mut open, mut probing) = (self, self);
-        let probe_now = rules.probe_scale.units(now);
+        let judged = rules.probing();
+        let probe_now = rules.room.probe.units(now);
         if self.is(State::Open) {
             probing = self.next(State::HalfOpen, self.streak());
-        } else if !self.has_room(rules) {
-            if self.probes_left(rules, probe_now) > 0 {
+        } else if !self.has_room(judged) {
+            if self.probes_left(rules.room, probe_now) > 0 {
                 return Admit::Busy;
             }
             open = self.transition_trip(rules, now);
         }
         if open.is(State::Open) {
-            let left = open.open_left(rules, now);
+            let left = open.open_left(rules.room, now);
             if left > 0 || open != self {
                 // What has just become open stays so until the next unit at least.
-                return Admit::Open(open, rules.open_scale.ticks_until(left.max(1), now));
+                return Admit::Open(open, rules.room.open.ticks_until(left.max(1), now));
             }
         }
-        Admit::In(probing.with_probe(rules, probe_now))
+        Admit::In(probing.with_probe(rules.room, judged, probe_now))
     }
 
     /// Whether one more probe may be let in. Only for half-open words.
-    const fn has_room(self, rules: &Rules) -> bool {
+    ///
+    /// Always where none is out: as many may have reported already as a smaller round that is new
+    /// has, and somebody must report to end it.
+    const fn has_room(self, probing: Probing) -> bool {
         let in_flight = IN_FLIGHT.get(self.0);
-        in_flight < rules.max_probes as Word && in_flight + DONE.get(self.0) < rules.round as Word
+        in_flight == 0
+            || in_flight < probing.most() && in_flight + DONE.get(self.0) < probing.round()
     }
 
     /// How many units the probes have left at `now`; 0 where their time is over. Only for half-open
     /// words.
-    const fn probes_left(self, rules: &Rules, now: Word) -> Word {
-        scale::ahead(PROBE_DEADLINE.get(self.0), now, PROBE_BITS, rules.probe_horizon as Word)
+    const fn probes_left(self, room: Room, now: Word) -> Word {
+        scale::ahead(PROBE_DEADLINE.get(self.0), now, PROBE_BITS, room.probe_horizon as Word)
     }
 
     /// One more probe out, and the time for all of them to report starts anew.
-    const fn with_probe(self, rules: &Rules, now: Word) -> Self {
+    const fn with_probe(self, room: Room, probing: Probing, now: Word) -> Self {
         // There was room, so that no bit is carried into another field.
         let word = self.0.wrapping_add(IN_FLIGHT.one());
-        let own = rules.probe_time as Word;
+        let own = probing.time();
         // Late loses: a late reading must not cut short the time that another probe was given.
         // Seen from now, as whoever asks whether it has passed sees it: a deadline further ahead
         // than its horizon is stale, and to keep it would fail the probes at once.
-        if IN_FLIGHT.get(self.0) > 0 && self.probes_left(rules, now) > own {
+        if IN_FLIGHT.get(self.0) > 0 && self.probes_left(room, now) > own {
             return Self(word);
         }
         Self(PROBE_DEADLINE.set(word, now.wrapping_add(own)))
@@ -261,30 +264,26 @@ impl Snapshot {
 
     /// A call that was let in while closed ended; `trips` is what its window and rules say.
     #[inline]
-    pub(super) const fn transition_judged(
-        self,
-        rules: &Rules,
-        failed: bool,
-        trips: bool,
-    ) -> Settle {
+    pub(super) fn transition_judged(self, rules: &Rules, failed: bool, trips: bool) -> Settle {
         let updated = match self.0.checked_add(PAYLOAD.one()) {
             _ if !failed => self.with_failures(0),
             Some(more) => Self(more),
             None => self,
         };
-        let trips = trips || PAYLOAD.get(updated.0) >= rules.consecutive;
+        let trips = trips || PAYLOAD.get(updated.0) >= rules.consecutive();
         if trips && self.is(State::Closed) { Settle::Trip } else { Settle::Update(updated) }
     }
 
     /// A probe ended.
     #[inline]
-    pub(super) const fn transition_probed(self, rules: &Rules, failed: bool) -> Settle {
-        // No more of them fail than report, and none reports to a word that has enough to close.
+    pub(super) fn transition_probed(self, probing: Probing, failed: bool) -> Settle {
+        // No more of them fail than report, and none reports to a word that has as many as there are
+        // bits for: that closes or reopens, whatever the settings.
         let word = self.return_probe().0.wrapping_add(DONE.one());
         let word = word.wrapping_add(FAILED.set(0, failed as Word));
-        if FAILED.get(word) >= rules.failures_to_reopen as Word {
+        if FAILED.get(word) >= probing.to_reopen() {
             Settle::Trip
-        } else if DONE.get(word) >= rules.probes_to_close as Word {
+        } else if DONE.get(word) >= probing.to_close() {
             Settle::Update(self.next(State::Closed, 0))
         } else {
             Settle::Update(Self(word))

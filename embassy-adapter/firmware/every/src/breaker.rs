@@ -47,6 +47,7 @@ fn config() -> BreakerConfig {
         .max_probes(any(1))
         .success_threshold(any(1))
         .half_open_timeout(time)
+        .room_for(time, some_time())
         .max_lateness(time)
         .abandoned_is_failure(any(true));
     let config = if any(true) { config.probe_failure_rate(ratio, any(1)) } else { config };
@@ -59,6 +60,10 @@ fn with_windows() {
     let Ok(calls) = LastCalls::<_, 5>::try_new(any(10), rates) else { return };
     let Ok(time) = LastTime::<_, 5>::try_new(some_time(), rates, some_time()) else { return };
     if let Ok(breaker) = CircuitBreaker::try_with_window(config(), (calls, time), &CLOCK) {
+        use_breaker(&breaker);
+        let (calls, time) = breaker.window();
+        let rates = rates.minimum_calls(any(2));
+        keep((calls.set_rates(rates).is_ok(), time.set_rates(rates).is_ok()));
         use_breaker(&breaker);
     }
 }
@@ -85,5 +90,6 @@ pub(crate) fn use_breaker<W: Window<&'static Us>, M: Metering<&'static Us>, O: O
     keep((breaker.state(), breaker.is_open(), breaker.snapshot(), breaker.snapshot_at(now())));
     keep((breaker.time_until_half_open(), breaker.time_until_half_open_at(now())));
     keep(breaker.observer().is_active());
+    keep(breaker.reconfigure(&config()).is_ok());
     poll(breaker.until_ready(&CLOCK));
 }
