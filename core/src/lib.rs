@@ -23,7 +23,7 @@
 //!
 //! | type | what it does | its state |
 //! |---|---|---|
-//! | [`CircuitBreaker`] | stops calling what keeps failing | one word; windows and meter by type |
+//! | [`CircuitBreaker`] | stops calling what keeps failing | one word; windows, ramps and meter by type |
 //! | [`TokenBucket`] | at most so many calls per time (GCRA) | one word, and five with the limits in force and the next ones |
 //! | [`Semaphore`] | at most so many at once, with a bounded fair queue | one word, the next ticket, and five words per place in the queue |
 //! | [`Bulkhead`] | a semaphore that waits for so long | the same |
@@ -125,7 +125,7 @@ mod word;
 pub use backoff::{Backoff, DelayIter, Delays, Jitter};
 pub use breaker::{
     BreakerConfig, BreakerSnapshot, BreakerToken, CircuitBreaker, Consecutive, Counts, LastCalls,
-    LastTime, Meter, Metering, Named, Rates, State, UntilReady, Window,
+    LastTime, Meter, Metering, Named, Ramp, RampUp, Rates, State, UntilReady, Window,
 };
 pub use bucket::{
     AcquireTokens, BucketConfig, Lease, Rate, RateError, Reservation, Reserved, TakenTokens,

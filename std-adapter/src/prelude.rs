@@ -6,8 +6,8 @@ pub use crate::{
     CircuitBreaker, Classify, Clock, Consecutive, Counts, Deadline, Decide, Decision, Error, Event,
     FailureIf, Fallback, FallbackFuture, Gate, Histogram, HistogramConfig, Immediate, Jitter,
     LastCalls, LastError, LastTime, ManualClock, Meter, Named, Observer, Outcome, Permit, Pipeline,
-    PipelineMeter, Queue, Rate, Rates, Ratio, Reason, Rejection, Retry, RetryBudget, RetryIf,
-    Retrying, Semaphore, Shadow, State, StdClock, StdRng, Switch, Ticks, Timeout, Timer,
+    PipelineMeter, Queue, Ramp, RampUp, Rate, Rates, Ratio, Reason, Rejection, Retry, RetryBudget,
+    RetryIf, Retrying, Semaphore, Shadow, State, StdClock, StdRng, Switch, Ticks, Timeout, Timer,
     TokenBucket, WaitGate, WindowedHistogram,
 };
 #[cfg(feature = "tokio")]

@@ -3,9 +3,10 @@
 use core::fmt;
 
 use super::counts::State;
+use super::ramp::Ramping;
 use super::rules::{Probing, Room, Rules};
 use crate::time::{Ticks, scale};
-use crate::word::{Field, WORD_BITS, Word, by_width, low_half};
+use crate::word::{Field, WORD_BITS, Word, by_width, low_half, widen};
 
 /// The state word.
 ///
@@ -21,6 +22,10 @@ use crate::word::{Field, WORD_BITS, Word, by_width, low_half};
 ///  payload, by state:
 ///   closed, metrics only   failures in a row; saturates
 ///   open                   the end of the open time, scaled and wrapping (time/scale.rs)
+///   ramping up             +------------------------+-----------------+
+///                          |       its end          | failures in row |
+///                          |      28 or 14          |     12 or 6     |
+///                          +------------------------+-----------------+
 ///   half-open              +----------------+--------+------+-----------+
 ///                          | probe deadline | failed | done | in flight |
 ///                          |    22 or 8     | 6 or 4 |6 or 4|  6 or 4   |
@@ -46,6 +51,9 @@ const DONE: Field = IN_FLIGHT.above(by_width(6, 4));
 const FAILED: Field = DONE.above(by_width(6, 4));
 const PROBE_DEADLINE: Field = FAILED.above(WORD_BITS - FAILED.end());
 
+const RAMP_FAILURES: Field = GENERATION.above(by_width(12, 6));
+const RAMP_END: Field = RAMP_FAILURES.above(WORD_BITS - RAMP_FAILURES.end());
+
 /// The most failures in a row that can be counted.
 pub(super) const MAX_FAILURES: u64 = PAYLOAD.max() as u64;
 /// The most probes, at once or in all.
@@ -58,6 +66,11 @@ pub(super) const PROBE_BITS: u32 = PROBE_DEADLINE.width();
 /// looked at only while all probes are out, and a needless wait there costs at most one more
 /// half-open timeout.
 pub(super) const PROBE_HEADROOM: u32 = by_width(10, 3);
+
+/// The width of the end of a ramp.
+pub(super) const RAMP_BITS: u32 = RAMP_END.width();
+/// As few as for probes, and for the same reason: a needless ramp costs no more than one.
+pub(super) const RAMP_HEADROOM: u32 = by_width(10, 4);
 
 const _: () = assert!(PAYLOAD.end() == WORD_BITS && PROBE_DEADLINE.end() == WORD_BITS);
 const _: () = assert!(PROBE_BITS > PROBE_HEADROOM && OPEN_BITS > scale::HEADROOM);
@@ -81,6 +94,8 @@ pub(super) enum Admit {
     Never,
     /// Refuse it: all probes are out.
     Busy,
+    /// Refuse it: not in the share, which is of all in so many ticks.
+    Ramping(u64),
 }
 
 /// What a result does to the word.
@@ -103,7 +118,8 @@ impl Snapshot {
             2 => State::HalfOpen,
             3 => State::ForcedOpen,
             4 => State::Disabled,
-            // 5; 6 and 7 are never written.
+            6 => State::RampingUp,
+            // 5; 7 is never written.
             _ => State::MetricsOnly,
         }
     }
@@ -132,6 +148,7 @@ impl Snapshot {
     pub(super) const fn failures(self) -> Word {
         match self.state() {
             State::Closed | State::MetricsOnly => PAYLOAD.get(self.0),
+            State::RampingUp => RAMP_FAILURES.get(self.0),
             _ => 0,
         }
     }
@@ -186,11 +203,11 @@ impl Snapshot {
         self.next(State::Closed, 0)
     }
 
-    /// Open from now on: from closed for the first time, from half-open once more.
+    /// Open from now on: from closed for the first time, from half-open and ramping up once more.
     pub(super) fn transition_trip(self, rules: &Rules, now: Ticks) -> Self {
-        // Closed, the streak is 0.
+        // Closed, the streak is 0; no other state but those three trips.
         let streak = self.streak();
-        let more = self.is(State::HalfOpen) && streak < STREAK.max();
+        let more = !self.is(State::Closed) && streak < STREAK.max();
         let streak = streak + more as Word;
         let open = self.next(State::Open, streak);
         let wait = rules.open_time(low_half(streak), open.generation(), now);
@@ -290,6 +307,55 @@ impl Snapshot {
         }
     }
 
+    /// Half-open has gone well: ramping up from now on. Should that trip, it has reopened: the streak
+    /// is kept.
+    pub(super) fn transition_ramp(self, ramp: &Ramping, now: Ticks) -> Self {
+        let word = self.next(State::RampingUp, self.streak());
+        Self(RAMP_END.set(word.0, ramp.units(now).wrapping_add(ramp.time())))
+    }
+
+    /// How many units of the ramp are left at `now`; 0 where it is over. Only for words that ramp up.
+    fn ramp_left(self, ramp: &Ramping, now: Ticks) -> Word {
+        scale::ahead(RAMP_END.get(self.0), ramp.units(now), RAMP_BITS, ramp.horizon())
+    }
+
+    /// How many ticks after `now` the ramp is over: exact. Only for words that ramp up.
+    pub(super) fn ramp_ticks(self, ramp: &Ramping, now: Ticks) -> u64 {
+        match self.ramp_left(ramp, now) {
+            0 => 0,
+            left => ramp.ticks_until(left, now),
+        }
+    }
+
+    /// Asks to be let in while ramping up: takes a turn, unless that is over.
+    pub(super) fn transition_admit_in_ramp(self, ramp: &Ramping, now: Ticks) -> Admit {
+        match self.ramp_left(ramp, now) {
+            0 => Admit::In(self.next(State::Closed, 0)),
+            left if ramp.take_turn(left) => Admit::In(self),
+            left => Admit::Ramping(ramp.ticks_until(left, now)),
+        }
+    }
+
+    /// A call that was let in while ramping up ended; as [`transition_judged`](Self::transition_judged).
+    pub(super) fn transition_judged_in_ramp(
+        self,
+        rules: &Rules,
+        failed: bool,
+        trips: bool,
+    ) -> Settle {
+        let most = RAMP_FAILURES.max();
+        let failures =
+            if failed { RAMP_FAILURES.get(self.0).saturating_add(1).min(most) } else { 0 };
+        let rule = rules.consecutive();
+        // Where failures in a row are no rule, it is more than a word counts.
+        let enough = failures >= rule || failures == most && widen(rule) <= MAX_FAILURES;
+        if trips || enough {
+            Settle::Trip
+        } else {
+            Settle::Update(Self(RAMP_FAILURES.set(self.0, failures)))
+        }
+    }
+
     /// A probe ended without saying anything: its place is free again.
     #[inline]
     pub(super) const fn return_probe(self) -> Self {
@@ -298,12 +364,15 @@ impl Snapshot {
 }
 
 impl Snapshot {
-    /// Shows all but the end of the open time, which only a scale makes sense of.
+    /// Shows all but the ends of times, which only a scale makes sense of.
     pub(super) fn show(self, out: &mut fmt::DebugStruct<'_, '_>) {
         out.field("state", &self.state()).field("generation", &self.generation());
         match self.state() {
             State::Closed | State::MetricsOnly => out.field("failures", &self.failures()),
             State::Open => out.field("streak", &self.streak()),
+            State::RampingUp => {
+                out.field("streak", &self.streak()).field("failures", &self.failures())
+            }
             State::HalfOpen => out
                 .field("streak", &self.streak())
                 .field("in_flight", &IN_FLIGHT.get(self.0))

@@ -6,6 +6,8 @@
 
 #[path = "counts.rs"]
 mod counts;
+#[path = "ramp.rs"]
+mod ramp;
 
 use fusebox_core::{Counts, Outcome, Reason, State, WORD_BITS};
 
@@ -51,6 +53,14 @@ pub(crate) enum Probes {
     Rate(Share, u32),
 }
 
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RampRules {
+    pub(crate) from: Share,
+    pub(crate) over: u64,
+    pub(crate) lateness: u64,
+    pub(crate) is_exponential: bool,
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct Rules {
     pub(crate) consecutive: u32,
@@ -65,6 +75,7 @@ pub(crate) struct Rules {
     pub(crate) lateness: u64,
     pub(crate) abandoned_fails: bool,
     pub(crate) windows: Vec<WindowRules>,
+    pub(crate) ramp: Option<RampRules>,
     pub(crate) metered: bool,
     pub(crate) max_concurrent: Option<u64>,
 }
@@ -96,7 +107,7 @@ pub(crate) struct Admitted {
 
 #[derive(Clone, Copy, Debug)]
 enum Phase {
-    /// Closed or metrics only.
+    /// Closed, ramping up or metrics only.
     Counting { failures_in_row: u64 },
     /// The end of the open time lies between these; `lowest` is less by the accuracy of the open
     /// time.
@@ -164,6 +175,9 @@ pub(crate) struct Model {
     phase: Phase,
     histories: Vec<History>,
     reopened: u32,
+    /// When it last began to ramp up, and how many calls have asked while it did.
+    ramp_began: i128,
+    asked: u32,
     totals: Totals,
     pub(crate) events: Vec<Expected>,
 }
@@ -179,6 +193,8 @@ impl Model {
             phase: Phase::Counting { failures_in_row: 0 },
             histories,
             reopened: 0,
+            ramp_began: 0,
+            asked: 0,
             totals: Totals::default(),
             events: Vec::new(),
         }
@@ -287,7 +303,7 @@ impl Model {
         for history in &mut self.histories {
             *history = History::default();
         }
-        if !matches!(to, State::Open | State::HalfOpen) {
+        if !matches!(to, State::Open | State::HalfOpen | State::RampingUp) {
             self.reopened = 0;
         }
         if from != to {
@@ -299,7 +315,7 @@ impl Model {
     }
 
     fn open(&mut self, now: u64, counts: Vec<Counts>) {
-        if self.state == State::HalfOpen {
+        if matches!(self.state, State::HalfOpen | State::RampingUp) {
             self.reopened += 1;
         }
         let (shortest, longest) = self.open_time();
@@ -395,6 +411,14 @@ impl Model {
                 Some(false) => Allowed::Only(open),
                 None => Allowed::Either(let_in, open),
             },
+            State::RampingUp => {
+                let refused = Answer::Refused(Reason::RampingUp);
+                match self.is_in_share(now) {
+                    Some(true) => Allowed::Only(let_in),
+                    Some(false) => Allowed::Only(refused),
+                    None => Allowed::Either(let_in, refused),
+                }
+            }
             State::HalfOpen if self.has_place() => Allowed::Only(let_in),
             State::HalfOpen => match self.probes_timed_out(now) {
                 Some(true) => Allowed::Only(open),
@@ -404,8 +428,19 @@ impl Model {
         }
     }
 
-    /// A call at `now` was told `answer`, which is one that it may be told.
-    pub(crate) fn answered(&mut self, now: u64, answer: Answer) -> Option<Admitted> {
+    /// A call at `now` was told `answer`, which is one that it may be told; `closed` says whether the
+    /// breaker is closed after it.
+    pub(crate) fn answered(&mut self, now: u64, answer: Answer, closed: bool) -> Option<Admitted> {
+        if self.state == State::RampingUp {
+            if closed {
+                assert!(self.ramp_is_over(now) != Some(false), "closed too early: {self:?}");
+                let counts = self.counts(now);
+                self.change(State::Closed, Phase::Counting { failures_in_row: 0 }, now, counts);
+            } else {
+                assert!(self.ramp_is_over(now) != Some(true), "not closed: {self:?}");
+                self.asked = self.asked.wrapping_add(1);
+            }
+        }
         let passes_breaker = matches!(answer, Answer::In | Answer::Refused(Reason::BulkheadFull));
         if passes_breaker && self.state == State::Open {
             let counts = self.counts(now);
@@ -598,13 +633,15 @@ impl Model {
         if reopens {
             self.open(now, counts);
         } else if closes {
-            self.change(State::Closed, Phase::Counting { failures_in_row: 0 }, now, counts);
+            let to = if self.rules.ramp.is_some() { State::RampingUp } else { State::Closed };
+            self.ramp_began = now.into();
+            self.change(to, Phase::Counting { failures_in_row: 0 }, now, counts);
         }
         reopens
     }
 
     pub(crate) fn trip(&mut self, now: u64) {
-        if matches!(self.state, State::Closed | State::HalfOpen) {
+        if matches!(self.state, State::Closed | State::HalfOpen | State::RampingUp) {
             let counts = self.counts(now);
             self.open(now, counts);
         }
@@ -630,8 +667,12 @@ impl Model {
 
     /// The settings of `new` that a breaker in use may take over.
     pub(crate) fn change_to(&self, new: &Rules) -> Rules {
-        let mut changed =
-            Rules { custom: self.made.custom, lateness: self.made.lateness, ..new.clone() };
+        let mut changed = Rules {
+            custom: self.made.custom,
+            lateness: self.made.lateness,
+            ramp: self.made.ramp,
+            ..new.clone()
+        };
         if matches!(self.phase, Phase::HalfOpen { out, .. } if out > 0) {
             // Of the probes that are out nobody can say, from outside, which of two times they have.
             changed.half_open_timeout = self.rules.half_open_timeout;
@@ -662,6 +703,9 @@ impl Model {
     /// Instants at which something is due, for tests that want to come exactly then.
     pub(crate) fn next_due(&self, now: u64) -> u64 {
         let due = match self.phase {
+            _ if self.state == State::RampingUp => {
+                self.ramp_left(now).map_or(0, |left| left.0 + i128::from(now))
+            }
             Phase::Open { highest, .. } => highest,
             Phase::HalfOpen { began, .. } => began.1 + i128::from(self.rules.half_open_timeout),
             _ => i128::from(now) + i128::from(self.rules.open_for),

@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use fusebox_core::{
     BreakerConfig, CircuitBreaker, Consecutive, Counts, LastCalls, LastTime, Meter, Metering,
-    Named, Observer, Rates, Ratio, Window,
+    Named, Observer, Ramp, RampUp, Rates, Ratio, Window,
 };
 
 use crate::{CLOCK, Us, Watcher, any, keep, now, outcome, poll, some_time, use_gate};
@@ -25,6 +25,21 @@ static WINDOWED: CircuitBreaker<&Us, (LastCalls<&Us>, LastTime<&Us>), Meter, Nam
         &CLOCK,
     );
 
+static RAMPING: CircuitBreaker<&Us, RampUp<&Us>> = CircuitBreaker::with_window(
+    BreakerConfig::standard(),
+    RampUp::new(Ramp::linear(Ratio::percent(10), Duration::from_secs(60))),
+    &CLOCK,
+);
+static RAMPING_BY_CALLS: CircuitBreaker<&Us, RampUp<&Us, LastCalls<&Us>>> =
+    CircuitBreaker::with_window(
+        BreakerConfig::standard(),
+        RampUp::around(
+            Ramp::exponential(Ratio::percent(1), Duration::from_secs(60)),
+            LastCalls::new(20, Rates::failures(Ratio::percent(50))),
+        ),
+        &CLOCK,
+    );
+
 pub(crate) fn all() {
     use_breaker(&PLAIN);
     use_breaker(&WINDOWED);
@@ -34,6 +49,19 @@ pub(crate) fn all() {
     use_breaker(&CAREFUL);
     use_breaker(&PATIENT);
     with_windows();
+    use_breaker(&RAMPING);
+    use_breaker(&RAMPING_BY_CALLS);
+    with_ramp();
+}
+
+fn with_ramp() {
+    let (from, over) = (Ratio::new(any(1), any(10)), some_time());
+    let ramp = if any(true) { Ramp::linear(from, over) } else { Ramp::exponential(from, over) };
+    let Ok(ramp) = RampUp::try_around(ramp.max_lateness(some_time()), Consecutive) else { return };
+    keep(*ramp.window());
+    if let Ok(breaker) = CircuitBreaker::try_with_window(config(), ramp, &CLOCK) {
+        use_breaker(&breaker);
+    }
 }
 
 fn config() -> BreakerConfig {
