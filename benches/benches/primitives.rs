@@ -13,8 +13,10 @@ use std::time::Duration;
 use criterion::{Criterion, criterion_group, criterion_main};
 use fusebox_std::{
     Backoff, BreakerConfig, BucketConfig, Bulkhead, BulkheadConfig, CircuitBreaker, Clock,
-    Consecutive, Gate, Histogram, HistogramConfig, Meter, Pipeline, PipelineMeter, Queue, Ratio,
-    Retry, Semaphore, StdClock, TokenBucket, TokioTimer, WindowedHistogram,
+    Consecutive, Gate, Histogram, HistogramConfig, Meter, Pipeline, PipelineMeter, Queue, Rate,
+    Ratio, Retry, Semaphore, SlidingLog, SlidingLogConfig, SlidingWindowConfig,
+    SlidingWindowCounter, StdClock, TokenBucket, TokioTimer, WarmUp, WarmUpConfig,
+    WindowedHistogram,
 };
 
 /// The output of a future that is ready at its first poll. By hand, as an executor has costs of its
@@ -96,6 +98,50 @@ fn bucket(c: &mut Criterion) {
         let lease = PLENTY.lease(1000);
         b.iter(|| black_box(&lease).try_acquire(1));
     });
+    group.finish();
+}
+
+fn sliding(c: &mut Criterion) {
+    // Its places come free again within a few calls.
+    static PLENTY: SlidingLog<100> =
+        SlidingLog::new(SlidingLogConfig::per(Duration::from_nanos(1)), StdClock);
+    static FULL: SlidingLog<100> = SlidingLog::new(SlidingLogConfig::per_day(), StdClock);
+    while FULL.try_acquire().is_ok() {}
+
+    let mut group = c.benchmark_group("sliding");
+    group.bench_function("log of 100, granted", |b| b.iter(|| black_box(&PLENTY).try_acquire()));
+    group.bench_function("log of 100, denied", |b| b.iter(|| black_box(&FULL).try_acquire()));
+    // More than one thread can make in the time of a window.
+    static COUNTER: SlidingWindowCounter = SlidingWindowCounter::new(
+        SlidingWindowConfig::new(1_000_000, Duration::from_millis(10)),
+        StdClock,
+    );
+    static COUNTED: SlidingWindowCounter =
+        SlidingWindowCounter::new(SlidingWindowConfig::per_day(1), StdClock);
+    let _ = COUNTED.try_acquire(1);
+    group.bench_function("counter, granted", |b| b.iter(|| black_box(&COUNTER).try_acquire(1)));
+    group.bench_function("counter, denied", |b| b.iter(|| black_box(&COUNTED).try_acquire(1)));
+    group.finish();
+}
+
+fn warm_up(c: &mut Criterion) {
+    static COLD: WarmUp =
+        WarmUp::new(WarmUpConfig::new(Rate::per_second(1), Duration::from_secs(10)), StdClock);
+    let _ = COLD.try_acquire();
+
+    let mut group = c.benchmark_group("warm-up");
+    group.bench_function("granted at a given time", |b| {
+        let limit: WarmUp = WarmUp::new(
+            WarmUpConfig::new(Rate::per_second(1_000), Duration::from_secs(10)),
+            StdClock,
+        );
+        let mut now = StdClock.now();
+        b.iter(|| {
+            now = now.wrapping_add(5_000_000);
+            black_box(&limit).try_acquire_at(now)
+        });
+    });
+    group.bench_function("denied", |b| b.iter(|| black_box(&COLD).try_acquire()));
     group.finish();
 }
 
@@ -212,5 +258,7 @@ fn pipeline(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, limits, breaker, bucket, semaphore, pipeline, histogram, meters);
+criterion_group!(
+    benches, limits, breaker, bucket, sliding, warm_up, semaphore, pipeline, histogram, meters
+);
 criterion_main!(benches);

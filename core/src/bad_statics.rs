@@ -42,6 +42,45 @@ pair!(
 );
 
 pair!(
+    sliding_log: "
+    use fusebox_core::{ManualClock, SlidingLog, SlidingLogConfig};
+    static CLOCK: ManualClock = ManualClock::new();
+    static LOG: SlidingLog<4, &ManualClock> = SlidingLog::new(
+        SlidingLogConfig::per(core::time::Duration::from_millis(",
+    "5" or "0",
+    ")), &CLOCK);"
+);
+
+pair!(
+    sliding_log_places: "
+    use fusebox_core::{ManualClock, SlidingLog, SlidingLogConfig};
+    static CLOCK: ManualClock = ManualClock::new();
+    static LOG: SlidingLog<",
+    "4" or "0",
+    ", &ManualClock> = SlidingLog::new(SlidingLogConfig::per_second(), &CLOCK);"
+);
+
+pair!(
+    sliding_window_counter: "
+    use fusebox_core::{ManualClock, SlidingWindowConfig, SlidingWindowCounter};
+    static CLOCK: ManualClock = ManualClock::new();
+    static COUNTER: SlidingWindowCounter<&ManualClock> =
+        SlidingWindowCounter::new(SlidingWindowConfig::per_second(",
+    "100" or "0",
+    "), &CLOCK);"
+);
+
+pair!(
+    warm_up: "
+    use fusebox_core::{ManualClock, Rate, WarmUp, WarmUpConfig};
+    static CLOCK: ManualClock = ManualClock::new();
+    static LIMIT: WarmUp<&ManualClock> = WarmUp::new(
+        WarmUpConfig::new(Rate::per_second(10), core::time::Duration::from_secs(",
+    "5" or "0",
+    ")), &CLOCK);"
+);
+
+pair!(
     semaphore: "
     use fusebox_core::{Queue, Semaphore};
     static PERMITS: Semaphore<Queue<4>> = Semaphore::new(",

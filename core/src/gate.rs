@@ -7,6 +7,7 @@
 
 mod compose;
 mod guard;
+mod idle;
 mod observed;
 mod permit;
 mod shadow;
@@ -14,6 +15,7 @@ mod tuple;
 mod wait;
 
 pub use guard::{FailureIf, Guard, ResultClassify};
+pub use idle::Idle;
 pub use observed::Observed;
 pub(crate) use permit::Held;
 pub use permit::Permit;

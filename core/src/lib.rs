@@ -25,6 +25,10 @@
 //! |---|---|---|
 //! | [`CircuitBreaker`] | stops calling what keeps failing | one word; windows, ramps and meter by type |
 //! | [`TokenBucket`] | at most so many calls per time (GCRA) | one word, and five with the limits in force and the next ones |
+//! | [`LeakyBucket`] | calls at an even pace: a token bucket seen from the other side | the same |
+//! | [`SlidingLog`] | at most so many calls in any window, exactly | a word per call that it allows, and two |
+//! | [`SlidingWindowCounter`] | about so many calls in any window: an estimate | one word |
+//! | [`WarmUp`] | a rate that is low after a pause, and rises | one word |
 //! | [`Semaphore`] | at most so many at once, with a bounded fair queue | one word, the next ticket, and five words per place in the queue |
 //! | [`Bulkhead`] | a semaphore that waits for so long | the same |
 //! | [`RetryBudget`] | retries as a share of calls, with a floor | one word |
@@ -36,11 +40,14 @@
 //! | [`Fallback`], [`FallbackFuture`] | what to answer instead, tier by tier | none |
 //! | [`Switch`], [`Switches`] | features that are left out in trouble, by hand, by a breaker, or for a share of calls | two words; one for 32 plain ones |
 //! | [`Shadow`] | any gate, deciding and reporting without refusing | one word |
+//! | [`Group`] | gates by name, a fixed number of them | none |
+//! | [`SharedBucket`] | the limits of many token buckets | one word for each bucket |
+//! | [`BucketSketch`] | a token bucket for each of any number of keys, erring on the side of refusing | four words for each of as many columns as you choose |
 //! | [`Histogram`] | how long calls took: percentiles within 1.6 %, mean, extremes | a word for each of 640 durations, or as many as you choose |
 //! | [`WindowedHistogram`] | the same of the last seconds or minutes | four words for each, or 2 to 16 |
 //! | [`Meter`], [`PipelineMeter`] | what a breaker or a pipeline shows to people: totals, refusals, rows of failures, latencies | 9 words; 12, and one for each reason to refuse |
 //!
-//! The first five, switches, shadows and [`Deadline::on`] a clock are [`Gate`]s: they say whether a call may run,
+//! The first nine, switches, shadows and [`Deadline::on`] a clock are [`Gate`]s: they say whether a call may run,
 //! alone or together as a tuple. A [`Permit`] or a [`Guard`] gives back exactly once what a gate
 //! handed out, however the call ends.
 //!
@@ -107,6 +114,7 @@ mod error;
 mod event;
 mod fallback;
 mod gate;
+mod group;
 mod histogram;
 mod meter;
 mod on_drop;
@@ -116,10 +124,14 @@ mod ratio;
 mod retry;
 mod rng;
 mod semaphore;
+mod sliding;
 mod switch;
 mod sync;
 mod time;
 mod timeout;
+mod turns;
+mod warm_up;
+mod wide;
 mod word;
 
 pub use backoff::{Backoff, DelayIter, Delays, Jitter};
@@ -128,8 +140,8 @@ pub use breaker::{
     LastTime, Meter, Metering, Named, Ramp, RampUp, Rates, State, UntilReady, Window,
 };
 pub use bucket::{
-    AcquireTokens, BucketConfig, Lease, Rate, RateError, Reservation, Reserved, TakenTokens,
-    TokenBucket, Tokens,
+    AcquireTokens, BucketConfig, BucketSketch, BucketState, LeakyBucket, Lease, Rate, RateError,
+    Reservation, SharedBucket, SketchColumn, SketchTokens, TakenTokens, TokenBucket, Tokens,
 };
 pub use budget::{BudgetConfig, BudgetSnapshot, RetryBudget};
 pub use bulkhead::{Bulkhead, BulkheadConfig};
@@ -138,9 +150,10 @@ pub use error::{ConfigError, Error, Reason, Rejection};
 pub use event::{Event, GiveUp, Observer};
 pub use fallback::{Answer, Fallback, FallbackFuture, FallingBack, First, OrValue, Tiers};
 pub use gate::{
-    Classify, Entering, FailureIf, Gate, Guard, Immediate, Observed, Outcome, Permit,
+    Classify, Entering, FailureIf, Gate, Guard, Idle, Immediate, Observed, Outcome, Permit,
     ResultClassify, Shadow, WaitGate, WaitingAll,
 };
+pub use group::{Group, GroupIter};
 pub use histogram::{
     Histogram, HistogramConfig, HistogramSnapshot, LatencySummary, WindowedHistogram,
 };
@@ -159,6 +172,10 @@ pub use semaphore::HeapQueue;
 pub use semaphore::{
     Acquire, AcquireBefore, PermitSource, Queue, Queued, Semaphore, Several, Slots, Taken, Usage,
 };
+pub use sliding::{
+    CountedCall, LimitSnapshot, LogEntry, SlidingLog, SlidingLogConfig, SlidingWindowConfig,
+    SlidingWindowCounter,
+};
 pub use switch::{Flag, Switch, SwitchFor, SwitchSnapshot, Switches};
 #[cfg(all(not(loom), fusebox_failed_swaps))]
 #[doc(hidden)]
@@ -168,4 +185,6 @@ pub use time::{
     ticks_from_duration,
 };
 pub use timeout::{Timeout, WithTimeout};
+pub use turns::{Acquiring, Reserved};
+pub use warm_up::{WarmUp, WarmUpConfig, WarmedUp};
 pub use word::WORD_BITS;

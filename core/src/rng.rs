@@ -16,6 +16,7 @@
 
 use crate::pointer::through_pointers;
 use crate::sync::{AtomicWord, Ordering, constructor};
+use crate::wide::product;
 
 /// A source of random numbers, good enough for jitter. It is shared by reference.
 ///
@@ -47,7 +48,7 @@ pub trait Random {
     /// 2^64` of itself, which for a delay of a minute in nanoseconds is 3 in a billion.
     #[inline]
     fn below(&self, bound: u64) -> u64 {
-        ((u128::from(self.next_u64()) * u128::from(bound)) >> 64) as u64
+        product(self.next_u64(), bound).0
     }
 }
 

@@ -33,7 +33,7 @@ pub use set::{Flag, Switches};
 use crate::breaker::State;
 use crate::error::{ConfigError, Reason, Rejection, setting};
 use crate::event::{Event, Observer};
-use crate::gate::{Gate, Outcome};
+use crate::gate::{Gate, Idle, Outcome};
 use crate::ratio::Ratio;
 use crate::rng::{mix, spread};
 use crate::sync::{AtomicWord, Ordering, constructor};
@@ -272,6 +272,14 @@ impl Gate for Switch {
 
     #[inline]
     fn exit(&self, (): (), _outcome: Outcome) {}
+}
+
+/// On for all calls, with nothing set by hand and nothing that drives it off.
+impl Idle for Switch {
+    fn is_idle(&self) -> bool {
+        let word = self.load();
+        word.share_now() == WHOLE && word.hand().is_none()
+    }
 }
 
 impl Observer for Switch {

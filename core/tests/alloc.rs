@@ -357,6 +357,81 @@ fn retry_budget() {
     assert!(paid > 0 && refused > 0, "{paid} paid, {refused} refused");
 }
 
+/// By key and by name: states beside their limits, a sketch, and gates of a group.
+#[test]
+fn buckets_by_key() {
+    let clock: ManualClock = ManualClock::new();
+    let config = BucketConfig::per_second(100).burst(10);
+    let shared = SharedBucket::new(config, &clock);
+    let states = Group::new(["a", "b"].map(|name| (name, BucketState::new())));
+    let sketch = BucketSketch::new(config, &clock, [const { SketchColumn::new() }; 8]);
+    let (mut granted, mut idle) = (0, 0);
+    audit(|number| {
+        clock.advance(Duration::from_millis(5));
+        let state = states.get(if number % 2 == 0 { "a" } else { "b" }).unwrap();
+        granted += u32::from(shared.try_acquire(state, number % 4).is_ok());
+        idle += u32::from(shared.is_idle_at(state, clock.now()));
+        let hash = u64::from(number % 3);
+        granted += u32::from(sketch.of(hash, 2).call(|| Ok::<_, ()>(1)).is_ok());
+        let _ = (sketch.peek(hash), sketch.try_acquire(hash, 11));
+    });
+    assert!(granted > CALLS / 4 && granted < 2 * CALLS && idle < CALLS, "{granted} and {idle}");
+}
+
+#[test]
+fn sliding_log() {
+    let clock: ManualClock = ManualClock::new();
+    let log: SlidingLog<16, _> = SlidingLog::new(SlidingLogConfig::per_second(), &clock);
+    let (mut granted, mut denied) = (0, 0);
+    audit(|number| {
+        clock.advance(Duration::from_millis(20));
+        *if log.try_acquire().is_ok() { &mut granted } else { &mut denied } += 1;
+        if let Ok(token) = log.enter() {
+            log.exit(token, if number % 2 == 0 { Outcome::Refused } else { Outcome::Success });
+        }
+        let _ = run(log.guard(async { Ok::<_, ()>(1) }));
+        assert!(log.snapshot().used > 0);
+    });
+    assert!(granted > CALLS / 20 && denied > CALLS / 20, "{granted} granted, {denied} denied");
+}
+
+#[test]
+fn sliding_window_counter() {
+    let clock: ManualClock = ManualClock::new();
+    let counter = SlidingWindowCounter::new(SlidingWindowConfig::per_second(16), &clock);
+    let (mut granted, mut denied) = (0, 0);
+    audit(|number| {
+        clock.advance(Duration::from_millis(20));
+        *if counter.try_acquire(1).is_ok() { &mut granted } else { &mut denied } += 1;
+        if let Ok(token) = counter.enter() {
+            counter.exit(token, if number % 2 == 0 { Outcome::Refused } else { Outcome::Success });
+        }
+        let _ = run(counter.guard(async { Ok::<_, ()>(1) }));
+        assert!(counter.snapshot().used > 0);
+    });
+    assert!(granted > CALLS / 20 && denied > CALLS / 20, "{granted} granted, {denied} denied");
+}
+
+#[test]
+fn warm_up() {
+    let clock: ManualClock = ManualClock::new();
+    let config = WarmUpConfig::new(Rate::per_second(10), Duration::from_secs(10));
+    let limit = WarmUp::new(config, &clock);
+    let (mut granted, mut denied) = (0, 0);
+    audit(|number| {
+        clock.advance(Duration::from_millis(20));
+        *if limit.try_acquire().is_ok() { &mut granted } else { &mut denied } += 1;
+        if let Ok(token) = limit.enter() {
+            limit.exit(token, if number % 2 == 0 { Outcome::Refused } else { Outcome::Success });
+        }
+        let _ = run(limit.guard(async { Ok::<_, ()>(1) }));
+        let mut waiting = pin!(limit.acquire(&clock));
+        let _ = waiting.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert!(limit.level() <= Duration::from_secs(11));
+    });
+    assert!(granted > CALLS / 20 && denied > CALLS / 20, "{granted} granted, {denied} denied");
+}
+
 #[test]
 fn bucket() {
     let clock: ManualClock = ManualClock::new();

@@ -22,6 +22,15 @@ static BUDGET: RetryBudget<&ManualClock> =
     RetryBudget::new(BudgetConfig::new(Ratio::percent(20)), &CLOCK);
 static BUCKET: TokenBucket<&ManualClock> =
     TokenBucket::new(BucketConfig::per_second(100).burst(10), &CLOCK);
+static SHARED: SharedBucket<&ManualClock> = SharedBucket::new(BucketConfig::per_day(9), &CLOCK);
+static STATES: [BucketState; 9] = [const { BucketState::new() }; 9];
+static SKETCH: BucketSketch<&ManualClock, [SketchColumn; 32]> =
+    BucketSketch::new(BucketConfig::per_day(9), &CLOCK, [const { SketchColumn::new() }; 32]);
+static LOG: SlidingLog<4, &ManualClock> = SlidingLog::new(SlidingLogConfig::per_second(), &CLOCK);
+static COUNTER: SlidingWindowCounter<&ManualClock> =
+    SlidingWindowCounter::new(SlidingWindowConfig::per_second(100), &CLOCK);
+static WARM_UP: WarmUp<&ManualClock> =
+    WarmUp::new(WarmUpConfig::new(Rate::per_second(10), Duration::from_secs(10)), &CLOCK);
 static SEMAPHORE: Semaphore<Queue<4>> = Semaphore::new(2);
 static SHADOW: Shadow<&Bulkhead> = Shadow::new(&BULKHEAD);
 static SWITCH: Switch = Switch::new();
@@ -57,8 +66,11 @@ impl Counter for Timer {
 
 #[test]
 fn statics_work() {
-    let gates = (&SWITCH, SWITCHES.at::<0>(), &SHADOW, &SEMAPHORE, &BUCKET, &BREAKER, &RAMPING);
+    let limits = (&BUCKET, &LOG, &COUNTER, &WARM_UP);
+    let gates = (&SWITCH, SWITCHES.at::<0>(), &SHADOW, &SEMAPHORE, &limits, &BREAKER, &RAMPING);
     assert_eq!(gates.call(|| Ok::<_, ()>(7)), Ok(7));
+    assert!(STATES.iter().all(|state| SHARED.try_acquire(state, 1).is_ok()));
+    assert!(SKETCH.of(7, 1).call(|| Ok::<_, ()>(7)).is_ok());
     assert_eq!(ON_TIMER.call(|| Ok::<_, ()>(TIMER.now())), Ok(Ticks(7)));
     let pipeline = Pipeline::new(&CLOCK).per_attempt(&METERED).metered(&CALLS);
     assert_eq!(pollster::block_on(pipeline.call(|_| async { Ok::<_, ()>(7) })), Ok(7));
@@ -72,6 +84,10 @@ fn instances_are_small() {
     assert!(size_of_val(&BUCKET) < AT_MOST, "{}", size_of_val(&BUCKET));
     assert!(size_of_val(&BULKHEAD) < AT_MOST, "{}", size_of_val(&BULKHEAD));
     assert!(size_of::<Semaphore>() < AT_MOST, "{}", size_of::<Semaphore>());
+    assert!(size_of_val(&COUNTER) < AT_MOST, "{}", size_of_val(&COUNTER));
+    assert!(size_of_val(&WARM_UP) < AT_MOST, "{}", size_of_val(&WARM_UP));
+    let places = 4 * WORD_BITS as usize / 8;
+    assert!(size_of_val(&LOG) < AT_MOST + places, "{}", size_of_val(&LOG));
     assert!(size_of_val(&TIMER) <= size_of::<u64>(), "a word");
     assert!(size_of_val(&BUDGET) < AT_MOST, "{}", size_of_val(&BUDGET));
     let word = WORD_BITS as usize / 8;

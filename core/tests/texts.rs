@@ -6,7 +6,8 @@ use std::time::Duration;
 use fusebox_core::{
     Backoff, BreakerConfig, BucketConfig, BudgetConfig, CircuitBreaker, Event, Gate, GiveUp,
     Histogram, HistogramConfig, ManualClock, Pipeline, Rate, Ratio, Reason, Rejection, Retry,
-    RetryBudget, TokenBucket, WORD_BITS, WindowedHistogram,
+    RetryBudget, SlidingLog, SlidingLogConfig, SlidingWindowConfig, SlidingWindowCounter,
+    TokenBucket, WORD_BITS, WarmUp, WarmUpConfig, WindowedHistogram,
 };
 
 const MS: Duration = Duration::from_millis(1);
@@ -179,6 +180,15 @@ fn debug_is_in_the_units_of_the_user() {
     let bucket = TokenBucket::new(BucketConfig::per_second(8).burst(5), &clock);
     let text = format!("{bucket:?}");
     assert!(text.starts_with("TokenBucket { burst: 5, every: 125ms, "), "{text}");
+    let log: SlidingLog<7, _> = SlidingLog::new(SlidingLogConfig::per_second(), &clock);
+    let text = format!("{log:?}");
+    assert!(text.starts_with("SlidingLog { limit: 7, window: 1s, "), "{text}");
+    let counter = SlidingWindowCounter::new(SlidingWindowConfig::per_second(7), &clock);
+    let text = format!("{counter:?}");
+    assert!(text.starts_with("SlidingWindowCounter { limit: 7, window: 1"), "{text}");
+    let warm_up = WarmUp::new(WarmUpConfig::new(Rate::per_second(8), 4_000 * MS), &clock);
+    let text = format!("{warm_up:?}");
+    assert!(text.starts_with("WarmUp { every: 125ms, warm_up: 4s, "), "{text}");
     let budget = RetryBudget::new(BudgetConfig::new(Ratio::percent(20)).reserve(50), &clock);
     assert_eq!(
         format!("{budget:?}"),

@@ -247,6 +247,20 @@ pub type RampUp<C = EmbassyClock, W = Consecutive> = fusebox_core::RampUp<C, W>;
 /// ```
 pub type TokenBucket<C = EmbassyClock> = fusebox_core::TokenBucket<C>;
 
+/// The core's [`LeakyBucket`](fusebox_core::LeakyBucket), on [`EmbassyClock`] unless told
+/// otherwise.
+pub type LeakyBucket<C = EmbassyClock> = fusebox_core::LeakyBucket<C>;
+
+/// The core's [`SlidingLog`](fusebox_core::SlidingLog), on [`EmbassyClock`] unless told otherwise.
+pub type SlidingLog<const N: usize, C = EmbassyClock> = fusebox_core::SlidingLog<N, C>;
+
+/// The core's [`SlidingWindowCounter`](fusebox_core::SlidingWindowCounter), on [`EmbassyClock`]
+/// unless told otherwise.
+pub type SlidingWindowCounter<C = EmbassyClock> = fusebox_core::SlidingWindowCounter<C>;
+
+/// The core's [`WarmUp`](fusebox_core::WarmUp), on [`EmbassyClock`] unless told otherwise.
+pub type WarmUp<C = EmbassyClock> = fusebox_core::WarmUp<C>;
+
 /// The core's [`RetryBudget`](fusebox_core::RetryBudget), on [`EmbassyClock`] unless told
 /// otherwise.
 ///

@@ -38,13 +38,17 @@
 //!
 //! | feature | what it adds |
 //! |---|---|
+//! | `keyed` | [`Keyed`] and [`KeyedBuckets`]: a gate for each key, in bounded memory; [`KeyedSketch`]: limits for more keys than there is room for |
 //! | `tokio` (default) | [`TokioTimer`]: tokio's time, paused time included |
 #![forbid(unsafe_code)]
 
 pub mod blocking;
 mod clock;
+#[cfg(feature = "keyed")]
+mod keyed;
 mod last_error;
 pub mod prelude;
+mod registry;
 mod rng;
 #[cfg(feature = "tokio")]
 mod tokio_timer;
@@ -59,7 +63,13 @@ pub use fusebox_core::*;
 // What is named here takes precedence over the names of the core.
 
 pub use clock::StdClock;
+#[cfg(feature = "keyed")]
+pub use keyed::{Keyed, KeyedBuckets, KeyedGate, KeyedSketch, KeyedTaken, KeyedTokens};
 pub use last_error::{LastError, Noting};
+pub use registry::{
+    Configured, DuplicateName, Inspect, Registry, Reset, SwitchBoard, SwitchTextError,
+    SwitchTextProblem, UnknownName,
+};
 pub use rng::StdRng;
 #[cfg(feature = "tokio")]
 pub use tokio_timer::{TokioSleep, TokioTimer, TokioTimer as TokioClock};
@@ -184,6 +194,62 @@ pub type WindowedHistogram<
 /// assert!(MAILS.try_acquire(1).is_err());
 /// ```
 pub type TokenBucket<C = StdClock> = fusebox_core::TokenBucket<C>;
+
+/// The core's [`LeakyBucket`](fusebox_core::LeakyBucket), on [`StdClock`] unless told otherwise.
+///
+/// # Examples
+///
+/// ```
+/// use fusebox_std::prelude::*;
+///
+/// static POSTS: LeakyBucket =
+///     LeakyBucket::new(BucketConfig::paced(Rate::per_minute(20)).max_queue(10), StdClock);
+/// assert!(POSTS.try_acquire(1).is_ok());
+/// assert!(POSTS.try_acquire(1).is_err());
+/// ```
+pub type LeakyBucket<C = StdClock> = fusebox_core::LeakyBucket<C>;
+
+/// The core's [`SlidingLog`](fusebox_core::SlidingLog), on [`StdClock`] unless told otherwise.
+///
+/// # Examples
+///
+/// ```
+/// use fusebox_std::prelude::*;
+///
+/// static LOGINS: SlidingLog<5> = SlidingLog::new(SlidingLogConfig::per_minute(), StdClock);
+/// assert!(LOGINS.try_acquire().is_ok());
+/// ```
+pub type SlidingLog<const N: usize, C = StdClock> = fusebox_core::SlidingLog<N, C>;
+
+/// The core's [`SlidingWindowCounter`](fusebox_core::SlidingWindowCounter), on [`StdClock`] unless
+/// told otherwise.
+///
+/// # Examples
+///
+/// ```
+/// use fusebox_std::prelude::*;
+///
+/// static SEARCHES: SlidingWindowCounter =
+///     SlidingWindowCounter::new(SlidingWindowConfig::per_minute(100), StdClock);
+/// assert!(SEARCHES.try_acquire(1).is_ok());
+/// ```
+pub type SlidingWindowCounter<C = StdClock> = fusebox_core::SlidingWindowCounter<C>;
+
+/// The core's [`WarmUp`](fusebox_core::WarmUp), on [`StdClock`] unless told otherwise.
+///
+/// # Examples
+///
+/// ```
+/// use fusebox_std::prelude::*;
+/// use std::time::Duration;
+///
+/// static CACHE: WarmUp = WarmUp::new(
+///     WarmUpConfig::new(Rate::per_second(100), Duration::from_secs(30)),
+///     StdClock,
+/// );
+/// assert!(CACHE.try_acquire().is_ok());
+/// ```
+pub type WarmUp<C = StdClock> = fusebox_core::WarmUp<C>;
 
 /// The core's [`RetryBudget`](fusebox_core::RetryBudget), on [`StdClock`] unless told otherwise.
 ///

@@ -105,6 +105,9 @@ assert_auto!(BreakerConfig: yes, yes, yes);
 assert_auto!(BucketConfig: yes, yes, yes);
 assert_auto!(BudgetConfig: yes, yes, yes);
 assert_auto!(BulkheadConfig: yes, yes, yes);
+assert_auto!(SlidingWindowConfig: yes, yes, yes);
+assert_auto!(WarmUpConfig: yes, yes, yes);
+assert_auto!(SlidingLogConfig: yes, yes, yes);
 assert_auto!(HistogramConfig: yes, yes, yes);
 assert_auto!(Ratio: yes, yes, yes);
 assert_auto!(Rate: yes, yes, yes);
@@ -158,6 +161,21 @@ assert_auto!(Noting<'static, Alone>: yes, no, yes);
 assert_auto!(Named<Local>: no, no, yes);
 assert_auto!(TokenBucket: yes, yes, yes);
 assert_auto!(TokenBucket<Rc<StdClock>>: no, no, yes);
+assert_auto!(SharedBucket<StdClock>: yes, yes, yes);
+assert_auto!(SharedBucket<Rc<StdClock>>: no, no, yes);
+assert_auto!(BucketState: yes, yes, yes);
+assert_auto!(BucketSketch<StdClock, [SketchColumn; 4]>: yes, yes, yes);
+assert_auto!(BucketSketch<Rc<StdClock>, [SketchColumn; 4]>: no, no, yes);
+assert_auto!(SketchColumn: yes, yes, yes);
+assert_auto!(SketchTokens<'static, StdClock, [SketchColumn; 4]>: yes, yes, yes);
+assert_auto!(SketchTokens<'static, Rc<StdClock>, [SketchColumn; 4]>: no, no, yes);
+assert_auto!(LeakyBucket: yes, yes, yes);
+assert_auto!(SlidingWindowCounter: yes, yes, yes);
+assert_auto!(SlidingWindowCounter<Rc<StdClock>>: no, no, yes);
+assert_auto!(WarmUp: yes, yes, yes);
+assert_auto!(WarmUp<Rc<StdClock>>: no, no, yes);
+assert_auto!(SlidingLog<4>: yes, yes, yes);
+assert_auto!(SlidingLog<4, Rc<StdClock>>: no, no, yes);
 assert_auto!(Tokens<'static, StdClock>: yes, yes, yes);
 assert_auto!(Tokens<'static, Rc<StdClock>>: no, no, yes);
 assert_auto!(Semaphore: yes, yes, yes);
@@ -177,12 +195,53 @@ assert_auto!(SwitchFor<'static>: yes, yes, yes);
 assert_auto!(Switches: yes, yes, yes);
 assert_auto!(Flag<'static>: yes, yes, yes);
 
+// Gates by name.
+assert_auto!(Group<CircuitBreaker, 2>: yes, yes, yes);
+assert_auto!(Group<Alone, 2>: yes, no, yes);
+assert_auto!(GroupIter<'static, CircuitBreaker>: yes, yes, yes);
+assert_auto!(GroupIter<'static, Alone>: no, no, yes);
+assert_auto!(Registry<CircuitBreaker>: yes, yes, yes);
+assert_auto!(Registry<Alone>: no, no, yes);
+assert_auto!(SwitchBoard: yes, yes, yes);
+assert_auto!(DuplicateName: yes, yes, yes);
+assert_auto!(UnknownName: yes, yes, yes);
+assert_auto!(SwitchTextError: yes, yes, yes);
+assert_auto!(SwitchTextProblem: yes, yes, yes);
+
+// Gates by key.
+#[cfg(feature = "keyed")]
+mod keyed {
+    use super::*;
+    use fusebox_std::{Keyed, KeyedBuckets, KeyedGate, KeyedSketch, KeyedTaken, KeyedTokens};
+
+    assert_auto!(Keyed<u8, CircuitBreaker>: yes, yes, yes);
+    assert_auto!(Keyed<Alone, CircuitBreaker>: yes, no, yes);
+    assert_auto!(Keyed<u8, CircuitBreaker<Rc<StdClock>>>: no, no, yes);
+    assert_auto!(KeyedGate<CircuitBreaker>: yes, yes, yes);
+    assert_auto!(KeyedGate<CircuitBreaker<Rc<StdClock>>>: no, no, yes);
+    assert_auto!(Permit<KeyedGate<Bulkhead>>: yes, yes, yes);
+    assert_auto!(KeyedBuckets<u8>: yes, yes, yes);
+    assert_auto!(KeyedBuckets<Alone>: yes, no, yes);
+    assert_auto!(KeyedBuckets<u8, Rc<StdClock>>: no, no, yes);
+    assert_auto!(KeyedTokens<'static, String, str>: yes, yes, yes);
+    assert_auto!(KeyedTokens<'static, Alone>: no, no, yes);
+    assert_auto!(KeyedTaken: yes, yes, yes);
+    // Keys are not kept.
+    assert_auto!(KeyedSketch<str>: yes, yes, yes);
+    assert_auto!(KeyedSketch<Local>: yes, yes, yes);
+    assert_auto!(KeyedSketch<u8, Rc<StdClock>>: no, no, yes);
+}
+
 // What calls hold of them.
 assert_auto!(BreakerToken: yes, yes, yes);
 assert_auto!(BreakerToken<Ticks>: yes, yes, yes);
 assert_auto!(BreakerToken<Ticks, Ticks>: yes, yes, yes);
 assert_auto!(Taken: yes, yes, yes);
 assert_auto!(TakenTokens: yes, yes, yes);
+assert_auto!(CountedCall: yes, yes, yes);
+assert_auto!(WarmedUp: yes, yes, yes);
+assert_auto!(LogEntry: yes, yes, yes);
+assert_auto!(LimitSnapshot: yes, yes, yes);
 assert_auto!(Reservation<'static, StdClock>: yes, yes, yes);
 assert_auto!(Reservation<'static, Rc<StdClock>>: no, no, yes);
 assert_auto!(Lease<&'static TokenBucket, StdClock>: yes, no, yes);
@@ -224,6 +283,12 @@ assert_auto!(AcquireTokens<'static, StdClock, &'static ManualClock>: yes, yes, y
 assert_auto!(AcquireTokens<'static, Rc<StdClock>, TokioTimer>: no, no, no);
 assert_auto!(Reserved<TokioSleep>: yes, yes, no);
 assert_auto!(Reserved<ThreadSleep>: no, no, yes);
+assert_auto!(Reserved<TokioSleep, WarmedUp>: yes, yes, no);
+assert_auto!(Acquiring<&'static WarmUp, TokioTimer>: yes, yes, no);
+assert_auto!(Acquiring<&'static WarmUp, &'static ManualClock>: yes, yes, yes);
+assert_auto!(Acquiring<&'static WarmUp<Rc<StdClock>>, TokioTimer>: no, no, no);
+assert_auto!(Acquiring<&'static WarmUp, ThreadTimer>: no, no, yes);
+assert_auto!(EnteringOf<WarmUp>: yes, yes, no);
 assert_auto!(Acquire<&'static Semaphore<Waiters>>: yes, yes, yes);
 assert_auto!(Acquire<Arc<Semaphore<HeapQueue>>>: yes, yes, yes);
 assert_auto!(Acquire<Rc<Semaphore<Waiters>>>: no, no, yes);
@@ -284,6 +349,7 @@ const TRAITS: &[&str] = &[
     "Fallback",
     "FallbackFuture",
     "Gate",
+    "Idle",
     "Latencies",
     "Metering",
     "Observer",

@@ -149,6 +149,22 @@ fn waits_for_tokens() {
 }
 
 #[test]
+fn waits_for_turns() {
+    let answers: Result<_, Rejection> = spawned(async {
+        let config = WarmUpConfig::new(Rate::per_second(1000), SECOND);
+        let (limit, timer) = (WarmUp::new(config, StdClock), TokioTimer);
+        limit.acquire(&timer).await?;
+        limit.acquire(&timer).await?;
+        limit.acquire_before(&timer, soon()).await?;
+        limit.acquire_timeout(TokioTimer, SECOND).await?;
+        limit.wait_enter(&timer, soon()).await?;
+        (&limit, Some(&limit)).wait_enter(&timer, Deadline::NEVER).await?;
+        Ok(())
+    });
+    assert_eq!(answers, Ok(()));
+}
+
+#[test]
 fn waits_for_permits() {
     let answers: Result<_, Rejection> = spawned(async {
         let semaphore = Semaphore::<Queue<4>>::new(2);

@@ -6,7 +6,7 @@ use super::window::{Ended, Slow};
 use super::{BreakerToken, CircuitBreaker, Counts, Metering, State, Window};
 use crate::error::{Reason, Rejection};
 use crate::event::{Event, Observer};
-use crate::gate::Outcome;
+use crate::gate::{Idle, Outcome};
 use crate::meter::Start;
 use crate::on_drop::OnDrop;
 use crate::time::{Clock, Ticks};
@@ -316,6 +316,38 @@ where
                 Admit::Busy => return Ok(self.rules.look_again()),
                 Admit::Never => return Err(Rejection::new(Reason::CircuitOpen)),
             }
+        }
+    }
+}
+
+/// Idle when closed with no failure or slow call counted, in a row or in its window. Stale when
+/// closed, and when its open time or its ramp is over; a state that was set by hand never is.
+impl<C, W, M, O> Idle for CircuitBreaker<C, W, M, O>
+where
+    C: Clock,
+    W: Window<C>,
+    M: Metering<C>,
+    O: Observer,
+{
+    fn is_idle(&self) -> bool {
+        let word = self.load();
+        if word.state() != State::Closed || word.failures() > 0 {
+            return false;
+        }
+        let counts = self.counts_of(word, || self.clock.now());
+        counts.failures == 0 && counts.slow == 0
+    }
+
+    fn is_stale(&self) -> bool {
+        let word = self.load();
+        match word.state() {
+            // Probes that are out have somebody who holds them, unless they were forgotten.
+            State::Closed | State::HalfOpen => true,
+            State::Open => word.open_ticks(self.rules.room, self.clock.now()) == 0,
+            State::RampingUp => {
+                self.until_closed(word, || self.clock.now()).is_none_or(|left| left.is_zero())
+            }
+            State::ForcedOpen | State::Disabled | State::MetricsOnly => false,
         }
     }
 }

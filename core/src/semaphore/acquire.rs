@@ -106,13 +106,12 @@ impl Wait {
 
     /// Takes the permits if they were granted.
     fn collect(&mut self, pool: Pool<'_>, n: u32) -> Poll<Result<Taken, Rejection>> {
-        match self.place {
-            Some(place) if pool.collect(place) => {
-                self.place = None;
-                Poll::Ready(Ok(Taken(n)))
-            }
-            _ => Poll::Pending,
-        }
+        let Some(granted) = self.place.and_then(|place| pool.collect(place)) else {
+            return Poll::Pending;
+        };
+        self.place = None;
+        let too_many = Rejection::new(Reason::ExceedsBurst);
+        Poll::Ready(if granted { Ok(Taken(n)) } else { Err(too_many) })
     }
 
     /// Ends the wait: the permits where they were granted in the last moment.

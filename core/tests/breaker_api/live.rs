@@ -97,7 +97,8 @@ fn there_is_as_much_room_as_was_asked_for() {
     assert!(text.starts_with(start) && text.ends_with(", but is 8s"), "{text}");
     // What was refused has changed nothing.
     breaker.trip();
-    assert_eq!(breaker.time_until_half_open(), Some(ms(1_000)));
+    let left = breaker.time_until_half_open().unwrap();
+    assert!(left > ms(800) && left <= ms(1_000), "{left:?}, to the precision of a minute");
 }
 
 #[test]

@@ -213,7 +213,7 @@ impl Model {
     }
 
     /// The accuracy of the open time in ticks; 1 is exact.
-    fn open_unit(&self) -> i128 {
+    pub(crate) fn open_unit(&self) -> i128 {
         (self.open_reach() >> by_width(23, 9)).max(1)
     }
 

@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use fusebox_core::{
-    BreakerConfig, CircuitBreaker, Consecutive, Counts, LastCalls, LastTime, Meter, Metering,
+    BreakerConfig, CircuitBreaker, Consecutive, Counts, Idle, LastCalls, LastTime, Meter, Metering,
     Named, Observer, Ramp, RampUp, Rates, Ratio, Window,
 };
 
@@ -99,6 +99,7 @@ fn with_windows() {
 pub(crate) fn use_breaker<W: Window<&'static Us>, M: Metering<&'static Us>, O: Observer>(
     breaker: &CircuitBreaker<&'static Us, W, M, O>,
 ) {
+    keep((breaker.is_idle(), breaker.is_stale()));
     use_gate(breaker);
     if let Ok(token) = breaker.enter_at(now()) {
         breaker.exit_at(token, outcome(), now());

@@ -20,6 +20,7 @@ mod meters;
 mod planted;
 mod queue;
 mod retries;
+mod shapes;
 mod switches;
 mod times;
 
@@ -51,6 +52,7 @@ extern "C" fn _start() -> ! {
     limits::all();
     meters::all();
     fallbacks::all();
+    shapes::all();
     switches::all();
     planted::all();
     loop {}
