@@ -23,7 +23,7 @@
 //!
 //! | type | what it does | its state |
 //! |---|---|---|
-//! | [`CircuitBreaker`] | stops calling what keeps failing | one word; windows and meter by type |
+//! | [`CircuitBreaker`] | stops calling what keeps failing | one word; windows, ramps and meter by type |
 //! | [`TokenBucket`] | at most so many calls per time (GCRA) | one word, and five with the limits in force and the next ones |
 //! | [`LeakyBucket`] | calls at an even pace: a token bucket seen from the other side | the same |
 //! | [`SlidingLog`] | at most so many calls in any window, exactly | a word per call that it allows, and two |
@@ -158,7 +158,7 @@ pub use adaptive::{
 pub use backoff::{Backoff, DelayIter, Delays, Jitter};
 pub use breaker::{
     BreakerConfig, BreakerSnapshot, BreakerToken, CircuitBreaker, Consecutive, Counts, LastCalls,
-    LastTime, Meter, Metering, Named, Rates, State, UntilReady, Window,
+    LastTime, Meter, Metering, Named, Ramp, RampUp, Rates, State, UntilReady, Window,
 };
 pub use bucket::{
     AcquireTokens, BucketConfig, BucketSketch, BucketState, LeakyBucket, Lease, Rate, RateError,

@@ -134,6 +134,27 @@ fn breaker() {
     assert!(opened > CALLS / 4 && opened < CALLS, "open after {opened} of {CALLS} calls");
 }
 
+/// Through a ramp as well, with settings that change.
+#[test]
+fn breaker_that_ramps_up() {
+    let clock: ManualClock = ManualClock::new();
+    let ramp = RampUp::new(Ramp::linear(Ratio::percent(10), Duration::from_secs(100)));
+    let breaker = CircuitBreaker::with_window(BreakerConfig::standard(), ramp, &clock);
+    let mut refused = 0;
+    audit(|number| {
+        clock.advance(Duration::from_secs(1));
+        let config = BreakerConfig::standard().consecutive_failures(3 + number % 3);
+        breaker.reconfigure(&config).unwrap();
+        let permit = breaker.permit().map(|permit| permit.finish(Outcome::Success));
+        refused +=
+            u32::from(permit.is_err_and(|rejection| rejection.reason() == Reason::RampingUp));
+        if number % 1000 == 0 {
+            breaker.trip();
+        }
+    });
+    assert!(refused > CALLS / 100, "{refused} refused in ramps");
+}
+
 /// A meter, an observer, and the wait for an open breaker.
 #[test]
 fn breaker_with_a_meter() {

@@ -215,3 +215,19 @@ fn buckets_that_share_their_limits_share_nothing_else() {
     limit.give_back_at(&a, taken, 3, clock.now());
     assert_eq!(limit.peek_at(&a, clock.now()), 3);
 }
+
+#[test]
+fn a_breaker_that_ramps_up_is_stale_when_the_ramp_is_over() {
+    let clock: ManualClock = ManualClock::new();
+    let ramp = Ramp::linear(Ratio::percent(10), Duration::from_secs(60));
+    let breaker = CircuitBreaker::with_window(BreakerConfig::standard(), RampUp::new(ramp), &clock);
+    breaker.trip();
+    clock.advance(Duration::from_secs(30));
+    breaker.permit().unwrap().success();
+    assert_eq!(breaker.state(), State::RampingUp);
+    assert!(!breaker.is_idle() && !breaker.is_stale());
+    clock.advance(Duration::from_secs(61));
+    assert!(!breaker.is_idle() && breaker.is_stale());
+    breaker.permit().unwrap().success();
+    assert!(breaker.is_idle());
+}

@@ -11,6 +11,11 @@ use fusebox_core::*;
 const AT_MOST: usize = 100;
 
 static CLOCK: ManualClock = ManualClock::new();
+static RAMPING: CircuitBreaker<&ManualClock, RampUp<&ManualClock>> = CircuitBreaker::with_window(
+    BreakerConfig::standard(),
+    RampUp::new(Ramp::linear(Ratio::percent(10), Duration::from_secs(60))),
+    &CLOCK,
+);
 static BREAKER: CircuitBreaker<&ManualClock> =
     CircuitBreaker::new(BreakerConfig::standard(), &CLOCK);
 static BUDGET: RetryBudget<&ManualClock> =
@@ -80,7 +85,7 @@ impl Counter for Timer {
 #[test]
 fn statics_work() {
     let limits = (&BUCKET, &LOG, &COUNTER, &WARM_UP);
-    let gates = (&SWITCH, SWITCHES.at::<0>(), &SHADOW, &SEMAPHORE, &limits, &BREAKER);
+    let gates = (&SWITCH, SWITCHES.at::<0>(), &SHADOW, &SEMAPHORE, &limits, &BREAKER, &RAMPING);
     assert_eq!(gates.call(|| Ok::<_, ()>(7)), Ok(7));
     let high = Priority::High;
     let gates = (SHEDDER.at(high), CODEL.since(CLOCK.now()), &QUEUE, &THROTTLE, GRADIENT.at(high));
@@ -100,6 +105,7 @@ fn statics_work() {
 #[test]
 fn instances_are_small() {
     assert!(size_of_val(&BREAKER) < AT_MOST, "{}", size_of_val(&BREAKER));
+    assert!(size_of_val(&RAMPING) < size_of_val(&BREAKER) + 40, "{}", size_of_val(&RAMPING));
     assert!(size_of_val(&BUCKET) < AT_MOST, "{}", size_of_val(&BUCKET));
     assert!(size_of_val(&BULKHEAD) < AT_MOST, "{}", size_of_val(&BULKHEAD));
     assert!(size_of::<Semaphore>() < AT_MOST, "{}", size_of::<Semaphore>());

@@ -21,6 +21,7 @@ const _: () = {
     send_sync_unpin::<EmbassySleep>();
     send_sync_unpin::<CircuitBreaker>();
     send_sync_unpin::<CircuitBreaker<EmbassyClock, (LastCalls, LastTime), Meter>>();
+    send_sync_unpin::<CircuitBreaker<EmbassyClock, RampUp<EmbassyClock, LastTime>>>();
     send_sync_unpin::<TokenBucket>();
     send_sync_unpin::<RetryBudget>();
     send_sync_unpin::<UntilReady<'static, EmbassyClock, Consecutive, (), (), EmbassyTimer>>();

@@ -125,6 +125,23 @@ pub type LastCalls<C = StdClock, const B: usize = 10> = fusebox_core::LastCalls<
 /// The core's [`LastTime`](fusebox_core::LastTime), on [`StdClock`] unless told otherwise.
 pub type LastTime<C = StdClock, const B: usize = 10> = fusebox_core::LastTime<C, B>;
 
+/// The core's [`RampUp`](fusebox_core::RampUp), on [`StdClock`] unless told otherwise.
+///
+/// # Examples
+///
+/// ```
+/// use core::time::Duration;
+/// use fusebox_std::prelude::*;
+///
+/// static DB: CircuitBreaker<StdClock, RampUp> = CircuitBreaker::with_window(
+///     BreakerConfig::standard(),
+///     RampUp::new(Ramp::linear(Ratio::percent(10), Duration::from_secs(60))),
+///     StdClock,
+/// );
+/// assert!(DB.permit().is_ok());
+/// ```
+pub type RampUp<C = StdClock, W = Consecutive> = fusebox_core::RampUp<C, W>;
+
 /// The core's [`Histogram`](fusebox_core::Histogram), on [`StdClock`] unless told otherwise.
 ///
 /// # Examples

@@ -8,8 +8,8 @@ pub use crate::{
     FailureIf, Fallback, FallbackFuture, Gate, Gradient2, Hedge, Histogram, HistogramConfig,
     Immediate, Jitter, LastCalls, LastError, LastTime, LeakyBucket, LimitConfig, LoadShedder,
     ManualClock, Meter, Named, Observer, Outcome, PercentileConfig, Permit, Pipeline,
-    PipelineMeter, Priority, Queue, Rate, Rates, Ratio, Reason, Rejection, Retry, RetryBudget,
-    RetryIf, Retrying, Semaphore, Shadow, ShedderConfig, SlidingLog, SlidingLogConfig,
+    PipelineMeter, Priority, Queue, Ramp, RampUp, Rate, Rates, Ratio, Reason, Rejection, Retry,
+    RetryBudget, RetryIf, Retrying, Semaphore, Shadow, ShedderConfig, SlidingLog, SlidingLogConfig,
     SlidingWindowConfig, SlidingWindowCounter, State, StdClock, StdRng, Switch, ThrottleConfig,
     Ticks, Timeout, Timer, TokenBucket, Vegas, WaitGate, WarmUp, WarmUpConfig, WindowedHistogram,
 };

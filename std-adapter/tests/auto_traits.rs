@@ -125,6 +125,7 @@ assert_auto!(HistogramConfig: yes, yes, yes);
 assert_auto!(PercentileConfig: yes, yes, yes);
 assert_auto!(Ratio: yes, yes, yes);
 assert_auto!(Rate: yes, yes, yes);
+assert_auto!(Ramp: yes, yes, yes);
 assert_auto!(Rates: yes, yes, yes);
 assert_auto!(Jitter: yes, yes, yes);
 assert_auto!(ResultClassify: yes, yes, yes);
@@ -161,6 +162,7 @@ assert_auto!(CircuitBreaker<StdClock, Consecutive, Meter, Named<Alone>>: yes, no
 assert_auto!(CircuitBreaker<Rc<StdClock>>: no, no, yes);
 assert_auto!(LastCalls<Rc<StdClock>>: yes, yes, yes);
 assert_auto!(LastTime<Rc<StdClock>>: yes, yes, yes);
+assert_auto!(RampUp<Rc<StdClock>, LastCalls>: yes, yes, yes);
 assert_auto!(Meter: yes, yes, yes);
 assert_auto!(Meter<Histogram>: yes, yes, yes);
 assert_auto!(Meter<WindowedHistogram<Rc<StdClock>>>: no, no, yes);

@@ -95,10 +95,36 @@ impl<C: Clock, const B: usize> LastTime<C, B> {
             let (span, lateness) = ((SPAN, span), (LATENESS, lateness));
             let slide = check!(Slide::new(span, lateness, C::TICKS_PER_SECOND));
             let judge = check!(Judge::new(rates, C::TICKS_PER_SECOND));
-            // A full bucket is halved; so many calls are counted whatever happens.
-            check!(MINIMUM_OF_LAST_TIME.check(judge.minimum as u64, 1, MAX_REQUESTS / 2 + 1));
+            check!(Self::check_minimum(rates));
             Ok(Self { slide, judge, clock: PhantomData })
         }
+    }
+
+    const fn check_minimum(rates: Rates) -> Result<u64, ConfigError> {
+        // A full bucket is halved; so many calls are counted whatever happens.
+        MINIMUM_OF_LAST_TIME.check(rates.minimum as u64, 1, MAX_REQUESTS / 2 + 1)
+    }
+
+    /// Goes by `rates` from now on, with the calls that are in the window already.
+    ///
+    /// The next call is judged by them, a success as well. A call that ends while they change is
+    /// counted, and judged with the next one. Calls that began when no slow call mattered are not
+    /// slow. Whether the breaker has a rule left that could trip it is not looked at here.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_new`](Self::try_new), and nothing has changed; and [`ConfigError::ChangeUnderWay`].
+    ///
+    /// # Interrupt safety
+    ///
+    /// Never waits: a change that finds another one under way is refused.
+    ///
+    /// # Examples
+    ///
+    /// See [`CircuitBreaker::window`](crate::CircuitBreaker::window).
+    pub fn set_rates(&self, rates: Rates) -> Result<(), ConfigError> {
+        Self::check_minimum(rates)?;
+        self.judge.change(rates, C::TICKS_PER_SECOND)
     }
 }
 
