@@ -35,6 +35,73 @@ fn a_bucket_is_idle_when_it_is_full_for_late_readers_too() {
     assert!(!empty.is_idle(), "started, and empty");
 }
 
+#[test]
+fn the_other_limits_are_idle_when_nothing_counts_for_late_readers_either() {
+    let clock: ManualClock = ManualClock::new();
+    clock.set(Ticks(1_234_567_890_123));
+    let until_idle = |limit: &dyn Idle| {
+        assert!(!limit.is_idle());
+        let started = clock.now();
+        while !limit.is_idle() {
+            clock.advance(10 * MS);
+        }
+        clock.now().saturating_since(started) / 1_000_000
+    };
+    let config = SlidingLogConfig::per_second().max_lateness(300 * MS);
+    let log: SlidingLog<2, _> = SlidingLog::new(config, &clock);
+    assert!(log.is_idle());
+    log.try_acquire().unwrap();
+    let waited = until_idle(&log);
+    assert!((1_300..1_350).contains(&waited), "{waited} ms");
+    log.exit(log.enter().unwrap(), Outcome::Refused);
+    assert!(!log.is_idle(), "for a late reader it may be a call of the window before");
+
+    let config = SlidingWindowConfig::per_second(5).max_lateness(300 * MS);
+    let counter = SlidingWindowCounter::new(config, &clock);
+    assert!(counter.is_idle());
+    counter.try_acquire(1).unwrap();
+    let waited = until_idle(&counter);
+    assert!((2_300..2_400).contains(&waited), "{waited} ms");
+    counter.exit(counter.enter().unwrap(), Outcome::Refused);
+    assert!(counter.is_idle(), "as if it had not come");
+
+    let config = WarmUpConfig::new(Rate::per_second(10), SECOND).max_lateness(300 * MS);
+    let warm_up = WarmUp::new(config.max_wait(Duration::ZERO), &clock);
+    assert!(warm_up.is_idle(), "cold");
+    warm_up.try_acquire().unwrap();
+    // The pause of a cold call, a tenth of a second to cool, and the lateness.
+    let waited = until_idle(&warm_up);
+    assert!((680..750).contains(&waited), "{waited} ms");
+}
+
+#[test]
+fn what_limits_the_load_is_idle_when_it_has_nothing_to_remember() {
+    let clock: ManualClock = ManualClock::new();
+    let shedder = LoadShedder::new(ShedderConfig::new(2));
+    assert!(shedder.is_idle());
+    let call = shedder.permit().unwrap();
+    assert!(!shedder.is_idle());
+    drop(call);
+    assert!(shedder.is_idle());
+
+    let limit = AdaptiveLimit::new(LimitConfig::aimd(), &clock);
+    assert!(limit.is_idle() && limit.is_stale());
+    let call = limit.permit().unwrap();
+    assert!(!limit.is_stale(), "in flight");
+    clock.advance(MS);
+    call.success();
+    assert!(limit.is_stale() && !limit.is_idle(), "it has begun to learn");
+
+    let rng = Rng::from_seed(7);
+    let throttle: AdaptiveThrottle<_, _> =
+        AdaptiveThrottle::new(ThrottleConfig::new(), &clock, &rng);
+    assert!(throttle.is_idle());
+    throttle.permit().unwrap().failure();
+    assert!(!throttle.is_idle());
+    clock.advance(3 * 60 * SECOND);
+    assert!(throttle.is_idle());
+}
+
 /// A late reader must not find a burst in a new bucket that it would not have found in the old one.
 #[test]
 fn replacing_an_idle_bucket_grants_nothing_to_a_late_reader() {
@@ -147,4 +214,20 @@ fn buckets_that_share_their_limits_share_nothing_else() {
     assert!(!limit.is_idle_at(&a, clock.now()) && limit.is_idle_at(&b, clock.now()));
     limit.give_back_at(&a, taken, 3, clock.now());
     assert_eq!(limit.peek_at(&a, clock.now()), 3);
+}
+
+#[test]
+fn a_breaker_that_ramps_up_is_stale_when_the_ramp_is_over() {
+    let clock: ManualClock = ManualClock::new();
+    let ramp = Ramp::linear(Ratio::percent(10), Duration::from_secs(60));
+    let breaker = CircuitBreaker::with_window(BreakerConfig::standard(), RampUp::new(ramp), &clock);
+    breaker.trip();
+    clock.advance(Duration::from_secs(30));
+    breaker.permit().unwrap().success();
+    assert_eq!(breaker.state(), State::RampingUp);
+    assert!(!breaker.is_idle() && !breaker.is_stale());
+    clock.advance(Duration::from_secs(61));
+    assert!(!breaker.is_idle() && breaker.is_stale());
+    breaker.permit().unwrap().success();
+    assert!(breaker.is_idle());
 }

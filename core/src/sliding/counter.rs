@@ -58,7 +58,7 @@ use core::time::Duration;
 use super::LimitSnapshot;
 use super::span::{Room, Span};
 use crate::error::{ConfigError, Reason, Rejection, Setting, check, setting};
-use crate::gate::{Gate, Outcome};
+use crate::gate::{Gate, Idle, Outcome};
 use crate::sync::{AtomicWord, Ordering, constructor};
 use crate::time::scale::{DEFAULT_LATENESS, ahead};
 use crate::time::{Clock, Ticks, duration_from_ticks};
@@ -381,7 +381,7 @@ impl<C: Clock> SlidingWindowCounter<C> {
     /// [`snapshot`](Self::snapshot) at a time of the caller's choice.
     #[must_use]
     pub fn snapshot_at(&self, now: Ticks) -> LimitSnapshot {
-        let weight = self.view(now).weight(0, &self.span);
+        let weight = self.view(self.span.scale.units(now)).weight(0, &self.span);
         // Never by zero; but the compiler cannot know that, and would link a panic.
         let used = weight.checked_next_multiple_of(self.span.window).unwrap_or(weight);
         let used = low_half(used.checked_div(self.span.window).unwrap_or(0));
@@ -401,15 +401,15 @@ impl<C: Clock> SlidingWindowCounter<C> {
         if calls > self.limit {
             return None;
         }
-        let view = self.view(now);
+        let view = self.view(self.span.scale.units(now));
         if calls == 0 || self.admits(view, calls) {
             return Some(Duration::ZERO);
         }
         Some(duration_from_ticks(self.ticks_until(view, calls, now), C::TICKS_PER_SECOND))
     }
 
-    fn view(&self, now: Ticks) -> View {
-        Counted(self.word.load(Ordering::Relaxed)).at(self.span.scale.units(now), &self.span)
+    fn view(&self, at: Word) -> View {
+        Counted(self.word.load(Ordering::Relaxed)).at(at, &self.span)
     }
 
     #[inline]
@@ -488,6 +488,14 @@ impl<C: Clock> Gate for SlidingWindowCounter<C> {
         if outcome == Outcome::Refused {
             self.give_back(token, 1);
         }
+    }
+}
+
+/// Idle when nothing counts any more, to late readers either.
+impl<C: Clock> Idle for SlidingWindowCounter<C> {
+    fn is_idle(&self) -> bool {
+        let counted = self.view(self.span.latest(self.clock.now())).counted;
+        counted.previous() == 0 && counted.current() == 0
     }
 }
 

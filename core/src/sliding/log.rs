@@ -57,7 +57,7 @@ use core::time::Duration;
 use super::LimitSnapshot;
 use super::span::{Room, Span};
 use crate::error::{ConfigError, Reason, Rejection, Setting, check, setting};
-use crate::gate::{Gate, Outcome};
+use crate::gate::{Gate, Idle, Outcome};
 use crate::sync::{AtomicWord, Ordering, array_of, constructor};
 use crate::time::scale::{DEFAULT_LATENESS, HEADROOM, ahead};
 use crate::time::{Clock, Ticks, duration_from_ticks};
@@ -325,7 +325,9 @@ impl<const N: usize, C: Clock> SlidingLog<N, C> {
     /// [`snapshot`](Self::snapshot) at a time of the caller's choice.
     #[must_use]
     pub fn snapshot_at(&self, now: Ticks) -> LimitSnapshot {
-        let used = self.looks(now).fold(0u32, |used, left| used.saturating_add((left > 0).into()));
+        let used = self
+            .looks(self.span.scale.units(now))
+            .fold(0u32, |used, left| used.saturating_add((left > 0).into()));
         LimitSnapshot { limit: Self::LIMIT, used }
     }
 
@@ -339,7 +341,7 @@ impl<const N: usize, C: Clock> SlidingLog<N, C> {
     /// [`time_until`](Self::time_until) at a time of the caller's choice.
     #[must_use]
     pub fn time_until_at(&self, now: Ticks) -> Duration {
-        let left = self.looks(now).min().unwrap_or(0);
+        let left = self.looks(self.span.scale.units(now)).min().unwrap_or(0);
         let ticks = if left == 0 { 0 } else { self.span.ticks_until(left, now) };
         duration_from_ticks(ticks, C::TICKS_PER_SECOND)
     }
@@ -478,8 +480,7 @@ impl<const N: usize, C: Clock> SlidingLog<N, C> {
     }
 
     /// How long each place is still taken, in units.
-    fn looks(&self, now: Ticks) -> impl Iterator<Item = Word> + '_ {
-        let at = self.span.scale.units(now);
+    fn looks(&self, at: Word) -> impl Iterator<Item = Word> + '_ {
         // Relaxed: readings of single words, each as good as any a moment later.
         self.places.iter().map(move |place| self.left(Until(place.load(Ordering::Relaxed)), at))
     }
@@ -528,6 +529,13 @@ impl<const N: usize, C: Clock> Gate for SlidingLog<N, C> {
         if outcome == Outcome::Refused {
             self.give_back(token);
         }
+    }
+}
+
+/// Idle when no window holds a call, those of late readers included.
+impl<const N: usize, C: Clock> Idle for SlidingLog<N, C> {
+    fn is_idle(&self) -> bool {
+        self.looks(self.span.latest(self.clock.now())).all(|left| left == 0)
     }
 }
 

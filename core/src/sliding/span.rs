@@ -64,6 +64,11 @@ impl Span {
         Ok(Self { scale, window, late, horizon })
     }
 
+    /// The reading `now` as one that is as late as is supported has it.
+    pub(super) const fn latest(&self, now: Ticks) -> Word {
+        self.scale.units(now).wrapping_sub(self.late.wrapping_sub(self.window))
+    }
+
     /// How many ticks after `now` its reading will have grown by `units`.
     pub(super) const fn ticks_until(&self, units: Word, now: Ticks) -> u64 {
         self.scale.ticks_until(widen(units), now)

@@ -80,6 +80,7 @@ pub(super) struct Fitted {
     pub(super) interval: Word,
     pub(super) warm_up: Word,
     pub(super) max_wait: Word,
+    pub(super) lateness: Word,
     pub(super) horizon: Word,
     /// The units in a step of the level, as a power of two.
     pub(super) step: u32,
@@ -174,6 +175,7 @@ impl Fitted {
                         interval: interval as Word,
                         warm_up: warm_up as Word,
                         max_wait: wait as Word,
+                        lateness: late as Word,
                         horizon: ahead as Word,
                         step: bits.saturating_sub(LEVEL_BITS),
                     });

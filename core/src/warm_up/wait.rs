@@ -7,7 +7,7 @@ use core::time::Duration;
 use super::{WarmUp, WarmedUp};
 use crate::deadline::Deadline;
 use crate::error::{Reason, Rejection};
-use crate::gate::{Gate, Outcome, WaitGate};
+use crate::gate::{Gate, Idle, Outcome, WaitGate};
 use crate::time::{Clock, Ticks, Timer};
 use crate::turns::{Acquiring, Patience, Reserved, Turns, reach};
 
@@ -104,6 +104,15 @@ impl<C: Clock> Turns for &WarmUp<C> {
 
     fn give_back_turn(&self, turn: WarmedUp, _now: Ticks) {
         self.give_back(turn);
+    }
+}
+
+/// Idle when it is as cold as a new one, to late readers too.
+impl<C: Clock> Idle for WarmUp<C> {
+    fn is_idle(&self) -> bool {
+        let latest = self.fitted.scale.units(self.clock.now()).wrapping_sub(self.fitted.lateness);
+        let seen = self.load();
+        self.left(seen, latest) == 0 && self.cooled(seen, latest) >= self.fitted.warm_up
     }
 }
 

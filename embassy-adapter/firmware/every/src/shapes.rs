@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use fusebox_core::{
-    BucketConfig, Deadline, LeakyBucket, LimitSnapshot, Rate, SlidingLog, SlidingLogConfig,
+    BucketConfig, Deadline, Idle, LeakyBucket, LimitSnapshot, Rate, SlidingLog, SlidingLogConfig,
     SlidingWindowConfig, SlidingWindowCounter, WaitGate, WarmUp, WarmUpConfig,
 };
 
@@ -19,6 +19,7 @@ static COUNTER: SlidingWindowCounter<&Us> =
 static WARM_UP: WarmUp<&Us> = WarmUp::new(WarmUpConfig::new(RATE, Duration::from_secs(5)), &CLOCK);
 
 pub(crate) fn all() {
+    keep((LOG.is_idle(), COUNTER.is_idle(), WARM_UP.is_idle(), PACED.is_idle()));
     paced();
     log();
     counter();
