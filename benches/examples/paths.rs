@@ -26,8 +26,10 @@ const CONFIG: BreakerConfig = BreakerConfig::standard();
 const DELAYS: Backoff<&Rng> =
     Backoff::exponential(Duration::from_millis(100)).jitter(Jitter::Full, &RNG);
 
-/// What is counted: a name, and a function that makes the thing and gives what is done each time.
-const PATHS: [(&str, fn() -> Box<dyn FnMut()>); 12] = [
+/// A name, and a function that makes the thing and gives what is done each time.
+type Path = (&'static str, fn() -> Box<dyn FnMut()>);
+
+const PATHS: [Path; 12] = [
     ("nothing", || each(|| ())),
     ("breaker closed: call", || {
         let breaker = Breaker::new(CONFIG, &CLOCK);
