@@ -187,7 +187,12 @@ fn machine() -> String {
     let rust = said_by("rustc", &["-V"]);
     let rust: Vec<&str> = rust.split(' ').take(2).collect();
     let date = said_by("date", &["-u", "+%F"]);
-    format!("{number} × {model}{virtual_one}, {}, {date}", rust.join(" "))
+    let trial = if std::env::args().any(|argument| argument == "--quick") {
+        " (a quick trial on a busy machine, not figures to go by)"
+    } else {
+        ""
+    };
+    format!("{number} × {model}{virtual_one}, {}, {date}{trial}", rust.join(" "))
 }
 
 fn results(
