@@ -40,6 +40,7 @@
 //! |---|---|
 //! | `keyed` | [`Keyed`] and [`KeyedBuckets`]: a gate for each key, in bounded memory; [`KeyedSketch`]: limits for more keys than there is room for |
 //! | `tokio` (default) | [`TokioTimer`]: tokio's time, paused time included |
+//! | `tower` | layers for tower (module `tower`): a gate or a whole pipeline around a service |
 #![forbid(unsafe_code)]
 
 pub mod blocking;
@@ -52,6 +53,8 @@ mod registry;
 mod rng;
 #[cfg(feature = "tokio")]
 mod tokio_timer;
+#[cfg(feature = "tower")]
+pub mod tower;
 
 /// The README's examples are tests too.
 #[cfg(all(doctest, feature = "tokio"))]

@@ -207,6 +207,55 @@ assert_auto!(SwitchTextError: yes, yes, yes);
 assert_auto!(SwitchTextProblem: yes, yes, yes);
 
 // Gates by key.
+#[cfg(feature = "tower")]
+mod layers {
+    use super::*;
+    use fusebox_std::tower::*;
+
+    /// Has the auto traits of what it is made of.
+    #[derive(Clone)]
+    #[allow(dead_code, reason = "only its type is looked at")]
+    struct Served<F>(F);
+
+    impl<F: std::future::Future<Output = Result<u8, ()>>> ::tower::Service<u8> for Served<F> {
+        type Response = u8;
+        type Error = ();
+        type Future = F;
+
+        fn poll_ready(
+            &mut self,
+            _: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<Result<(), ()>> {
+            std::task::Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, _: u8) -> F {
+            unreachable!("only its type is looked at")
+        }
+    }
+
+    type Plain = Served<Fut<u8>>;
+    type Sent<S> = Sending<S, u8, ResendClones>;
+    type SentThrough<P, S> = Call<P, Sent<S>>;
+
+    assert_auto!(GateLayer<Arc<CircuitBreaker>>: yes, yes, yes);
+    assert_auto!(GateLayer<Arc<CircuitBreaker>, Alone>: yes, no, yes);
+    assert_auto!(GateService<Plain, Arc<Bulkhead>>: yes, yes, yes);
+    assert_auto!(GateService<Local, Arc<Bulkhead>>: no, no, yes);
+    assert_auto!(PipelineLayer<Arc<Pipe>>: yes, yes, yes);
+    assert_auto!(PipelineLayer<Rc<Pipe>>: no, no, yes);
+    assert_auto!(PipelineService<Plain, Arc<Pipe>, ResendClones>: yes, yes, yes);
+    assert_auto!(BoxErrorLayer: yes, yes, yes);
+    assert_auto!(BoxErrorService<Alone>: yes, no, yes);
+    assert_auto!(BoxErrorFuture<Fut<u8>>: yes, yes, yes);
+    assert_auto!(Calling<Plain, u8>: yes, yes, yes);
+    assert_auto!(Calling<Served<std::future::Pending<Result<u8, ()>>>, u8>: yes, yes, yes);
+    assert_auto!(Sent<Plain>: yes, yes, yes);
+    assert_auto!(Guard<Arc<Bulkhead>, Calling<Plain, u8>>: yes, yes, yes);
+    assert_auto!(SentThrough<Arc<Pipe>, Plain>: yes, yes, no);
+    assert_auto!(SentThrough<Rc<Pipe>, Plain>: no, no, no);
+}
+
 #[cfg(feature = "keyed")]
 mod keyed {
     use super::*;

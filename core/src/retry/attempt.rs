@@ -105,6 +105,12 @@ impl<X: PerAttempt<F>, F: Operation> Gated<X, F> {
         self.runs
     }
 
+    /// Whether the operation can be made again.
+    #[inline]
+    pub(super) fn can_repeat(&self) -> bool {
+        self.make.can_repeat()
+    }
+
     /// Polls the attempt, and begins it where none is running.
     #[inline]
     pub(super) fn poll(

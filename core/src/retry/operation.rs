@@ -65,6 +65,14 @@ pub trait Operation {
 
     /// Makes the future of an attempt.
     fn attempt(&mut self, attempt: Attempt) -> Self::Future;
+
+    /// Whether another attempt can be made at all, whatever the policy would say: a request that was
+    /// sent and cannot be copied leaves nothing to send again. Asked once for each attempt that
+    /// failed, before the policy is, so that nothing is taken from a budget.
+    #[inline]
+    fn can_repeat(&self) -> bool {
+        true
+    }
 }
 
 /// What a call with retries ends in.

@@ -11,7 +11,7 @@ use super::operation::{CallResult, Operation};
 use super::state::{RetryPolicy, RetryState, Verdict};
 use crate::deadline::Deadline;
 use crate::error::Error;
-use crate::event::Event;
+use crate::event::{Event, GiveUp};
 use crate::gate::Outcome;
 use crate::on_drop::OnDrop;
 use crate::time::Timer;
@@ -186,7 +186,7 @@ impl<X: PerAttempt<F>, F: Operation> RetryLoop<X, F> {
     ) -> Poll<Option<CallResult<F>>> {
         let mut this = self.project();
         let attempt = this.state.attempt();
-        let report = ready!(this.attempts.poll(around, cx, attempt));
+        let report = ready!(this.attempts.as_mut().poll(around, cx, attempt));
         *this.phase = Phase::Done;
         if report.outcome != Outcome::Refused {
             *this.outcome = report.outcome;
@@ -196,7 +196,11 @@ impl<X: PerAttempt<F>, F: Operation> RetryLoop<X, F> {
             Err(error) => error,
         };
         let timer = around.timer();
-        let verdict = around.policy().after_failure(this.state, &error, timer);
+        let verdict = if this.attempts.can_repeat() {
+            around.policy().after_failure(this.state, &error, timer)
+        } else {
+            Verdict::GiveUp(GiveUp::NotRetryable)
+        };
         let Verdict::Retry { delay, at } = verdict else {
             decided(around, attempt.number, verdict);
             return Poll::Ready(Some(Err(error)));
