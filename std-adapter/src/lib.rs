@@ -40,11 +40,14 @@
 //! |---|---|
 //! | `keyed` | [`Keyed`] and [`KeyedBuckets`]: a gate for each key, in bounded memory; [`KeyedSketch`]: limits for more keys than there is room for |
 //! | `tokio` (default) | [`TokioTimer`]: tokio's time, paused time included |
+//! | `http` | refusals and timeouts as HTTP responses (module `http`), for axum, hyper and others; implies `tower` |
 //! | `tower` | layers for tower (module `tower`): a gate or a whole pipeline around a service |
 #![forbid(unsafe_code)]
 
 pub mod blocking;
 mod clock;
+#[cfg(feature = "http")]
+pub mod http;
 #[cfg(feature = "keyed")]
 mod keyed;
 mod last_error;

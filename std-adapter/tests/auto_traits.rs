@@ -207,6 +207,20 @@ assert_auto!(SwitchTextError: yes, yes, yes);
 assert_auto!(SwitchTextProblem: yes, yes, yes);
 
 // Gates by key.
+#[cfg(feature = "http")]
+mod http {
+    use super::*;
+    use fusebox_std::http::*;
+
+    assert_auto!(ServerErrors: yes, yes, yes);
+    assert_auto!(FailureStatus<Alone>: yes, no, yes);
+    assert_auto!(RateLimitPolicy: yes, yes, yes);
+    assert_auto!(HttpLayer<Alone>: yes, no, yes);
+    assert_auto!(HttpService<Local>: no, no, yes);
+    assert_auto!(HttpFuture<Fut<u8>>: yes, yes, yes);
+    assert_auto!(HttpFuture<Pinned>: yes, yes, no);
+}
+
 #[cfg(feature = "tower")]
 mod layers {
     use super::*;
