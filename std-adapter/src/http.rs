@@ -42,6 +42,8 @@
 //! further out that judges by status sees it and does not take the refusal for a failure.
 
 mod classify;
+#[cfg(feature = "tokio")]
+pub mod deadline;
 mod problem;
 mod rate_limit;
 mod respond;

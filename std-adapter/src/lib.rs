@@ -39,8 +39,8 @@
 //! | feature | what it adds |
 //! |---|---|
 //! | `keyed` | [`Keyed`] and [`KeyedBuckets`]: a gate for each key, in bounded memory; [`KeyedSketch`]: limits for more keys than there is room for |
-//! | `tokio` (default) | [`TokioTimer`]: tokio's time, paused time included |
-//! | `http` | refusals and timeouts as HTTP responses (module `http`), for axum, hyper and others; implies `tower` |
+//! | `tokio` (default) | [`TokioTimer`]: tokio's time, paused time included; [`with_deadline`]: a deadline that goes along with a task |
+//! | `http` | refusals and timeouts as HTTP responses (module `http`), for axum, hyper and others, and, with `tokio`, deadlines in headers; implies `tower` |
 //! | `tower` | layers for tower (module `tower`): a gate or a whole pipeline around a service |
 #![forbid(unsafe_code)]
 
@@ -54,6 +54,8 @@ mod last_error;
 pub mod prelude;
 mod registry;
 mod rng;
+#[cfg(feature = "tokio")]
+mod task_deadline;
 #[cfg(feature = "tokio")]
 mod tokio_timer;
 #[cfg(feature = "tower")]
@@ -77,6 +79,8 @@ pub use registry::{
     SwitchTextProblem, UnknownName,
 };
 pub use rng::StdRng;
+#[cfg(feature = "tokio")]
+pub use task_deadline::{WithDeadline, current_deadline, with_deadline};
 #[cfg(feature = "tokio")]
 pub use tokio_timer::{TokioSleep, TokioTimer, TokioTimer as TokioClock};
 

@@ -212,6 +212,14 @@ mod http {
     use super::*;
     use fusebox_std::http::*;
 
+    assert_auto!(deadline::DeadlineHeader: yes, yes, yes);
+    assert_auto!(deadline::Incoming: yes, yes, yes);
+    assert_auto!(deadline::DeadlineLayer: yes, yes, yes);
+    assert_auto!(deadline::DeadlineService<Alone>: yes, no, yes);
+    assert_auto!(deadline::SendDeadlineLayer: yes, yes, yes);
+    assert_auto!(deadline::SendDeadlineService<Local>: no, no, yes);
+    assert_auto!(WithDeadline<Fut<u8>>: yes, yes, no);
+    assert_auto!(WithDeadline<Fut<Local>>: no, no, no);
     assert_auto!(ServerErrors: yes, yes, yes);
     assert_auto!(FailureStatus<Alone>: yes, no, yes);
     assert_auto!(RateLimitPolicy: yes, yes, yes);

@@ -26,7 +26,7 @@ pin_project! {
 impl<S: Service<Q>, Q> Calling<S, Q> {
     /// A call of a service that has said that it is ready.
     #[inline]
-    pub(super) const fn of_ready(service: S, request: Q) -> Self {
+    pub(crate) const fn of_ready(service: S, request: Q) -> Self {
         Self { future: None, waiting: Some((service, request)), ready: true }
     }
 

@@ -45,6 +45,7 @@ use super::sending::{Resend, SendOnce, Sending};
 pub struct PipelineLayer<P, N = SendOnce> {
     pipeline: P,
     resend: N,
+    ending_by: fn() -> Deadline,
 }
 
 impl<P> PipelineLayer<P> {
@@ -62,7 +63,7 @@ impl<P> PipelineLayer<P> {
     where
         P: Deref<Target = Pipeline<T, C, (), A, K, O, M>>,
     {
-        Self { pipeline, resend: SendOnce }
+        Self { pipeline, resend: SendOnce, ending_by: never }
     }
 }
 
@@ -86,15 +87,35 @@ impl<P: Deref, N> PipelineLayer<P, N> {
     /// # let _ = layer;
     /// ```
     pub const fn retrying(pipeline: P, resend: N) -> Self {
-        Self { pipeline, resend }
+        Self { pipeline, resend, ending_by: never }
     }
+}
+
+impl<P, N> PipelineLayer<P, N> {
+    /// Asks `deadline`, for each request, by when it must be done, beside the pipeline's own deadline:
+    /// [`current_deadline`](crate::current_deadline), mostly. It must be an instant of the pipeline's
+    /// timer.
+    #[must_use]
+    pub const fn ending_by(mut self, deadline: fn() -> Deadline) -> Self {
+        self.ending_by = deadline;
+        self
+    }
+}
+
+const fn never() -> Deadline {
+    Deadline::NEVER
 }
 
 impl<S, P: Clone, N: Clone> Layer<S> for PipelineLayer<P, N> {
     type Service = PipelineService<S, P, N>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        PipelineService { inner, pipeline: self.pipeline.clone(), resend: self.resend.clone() }
+        PipelineService {
+            inner,
+            pipeline: self.pipeline.clone(),
+            resend: self.resend.clone(),
+            ending_by: self.ending_by,
+        }
     }
 }
 
@@ -116,6 +137,7 @@ pub struct PipelineService<S, P, N = SendOnce> {
     inner: S,
     pipeline: P,
     resend: N,
+    ending_by: fn() -> Deadline,
 }
 
 impl<S, P, N> PipelineService<S, P, N> {
@@ -146,7 +168,7 @@ where
         let clone = self.inner.clone();
         let ready = mem::replace(&mut self.inner, clone);
         let sending = Sending::new(ready, request, self.resend.clone());
-        Call::new(self.pipeline.clone(), Deadline::NEVER, sending)
+        Call::new(self.pipeline.clone(), (self.ending_by)(), sending)
     }
 }
 
