@@ -42,6 +42,7 @@
 //! further out that judges by status sees it and does not take the refusal for a failure.
 
 mod classify;
+mod client_ip;
 #[cfg(feature = "tokio")]
 pub mod deadline;
 mod problem;
@@ -49,6 +50,7 @@ mod rate_limit;
 mod respond;
 
 pub use classify::{FailureStatus, ServerErrors};
+pub use client_ip::{ClientIp, Network, ParseNetworkError};
 pub use problem::{reason_name, status_of};
 pub use rate_limit::RateLimitPolicy;
 pub use respond::{HttpFuture, HttpLayer, HttpService};

@@ -72,7 +72,9 @@ pub use fusebox_core::*;
 
 pub use clock::StdClock;
 #[cfg(feature = "keyed")]
-pub use keyed::{Keyed, KeyedBuckets, KeyedGate, KeyedSketch, KeyedTaken, KeyedTokens};
+pub use keyed::{
+    Keyed, KeyedBucket, KeyedBuckets, KeyedGate, KeyedSketch, KeyedTaken, KeyedTokens,
+};
 pub use last_error::{LastError, Noting};
 pub use registry::{
     Configured, DuplicateName, Inspect, Registry, Reset, SwitchBoard, SwitchTextError,

@@ -22,6 +22,7 @@
 //! | layer | what it puts around each request |
 //! |---|---|
 //! | [`GateLayer`] | a gate, or a tuple of them: breaker, limit, bulkhead, switch, .. |
+//! | [`GateByLayer`] | a gate that may be another for each request: each user's limit, each host's breaker |
 //! | [`PipelineLayer`] | a whole [`Pipeline`](crate::Pipeline): deadline, waits at gates, retries, timeouts |
 //! | [`BoxErrorLayer`] | nothing: it turns errors into boxes, for stacks that want those |
 //!
@@ -50,11 +51,13 @@
 mod boxed;
 mod calling;
 mod gate;
+mod gate_by;
 mod pipeline;
 mod sending;
 
 pub use boxed::{BoxError, BoxErrorFuture, BoxErrorLayer, BoxErrorService};
 pub use calling::Calling;
 pub use gate::{GateLayer, GateService};
+pub use gate_by::{GateByFuture, GateByLayer, GateByService};
 pub use pipeline::{PipelineLayer, PipelineService};
 pub use sending::{Resend, ResendClones, SendOnce, Sending};

@@ -220,6 +220,9 @@ mod http {
     assert_auto!(deadline::SendDeadlineService<Local>: no, no, yes);
     assert_auto!(WithDeadline<Fut<u8>>: yes, yes, no);
     assert_auto!(WithDeadline<Fut<Local>>: no, no, no);
+    assert_auto!(ClientIp: yes, yes, yes);
+    assert_auto!(Network: yes, yes, yes);
+    assert_auto!(ParseNetworkError: yes, yes, yes);
     assert_auto!(ServerErrors: yes, yes, yes);
     assert_auto!(FailureStatus<Alone>: yes, no, yes);
     assert_auto!(RateLimitPolicy: yes, yes, yes);
@@ -257,6 +260,7 @@ mod layers {
     }
 
     type Plain = Served<Fut<u8>>;
+    type Choose<G> = fn(&u8) -> Result<G, Rejection>;
     type Sent<S> = Sending<S, u8, ResendClones>;
     type SentThrough<P, S> = Call<P, Sent<S>>;
 
@@ -264,6 +268,10 @@ mod layers {
     assert_auto!(GateLayer<Arc<CircuitBreaker>, Alone>: yes, no, yes);
     assert_auto!(GateService<Plain, Arc<Bulkhead>>: yes, yes, yes);
     assert_auto!(GateService<Local, Arc<Bulkhead>>: no, no, yes);
+    assert_auto!(GateByLayer<Alone>: yes, no, yes);
+    assert_auto!(GateByService<Plain, Choose<Arc<Bulkhead>>>: yes, yes, yes);
+    assert_auto!(GateByFuture<Plain, u8, Choose<Arc<Bulkhead>>, Arc<Bulkhead>, ResultClassify>: yes, yes, yes);
+    assert_auto!(GateByFuture<Plain, u8, Choose<Rc<Bulkhead>>, Rc<Bulkhead>, ResultClassify>: no, no, yes);
     assert_auto!(PipelineLayer<Arc<Pipe>>: yes, yes, yes);
     assert_auto!(PipelineLayer<Rc<Pipe>>: no, no, yes);
     assert_auto!(PipelineService<Plain, Arc<Pipe>, ResendClones>: yes, yes, yes);
@@ -281,7 +289,9 @@ mod layers {
 #[cfg(feature = "keyed")]
 mod keyed {
     use super::*;
-    use fusebox_std::{Keyed, KeyedBuckets, KeyedGate, KeyedSketch, KeyedTaken, KeyedTokens};
+    use fusebox_std::{
+        Keyed, KeyedBucket, KeyedBuckets, KeyedGate, KeyedSketch, KeyedTaken, KeyedTokens,
+    };
 
     assert_auto!(Keyed<u8, CircuitBreaker>: yes, yes, yes);
     assert_auto!(Keyed<Alone, CircuitBreaker>: yes, no, yes);
@@ -295,6 +305,8 @@ mod keyed {
     assert_auto!(KeyedTokens<'static, String, str>: yes, yes, yes);
     assert_auto!(KeyedTokens<'static, Alone>: no, no, yes);
     assert_auto!(KeyedTaken: yes, yes, yes);
+    assert_auto!(KeyedBucket<Arc<KeyedBuckets<u8>>, u8>: yes, yes, yes);
+    assert_auto!(KeyedBucket<Rc<KeyedBuckets<u8>>, u8>: no, no, yes);
     // Keys are not kept.
     assert_auto!(KeyedSketch<str>: yes, yes, yes);
     assert_auto!(KeyedSketch<Local>: yes, yes, yes);

@@ -237,6 +237,101 @@ async fn what_a_result_means_is_the_classifiers_to_say() {
     assert_eq!(breaker.snapshot().counts.consecutive_failures, 1);
 }
 
+/// Four gates, of which each request has its own.
+type Gates = Arc<[Arc<Semaphore>; 4]>;
+
+fn gates() -> Gates {
+    Arc::new([permits(1), permits(1), permits(1), permits(1)])
+}
+
+fn choose(gates: &Gates, request: u32) -> Result<Arc<Semaphore>, Rejection> {
+    let number = usize::try_from(request).expect("it is small");
+    gates.get(number).map(Arc::clone).ok_or(Rejection::new(Reason::Overloaded))
+}
+
+#[tokio::test]
+async fn each_request_has_the_gate_that_is_chosen_for_it() {
+    let gates = gates();
+    let shared = Arc::clone(&gates);
+    let layer = GateByLayer::new(move |request: &u32| choose(&shared, *request));
+    let service = layer.layer(Strict::default());
+    let held = gates[1].permit().expect("it is free");
+    for (request, expected) in
+        [(2, None), (1, Some(Reason::BulkheadFull)), (7, Some(Reason::Overloaded))]
+    {
+        let answer = service.clone().oneshot(request).await;
+        assert_eq!(
+            answer.err().and_then(|error| error.rejection()).map(|why| why.reason()),
+            expected
+        );
+    }
+    assert_eq!(service.inner().calls.load(Relaxed), 1);
+    drop(held);
+    assert_eq!(service.clone().oneshot(1).await, Ok(1));
+    assert!(gates.iter().all(|gate| gate.available() == 1));
+}
+
+/// Bug 21, where the gate is chosen.
+#[test]
+fn no_gate_is_chosen_before_the_first_poll() {
+    let gates = gates();
+    let shared = Arc::clone(&gates);
+    let chosen = Arc::new(AtomicU32::new(0));
+    let count = Arc::clone(&chosen);
+    let layer = GateByLayer::new(move |request: &u32| {
+        count.fetch_add(1, Relaxed);
+        choose(&shared, *request)
+    });
+    let (mut service, mut handle) = mock::spawn_layer::<u32, u32, _>(layer);
+    handle.allow(0);
+    assert_pending!(service.poll_ready());
+    handle.allow(1);
+    assert_ready_ok!(service.poll_ready());
+    let mut call = task::spawn(service.call(3));
+    assert_eq!((chosen.load(Relaxed), gates[3].available()), (0, 1));
+    assert_pending!(handle.poll_request());
+    assert_pending!(call.poll());
+    assert_eq!((chosen.load(Relaxed), gates[3].available()), (1, 0));
+    drop(call);
+    assert_eq!(gates[3].available(), 1);
+}
+
+#[cfg(feature = "keyed")]
+#[tokio::test]
+async fn each_key_has_a_limit_of_its_own() {
+    use fusebox_std::{Keyed, KeyedBucket, KeyedBuckets};
+
+    let config = BucketConfig::per_hour(1);
+    let limits = Arc::new(KeyedBuckets::new(10, config).expect("a good configuration"));
+    let of_key = move |request: &u32| Ok(KeyedBucket::new(Arc::clone(&limits), *request % 10));
+    let service = GateByLayer::new(of_key).layer(Strict::default());
+    for (request, served) in [(1, true), (2, true), (11, false), (12, false), (3, true)] {
+        assert_eq!(service.clone().oneshot(request).await.is_ok(), served, "{request}");
+    }
+
+    // What refuses further on gives the token back.
+    let limits = Arc::new(KeyedBuckets::new(10, config).expect("a good configuration"));
+    let all = permits(1);
+    let gates = (Arc::clone(&limits), Arc::clone(&all));
+    let both = move |request: &u32| {
+        Ok((KeyedBucket::new(Arc::clone(&gates.0), *request), Arc::clone(&gates.1)))
+    };
+    let service = GateByLayer::new(both).layer(Strict::default());
+    let held = all.permit();
+    assert!(service.clone().oneshot(1).await.is_err_and(|error| error.is_rejected()));
+    drop(held);
+    assert_eq!(service.oneshot(1).await, Ok(1));
+
+    let hosts: Arc<Keyed<u32, CircuitBreaker>> =
+        Arc::new(Keyed::new(10, |_| CircuitBreaker::new(BreakerConfig::standard(), StdClock)));
+    let shared = Arc::clone(&hosts);
+    let service =
+        GateByLayer::new(move |request: &u32| shared.get(request)).layer(Strict::default());
+    hosts.get(&5).expect("there is room").trip();
+    assert!(service.clone().oneshot(5).await.is_err_and(|error| error.is_rejected()));
+    assert_eq!(service.oneshot(6).await, Ok(6));
+}
+
 // ---------------------------------------------------------------------------------- the pipeline
 
 /// A service that fails its first calls.
@@ -364,6 +459,7 @@ where
 
 const _: () = served::<GateService<Strict, Held>>();
 const _: () = served::<GateService<Strict, &'static CircuitBreaker>>();
+const _: () = served::<GateByService<Strict, fn(&u32) -> Result<Held, Rejection>>>();
 const _: () = served::<PipelineService<Strict, Pipe, ResendClones>>();
 
 #[test]

@@ -17,7 +17,7 @@ use tower_service::Service;
 use super::classify::ServerErrors;
 use super::problem::{response, status_of};
 use super::rate_limit::RateLimitPolicy;
-use crate::tower::{GateLayer, PipelineLayer};
+use crate::tower::{GateByLayer, GateLayer, PipelineLayer};
 
 /// Which status a refusal or timeout gets.
 type StatusOf = fn(&Error<Infallible>) -> StatusCode;
@@ -25,7 +25,7 @@ type StatusOf = fn(&Error<Infallible>) -> StatusCode;
 /// Another layer, with its refusals and timeouts turned into [responses](crate::http). What the
 /// service itself fails with passes through, so that one that cannot fail still cannot.
 ///
-/// Made by [`GateLayer::http`] or [`PipelineLayer::http`]. The body of the responses is what the service
+/// Made by [`GateLayer::http`], [`GateByLayer::http`] or [`PipelineLayer::http`]. The body of the responses is what the service
 /// has, and must be made [`From`] a [`String`], as axum's `Body` and `Full<Bytes>` can be.
 ///
 /// # Examples
@@ -89,6 +89,15 @@ where
     /// [status](ServerErrors), and its refusals are responses. (Feature `http`.)
     #[must_use]
     pub fn http(self) -> HttpLayer<GateLayer<R, ServerErrors>> {
+        HttpLayer::new(self.classify(ServerErrors))
+    }
+}
+
+impl<F> GateByLayer<F> {
+    /// The same gates around a service whose answers are HTTP responses, as
+    /// [`GateLayer::http`]. (Feature `http`.)
+    #[must_use]
+    pub fn http(self) -> HttpLayer<GateByLayer<F, ServerErrors>> {
         HttpLayer::new(self.classify(ServerErrors))
     }
 }
