@@ -10,12 +10,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::{Bencher, Criterion, criterion_group, criterion_main};
 use fusebox_std::{
-    Backoff, BreakerConfig, BucketConfig, Bulkhead, BulkheadConfig, CircuitBreaker, Clock,
-    Consecutive, Gate, Histogram, HistogramConfig, Meter, Pipeline, PipelineMeter, Queue, Rate,
-    Ratio, Retry, Semaphore, SlidingLog, SlidingLogConfig, SlidingWindowConfig,
-    SlidingWindowCounter, StdClock, TokenBucket, TokioTimer, WarmUp, WarmUpConfig,
+    AdaptiveLimit, AdaptiveThrottle, Backoff, BreakerConfig, BucketConfig, Bulkhead,
+    BulkheadConfig, CircuitBreaker, Clock, CoDel, CoDelConfig, Consecutive, EnvoyGradient, Gate,
+    Gradient2, Histogram, HistogramConfig, LimitAlgorithm, LimitConfig, LoadShedder, Meter,
+    Outcome, Pipeline, PipelineMeter, Priority, Queue, Rate, Ratio, Rejection, Retry, Semaphore,
+    ShedderConfig, SlidingLog, SlidingLogConfig, SlidingWindowConfig, SlidingWindowCounter,
+    StdClock, StdRng, ThrottleConfig, TokenBucket, TokioTimer, WarmUp, WarmUpConfig,
     WindowedHistogram,
 };
 
@@ -159,6 +161,51 @@ fn semaphore(c: &mut Criterion) {
     group.finish();
 }
 
+/// Calls of half a microsecond, with the ends of windows among them.
+fn limited<A: LimitAlgorithm>(b: &mut Bencher<'_>, limit: &AdaptiveLimit<StdClock, A>) {
+    let mut now = StdClock.now();
+    b.iter(|| {
+        now = now.wrapping_add(1000);
+        let entered = black_box(limit).enter_at(now)?;
+        limit.exit_at(entered, Outcome::Success, now.wrapping_add(500));
+        Ok::<_, Rejection>(())
+    });
+}
+
+fn shedding(c: &mut Criterion) {
+    static SHEDDER: LoadShedder = LoadShedder::new(ShedderConfig::new(64));
+    static CODEL: CoDel = CoDel::new(CoDelConfig::new(), StdClock);
+    static THROTTLE: AdaptiveThrottle =
+        AdaptiveThrottle::new(ThrottleConfig::new(), StdClock, StdRng);
+    static GRADIENT: AdaptiveLimit<StdClock, Gradient2> =
+        AdaptiveLimit::new(LimitConfig::gradient2(), StdClock);
+    static ENVOY: AdaptiveLimit<StdClock, EnvoyGradient> =
+        AdaptiveLimit::new(LimitConfig::envoy_gradient(), StdClock);
+
+    let mut group = c.benchmark_group("shedding");
+    group.bench_function("load shedder, permit + success", |b| {
+        let normal = black_box(&SHEDDER).at(Priority::Normal);
+        b.iter(|| normal.permit().map(|permit| permit.success()));
+    });
+    group.bench_function("adaptive limit, permit + success", |b| {
+        b.iter(|| black_box(&GRADIENT).permit().map(|permit| permit.success()));
+    });
+    group.bench_function("adaptive limit, at given times", |b| limited(b, &GRADIENT));
+    group.bench_function("adaptive limit by a median, at given times", |b| limited(b, &ENVOY));
+    group.bench_function("CoDel, at given times", |b| {
+        let mut now = StdClock.now();
+        b.iter(|| {
+            let enqueued = now;
+            now = now.wrapping_add(1000);
+            black_box(&CODEL).admit_at(enqueued, now)
+        });
+    });
+    group.bench_function("adaptive throttle, permit + success", |b| {
+        b.iter(|| black_box(&THROTTLE).permit().map(|permit| permit.success()));
+    });
+    group.finish();
+}
+
 /// Durations from a tenth of a millisecond to a second, most of them short: what a service sees.
 fn durations() -> impl Iterator<Item = Duration> {
     (1..=10_000_u64).map(|rank| Duration::from_micros(100 + 1_000_000 / rank))
@@ -259,6 +306,7 @@ fn pipeline(c: &mut Criterion) {
 }
 
 criterion_group!(
-    benches, limits, breaker, bucket, sliding, warm_up, semaphore, pipeline, histogram, meters
+    benches, limits, breaker, bucket, sliding, warm_up, semaphore, shedding, pipeline, histogram,
+    meters
 );
 criterion_main!(benches);

@@ -1,9 +1,9 @@
 //! Gates: the algebra that all patterns share.
 //!
 //! Everything that says "may this call run?" is a [`Gate`]: breaker, token bucket, semaphore,
-//! bulkhead, retry budget, remaining deadline. Admission is synchronous. What a gate handed out
-//! comes back exactly once, with the [`Outcome`] of the call: a [`Permit`] sees to that, whatever
-//! happens.
+//! bulkhead, load shedder, adaptive limit, retry budget, remaining deadline. Admission is
+//! synchronous. What a gate handed out comes back exactly once, with the [`Outcome`] of the call: a
+//! [`Permit`] sees to that, whatever happens.
 
 mod compose;
 mod guard;

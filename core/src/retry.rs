@@ -25,19 +25,23 @@
 //! general enough").
 
 mod attempt;
+mod bare;
 mod call;
 mod decide;
+mod kind;
 mod operation;
 mod policy;
 mod run;
 mod state;
 mod steps;
 
-pub(crate) use attempt::PerAttempt;
+pub(crate) use attempt::{Due, Gated, Maker, PerAttempt, Report};
+pub(crate) use bare::Bare;
 pub use call::RetryCall;
-pub use decide::{Decide, Decision, RetryAll, RetryIf};
+pub use decide::{Decide, Decision, RetryAll, RetryIf, RetryNone};
+pub(crate) use kind::{AttemptKind, AttemptLoop};
+pub use kind::{AttemptPolicy, InTurn};
 pub(crate) use operation::CallResult;
 pub use operation::Operation;
 pub use policy::{Budget, OnRetry, Retry, Retrying};
-pub(crate) use run::RetryLoop;
 pub use state::{Attempt, RetryPolicy, RetryState, Verdict};

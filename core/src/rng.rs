@@ -142,6 +142,15 @@ pub(crate) const fn mix32(mut bits: u32) -> u32 {
     bits ^ (bits >> 16)
 }
 
+/// 2^32 over the golden ratio, made odd, so that 2^32 steps visit every value once.
+const STEP: u32 = 0x9e37_79b9;
+
+/// The place of call number `number` among all 32-bit numbers, in Weyl's sequence: of any run of
+/// calls each part of them gets its share, to within a few calls.
+pub(crate) const fn spread(number: u32) -> u32 {
+    number.wrapping_mul(STEP)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,6 +7,7 @@
 
 mod extended;
 mod manual;
+pub(crate) mod packed;
 pub(crate) mod scale;
 
 use core::future::Future;

@@ -74,6 +74,34 @@ fn the_other_limits_are_idle_when_nothing_counts_for_late_readers_either() {
     assert!((680..750).contains(&waited), "{waited} ms");
 }
 
+#[test]
+fn what_limits_the_load_is_idle_when_it_has_nothing_to_remember() {
+    let clock: ManualClock = ManualClock::new();
+    let shedder = LoadShedder::new(ShedderConfig::new(2));
+    assert!(shedder.is_idle());
+    let call = shedder.permit().unwrap();
+    assert!(!shedder.is_idle());
+    drop(call);
+    assert!(shedder.is_idle());
+
+    let limit = AdaptiveLimit::new(LimitConfig::aimd(), &clock);
+    assert!(limit.is_idle() && limit.is_stale());
+    let call = limit.permit().unwrap();
+    assert!(!limit.is_stale(), "in flight");
+    clock.advance(MS);
+    call.success();
+    assert!(limit.is_stale() && !limit.is_idle(), "it has begun to learn");
+
+    let rng = Rng::from_seed(7);
+    let throttle: AdaptiveThrottle<_, _> =
+        AdaptiveThrottle::new(ThrottleConfig::new(), &clock, &rng);
+    assert!(throttle.is_idle());
+    throttle.permit().unwrap().failure();
+    assert!(!throttle.is_idle());
+    clock.advance(3 * 60 * SECOND);
+    assert!(throttle.is_idle());
+}
+
 /// A late reader must not find a burst in a new bucket that it would not have found in the old one.
 #[test]
 fn replacing_an_idle_bucket_grants_nothing_to_a_late_reader() {
@@ -186,4 +214,20 @@ fn buckets_that_share_their_limits_share_nothing_else() {
     assert!(!limit.is_idle_at(&a, clock.now()) && limit.is_idle_at(&b, clock.now()));
     limit.give_back_at(&a, taken, 3, clock.now());
     assert_eq!(limit.peek_at(&a, clock.now()), 3);
+}
+
+#[test]
+fn a_breaker_that_ramps_up_is_stale_when_the_ramp_is_over() {
+    let clock: ManualClock = ManualClock::new();
+    let ramp = Ramp::linear(Ratio::percent(10), Duration::from_secs(60));
+    let breaker = CircuitBreaker::with_window(BreakerConfig::standard(), RampUp::new(ramp), &clock);
+    breaker.trip();
+    clock.advance(Duration::from_secs(30));
+    breaker.permit().unwrap().success();
+    assert_eq!(breaker.state(), State::RampingUp);
+    assert!(!breaker.is_idle() && !breaker.is_stale());
+    clock.advance(Duration::from_secs(61));
+    assert!(!breaker.is_idle() && breaker.is_stale());
+    breaker.permit().unwrap().success();
+    assert!(breaker.is_idle());
 }

@@ -11,9 +11,9 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use fusebox_core::{
-    Backoff, BreakerConfig, BudgetConfig, CircuitBreaker, Deadline, Event, Gate, ManualClock,
-    Observer, Outcome, Pipeline, Queue, Ratio, Rejection, Retry, RetryBudget, Retrying, Semaphore,
-    State, Timer, WaitGate,
+    AdaptiveLimit, Backoff, BreakerConfig, BudgetConfig, CircuitBreaker, Clock, CoDel, CoDelConfig,
+    Deadline, Event, Gate, LimitConfig, ManualClock, Observer, Outcome, Pipeline, Priority, Queue,
+    Ratio, Rejection, Retry, RetryBudget, Retrying, Semaphore, State, Ticks, Timer, WaitGate,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -308,4 +308,53 @@ fn a_waker_that_panics_when_dropped_leaves_nobody_asleep() {
     let _held = permits.try_acquire_many(2).unwrap();
     let mut waits = [(); 2].map(|()| Box::pin(permits.acquire()));
     assert!(waits.iter_mut().all(|wait| poll(wait.as_mut()).is_pending()));
+}
+
+/// A clock that panics while it is armed.
+#[derive(Default)]
+struct Trap {
+    armed: Cell<bool>,
+}
+
+impl Clock for Trap {
+    const TICKS_PER_SECOND: u64 = 1_000;
+
+    fn now(&self) -> Ticks {
+        assert!(!self.armed.get(), "the clock");
+        Ticks(7)
+    }
+}
+
+/// An adaptive limit reads the clock when it has let a call in, and when one has ended.
+#[test]
+fn a_clock_that_panics_costs_an_adaptive_limit_no_place() {
+    let clock = Trap::default();
+    let limit = AdaptiveLimit::new(LimitConfig::gradient2(), &clock);
+    clock.armed.set(true);
+    assert_panics(|| limit.permit());
+    assert_panics(|| limit.at(Priority::High).enter());
+    assert_eq!(limit.in_flight(), 0);
+    clock.armed.set(false);
+    let call = limit.permit().unwrap();
+    clock.armed.set(true);
+    assert_panics(|| call.success());
+    assert_eq!(limit.in_flight(), 0);
+}
+
+/// `CoDel` reads the clock when the gate that it is around has let a call in.
+#[test]
+fn a_clock_that_panics_costs_no_permit_behind_codel() {
+    let (clock, timer) = (Trap::default(), ManualClock::<1000>::new());
+    let timer = &timer;
+    let permits: Semaphore<Queue<1>> = Semaphore::new(1);
+    let codel = CoDel::new(CoDelConfig::new(), &clock);
+    let queue = codel.queue(&permits);
+    let held = permits.try_acquire().unwrap();
+    let mut waits = Box::pin(queue.wait_enter(&timer, Deadline::NEVER));
+    assert!(poll(waits.as_mut()).is_pending());
+    drop(held);
+    clock.armed.set(true);
+    assert_panics(|| poll(waits.as_mut()));
+    drop(waits);
+    assert_eq!((permits.available(), permits.waiting()), (1, 0));
 }

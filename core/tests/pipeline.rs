@@ -590,7 +590,7 @@ impl Operation for Letter {
         std::future::ready(Err(self.0.take().expect("it is sent once")))
     }
 
-    fn can_repeat(&self) -> bool {
+    fn can_repeat(&self, _waiting: u32) -> bool {
         self.0.is_some()
     }
 }

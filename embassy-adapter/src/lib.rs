@@ -215,6 +215,23 @@ pub type LastCalls<C = EmbassyClock, const B: usize = 10> = fusebox_core::LastCa
 /// The core's [`LastTime`](fusebox_core::LastTime), on [`EmbassyClock`] unless told otherwise.
 pub type LastTime<C = EmbassyClock, const B: usize = 10> = fusebox_core::LastTime<C, B>;
 
+/// The core's [`RampUp`](fusebox_core::RampUp), on [`EmbassyClock`] unless told otherwise.
+///
+/// # Examples
+///
+/// ```
+/// use core::time::Duration;
+/// use fusebox_embassy::prelude::*;
+///
+/// static RADIO: CircuitBreaker<EmbassyClock, RampUp> = CircuitBreaker::with_window(
+///     BreakerConfig::standard(),
+///     RampUp::new(Ramp::linear(Ratio::percent(10), Duration::from_secs(60))),
+///     EmbassyClock,
+/// );
+/// assert!(RADIO.permit().is_ok());
+/// ```
+pub type RampUp<C = EmbassyClock, W = Consecutive> = fusebox_core::RampUp<C, W>;
+
 /// The core's [`TokenBucket`](fusebox_core::TokenBucket), on [`EmbassyClock`] unless told
 /// otherwise.
 ///

@@ -42,7 +42,7 @@
 //! further out that judges by status sees it and does not take the refusal for a failure.
 
 mod classify;
-mod client_ip;
+mod client;
 #[cfg(feature = "tokio")]
 pub mod deadline;
 mod problem;
@@ -50,7 +50,7 @@ mod rate_limit;
 mod respond;
 
 pub use classify::{FailureStatus, ServerErrors};
-pub use client_ip::{ClientIp, Network, ParseNetworkError};
+pub use client::client_address;
 pub use problem::{reason_name, status_of};
 pub use rate_limit::RateLimitPolicy;
 pub use respond::{HttpFuture, HttpLayer, HttpService};

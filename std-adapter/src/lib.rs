@@ -51,6 +51,7 @@ pub mod http;
 #[cfg(feature = "keyed")]
 mod keyed;
 mod last_error;
+mod peer;
 pub mod prelude;
 mod registry;
 mod rng;
@@ -76,6 +77,7 @@ pub use keyed::{
     Keyed, KeyedBucket, KeyedBuckets, KeyedGate, KeyedSketch, KeyedTaken, KeyedTokens,
 };
 pub use last_error::{LastError, Noting};
+pub use peer::{NotANetwork, PeerNetwork, TrustedProxies};
 pub use registry::{
     Configured, DuplicateName, Inspect, Registry, Reset, SwitchBoard, SwitchTextError,
     SwitchTextProblem, UnknownName,
@@ -135,6 +137,23 @@ pub type LastCalls<C = StdClock, const B: usize = 10> = fusebox_core::LastCalls<
 /// The core's [`LastTime`](fusebox_core::LastTime), on [`StdClock`] unless told otherwise.
 pub type LastTime<C = StdClock, const B: usize = 10> = fusebox_core::LastTime<C, B>;
 
+/// The core's [`RampUp`](fusebox_core::RampUp), on [`StdClock`] unless told otherwise.
+///
+/// # Examples
+///
+/// ```
+/// use core::time::Duration;
+/// use fusebox_std::prelude::*;
+///
+/// static DB: CircuitBreaker<StdClock, RampUp> = CircuitBreaker::with_window(
+///     BreakerConfig::standard(),
+///     RampUp::new(Ramp::linear(Ratio::percent(10), Duration::from_secs(60))),
+///     StdClock,
+/// );
+/// assert!(DB.permit().is_ok());
+/// ```
+pub type RampUp<C = StdClock, W = Consecutive> = fusebox_core::RampUp<C, W>;
+
 /// The core's [`Histogram`](fusebox_core::Histogram), on [`StdClock`] unless told otherwise.
 ///
 /// # Examples
@@ -176,6 +195,38 @@ pub type WindowedHistogram<
     const OCTAVES: usize = 20,
     const STEPS: usize = 32,
 > = fusebox_core::WindowedHistogram<C, SLICES, OCTAVES, STEPS>;
+
+/// The core's [`AfterPercentile`](fusebox_core::AfterPercentile), on [`TokioTimer`] unless told
+/// otherwise.
+///
+/// # Examples
+///
+/// ```
+/// use fusebox_std::prelude::*;
+/// use std::time::Duration;
+///
+/// /// What all but the slowest 5 % of the attempts took in the last minute.
+/// static SLOW: AfterPercentile = AfterPercentile::new(
+///     PercentileConfig::new(Ratio::percent(95), Duration::from_millis(50)),
+///     WindowedHistogram::new(Duration::from_secs(60), HistogramConfig::standard(), TokioTimer),
+/// );
+/// // One more attempt or retry for ten calls.
+/// static BUDGET: RetryBudget = RetryBudget::new(BudgetConfig::new(Ratio::percent(10)), StdClock);
+///
+/// # async fn read(id: u32) -> std::io::Result<u32> { Ok(id) }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let row = Pipeline::new(TokioTimer)
+///     .deadline(Duration::from_secs(1))
+///     .hedge(Hedge::idempotent(&SLOW).budget(&BUDGET))
+///     .call(|_attempt| read(7))
+///     .await;
+/// assert!(matches!(row, Ok(7)));
+/// # }
+/// ```
+#[cfg(feature = "tokio")]
+pub type AfterPercentile<C = TokioTimer, H = WindowedHistogram<C>> =
+    fusebox_core::AfterPercentile<C, H>;
 
 /// The core's [`TokenBucket`](fusebox_core::TokenBucket), on [`StdClock`] unless told otherwise.
 ///
@@ -259,3 +310,50 @@ pub type WarmUp<C = StdClock> = fusebox_core::WarmUp<C>;
 /// assert!(BUDGET.try_withdraw().is_ok());
 /// ```
 pub type RetryBudget<C = StdClock> = fusebox_core::RetryBudget<C>;
+
+/// The core's [`CoDel`](fusebox_core::CoDel), on [`StdClock`] unless told otherwise.
+///
+/// # Examples
+///
+/// ```
+/// use fusebox_std::prelude::*;
+///
+/// static QUEUE: CoDel = CoDel::new(CoDelConfig::new(), StdClock);
+///
+/// let enqueued = StdClock.now();
+/// // .. and when its turn has come:
+/// assert!(QUEUE.since(enqueued).permit().is_ok());
+/// ```
+pub type CoDel<C = StdClock> = fusebox_core::CoDel<C>;
+
+/// The core's [`AdaptiveThrottle`](fusebox_core::AdaptiveThrottle), on [`StdClock`] and [`StdRng`]
+/// unless told otherwise.
+///
+/// # Examples
+///
+/// ```
+/// use fusebox_std::prelude::*;
+///
+/// static SEARCH: AdaptiveThrottle =
+///     AdaptiveThrottle::new(ThrottleConfig::new(), StdClock, StdRng);
+/// assert_eq!(SEARCH.call(|| Ok::<_, std::fmt::Error>("found")), Ok("found"));
+/// ```
+pub type AdaptiveThrottle<C = StdClock, R = StdRng, const B: usize = 10> =
+    fusebox_core::AdaptiveThrottle<C, R, B>;
+
+/// The core's [`AdaptiveLimit`](fusebox_core::AdaptiveLimit), by [`Gradient2`] on [`StdClock`]
+/// unless told otherwise.
+///
+/// # Examples
+///
+/// ```
+/// use fusebox_std::prelude::*;
+///
+/// static REQUESTS: AdaptiveLimit = AdaptiveLimit::new(LimitConfig::gradient2(), StdClock);
+/// static QUERIES: AdaptiveLimit<StdClock, Vegas> =
+///     AdaptiveLimit::new(LimitConfig::vegas().max(50), StdClock);
+///
+/// let answer = (REQUESTS.at(Priority::High), &QUERIES).call(|| Ok::<_, std::fmt::Error>(7));
+/// assert_eq!(answer, Ok(7));
+/// ```
+pub type AdaptiveLimit<C = StdClock, A = Gradient2> = fusebox_core::AdaptiveLimit<C, A>;

@@ -2,14 +2,16 @@
 
 #[doc(no_inline)]
 pub use crate::{
-    Attempt, Backoff, BreakerConfig, BucketConfig, BudgetConfig, Bulkhead, BulkheadConfig,
-    CircuitBreaker, Classify, Clock, Consecutive, Counts, Deadline, Decide, Decision, Error, Event,
-    FailureIf, Fallback, FallbackFuture, Gate, Histogram, HistogramConfig, Immediate, Jitter,
-    LastCalls, LastError, LastTime, LeakyBucket, ManualClock, Meter, Named, Observer, Outcome,
-    Permit, Pipeline, PipelineMeter, Queue, Rate, Rates, Ratio, Reason, Rejection, Retry,
-    RetryBudget, RetryIf, Retrying, Semaphore, Shadow, SlidingLog, SlidingLogConfig,
-    SlidingWindowConfig, SlidingWindowCounter, State, StdClock, StdRng, Switch, Ticks, Timeout,
-    Timer, TokenBucket, WaitGate, WarmUp, WarmUpConfig, WindowedHistogram,
+    AdaptiveLimit, AdaptiveThrottle, AfterPercentile, Aimd, Attempt, Backoff, BreakerConfig,
+    BucketConfig, BudgetConfig, Bulkhead, BulkheadConfig, CircuitBreaker, Classify, Clock, CoDel,
+    CoDelConfig, Consecutive, Counts, Deadline, Decide, Decision, EnvoyGradient, Error, Event,
+    FailureIf, Fallback, FallbackFuture, Gate, Gradient2, Hedge, Histogram, HistogramConfig,
+    Immediate, Jitter, LastCalls, LastError, LastTime, LeakyBucket, LimitConfig, LoadShedder,
+    ManualClock, Meter, Named, Observer, Outcome, PercentileConfig, Permit, Pipeline,
+    PipelineMeter, Priority, Queue, Ramp, RampUp, Rate, Rates, Ratio, Reason, Rejection, Retry,
+    RetryBudget, RetryIf, Retrying, Semaphore, Shadow, ShedderConfig, SlidingLog, SlidingLogConfig,
+    SlidingWindowConfig, SlidingWindowCounter, State, StdClock, StdRng, Switch, ThrottleConfig,
+    Ticks, Timeout, Timer, TokenBucket, Vegas, WaitGate, WarmUp, WarmUpConfig, WindowedHistogram,
 };
 #[cfg(feature = "tokio")]
 #[doc(no_inline)]

@@ -9,6 +9,7 @@ use std::future::{Pending, Ready};
 use std::marker::PhantomPinned;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use fusebox_std::blocking::{ThreadSleep, ThreadTimer};
 use fusebox_std::prelude::*;
@@ -60,6 +61,7 @@ type Local = Rc<u8>;
 type Delay = Backoff<StdRng>;
 type Fut<T, E = ()> = Ready<Result<T, E>>;
 type Make<T, E = ()> = fn(Attempt) -> Fut<T, E>;
+type HedgedCall<P, F> = Call<&'static Pipeline<TokioTimer, (), Hedge<3>, Immediate<P>>, F>;
 type Pinned = (PhantomPinned, Pending<Result<(), ()>>);
 /// Cannot be moved once it runs.
 type Limited = WithTimeout<TokioTimer, Fut<u8>>;
@@ -87,6 +89,9 @@ assert_auto!(PipelineSnapshot: yes, yes, yes);
 assert_auto!(Rejections: yes, yes, yes);
 assert_auto!(Usage: yes, yes, yes);
 assert_auto!(RateError: yes, yes, yes);
+assert_auto!(Load: yes, yes, yes);
+assert_auto!(AdaptiveSnapshot: yes, yes, yes);
+assert_auto!(ThrottleSnapshot: yes, yes, yes);
 assert_auto!(GiveUp: yes, yes, yes);
 assert_auto!(Reason: yes, yes, yes);
 assert_auto!(Rejection: yes, yes, yes);
@@ -105,12 +110,22 @@ assert_auto!(BreakerConfig: yes, yes, yes);
 assert_auto!(BucketConfig: yes, yes, yes);
 assert_auto!(BudgetConfig: yes, yes, yes);
 assert_auto!(BulkheadConfig: yes, yes, yes);
+assert_auto!(ShedderConfig: yes, yes, yes);
+assert_auto!(CoDelConfig: yes, yes, yes);
+assert_auto!(ThrottleConfig: yes, yes, yes);
+assert_auto!(LimitConfig<Aimd>: yes, yes, yes);
+assert_auto!(LimitConfig<Vegas>: yes, yes, yes);
+assert_auto!(LimitConfig<Gradient2>: yes, yes, yes);
+assert_auto!(LimitConfig<EnvoyGradient>: yes, yes, yes);
+assert_auto!(Priority: yes, yes, yes);
 assert_auto!(SlidingWindowConfig: yes, yes, yes);
 assert_auto!(WarmUpConfig: yes, yes, yes);
 assert_auto!(SlidingLogConfig: yes, yes, yes);
 assert_auto!(HistogramConfig: yes, yes, yes);
+assert_auto!(PercentileConfig: yes, yes, yes);
 assert_auto!(Ratio: yes, yes, yes);
 assert_auto!(Rate: yes, yes, yes);
+assert_auto!(Ramp: yes, yes, yes);
 assert_auto!(Rates: yes, yes, yes);
 assert_auto!(Jitter: yes, yes, yes);
 assert_auto!(ResultClassify: yes, yes, yes);
@@ -119,6 +134,10 @@ assert_auto!(FailureIf<Alone>: yes, no, yes);
 assert_auto!(RetryAll: yes, yes, yes);
 assert_auto!(RetryIf<fn(&Local) -> bool>: yes, yes, yes);
 assert_auto!(RetryIf<Alone>: yes, no, yes);
+assert_auto!(RetryNone: yes, yes, yes);
+assert_auto!(InTurn: yes, yes, yes);
+assert_auto!(SideBySide: yes, yes, yes);
+assert_auto!(Attempts<2>: yes, yes, yes);
 
 // Clocks, timers, randomness.
 assert_auto!(StdClock: yes, yes, yes);
@@ -143,6 +162,7 @@ assert_auto!(CircuitBreaker<StdClock, Consecutive, Meter, Named<Alone>>: yes, no
 assert_auto!(CircuitBreaker<Rc<StdClock>>: no, no, yes);
 assert_auto!(LastCalls<Rc<StdClock>>: yes, yes, yes);
 assert_auto!(LastTime<Rc<StdClock>>: yes, yes, yes);
+assert_auto!(RampUp<Rc<StdClock>, LastCalls>: yes, yes, yes);
 assert_auto!(Meter: yes, yes, yes);
 assert_auto!(Meter<Histogram>: yes, yes, yes);
 assert_auto!(Meter<WindowedHistogram<Rc<StdClock>>>: no, no, yes);
@@ -182,6 +202,19 @@ assert_auto!(Semaphore<HeapQueue>: yes, yes, yes);
 assert_auto!(Several<'static, Waiters>: yes, yes, yes);
 assert_auto!(Bulkhead: yes, yes, yes);
 assert_auto!(Bulkhead<HeapQueue>: yes, yes, yes);
+assert_auto!(LoadShedder: yes, yes, yes);
+assert_auto!(AtPriority<'static, LoadShedder>: yes, yes, yes);
+assert_auto!(CoDel: yes, yes, yes);
+assert_auto!(CoDel<Rc<StdClock>>: no, no, yes);
+assert_auto!(Waited<'static, StdClock>: yes, yes, yes);
+assert_auto!(CoDelQueue<'static, StdClock, &'static Bulkhead<Waiters>>: yes, yes, yes);
+assert_auto!(CoDelQueue<'static, StdClock, Rc<Bulkhead<Waiters>>>: no, no, yes);
+assert_auto!(AdaptiveThrottle: yes, yes, yes);
+assert_auto!(AdaptiveThrottle<StdClock, Alone>: yes, no, yes);
+assert_auto!(AdaptiveLimit: yes, yes, yes);
+assert_auto!(AdaptiveLimit<StdClock, EnvoyGradient>: yes, yes, yes);
+assert_auto!(AdaptiveLimit<Rc<StdClock>, Aimd>: no, no, yes);
+assert_auto!(AtPriority<'static, AdaptiveLimit>: yes, yes, yes);
 assert_auto!(DeadlineGate<StdClock>: yes, yes, yes);
 assert_auto!(Immediate<&'static CircuitBreaker>: yes, yes, yes);
 assert_auto!(Immediate<Rc<CircuitBreaker>>: no, no, yes);
@@ -198,6 +231,8 @@ assert_auto!(Group<CircuitBreaker, 2>: yes, yes, yes);
 assert_auto!(Group<Alone, 2>: yes, no, yes);
 assert_auto!(GroupIter<'static, CircuitBreaker>: yes, yes, yes);
 assert_auto!(GroupIter<'static, Alone>: no, no, yes);
+assert_auto!(PeerNetwork: yes, yes, yes);
+assert_auto!(TrustedProxies: yes, yes, yes);
 assert_auto!(Registry<CircuitBreaker>: yes, yes, yes);
 assert_auto!(Registry<Alone>: no, no, yes);
 assert_auto!(SwitchBoard: yes, yes, yes);
@@ -220,9 +255,6 @@ mod http {
     assert_auto!(deadline::SendDeadlineService<Local>: no, no, yes);
     assert_auto!(WithDeadline<Fut<u8>>: yes, yes, no);
     assert_auto!(WithDeadline<Fut<Local>>: no, no, no);
-    assert_auto!(ClientIp: yes, yes, yes);
-    assert_auto!(Network: yes, yes, yes);
-    assert_auto!(ParseNetworkError: yes, yes, yes);
     assert_auto!(ServerErrors: yes, yes, yes);
     assert_auto!(FailureStatus<Alone>: yes, no, yes);
     assert_auto!(RateLimitPolicy: yes, yes, yes);
@@ -340,6 +372,12 @@ assert_auto!(Retry<Delay>: yes, yes, yes);
 assert_auto!(Retry<Delay, RetryAll, &'static RetryBudget<StdClock>>: yes, yes, yes);
 assert_auto!(Retry<Delay, RetryAll, Arc<RetryBudget<StdClock>>>: yes, yes, yes);
 assert_auto!(Retry<Delay, Alone>: yes, no, yes);
+assert_auto!(Hedge: yes, yes, yes);
+assert_auto!(Hedge<3, Duration, RetryAll, Arc<RetryBudget<StdClock>>>: yes, yes, yes);
+assert_auto!(Hedge<2, Local>: no, no, yes);
+assert_auto!(Hedge<2, &'static AfterPercentile<TokioTimer>>: yes, yes, yes);
+assert_auto!(AfterPercentile<TokioTimer, Arc<Timed>>: yes, yes, yes);
+assert_auto!(AfterPercentile<TokioTimer, Rc<Timed>>: no, no, yes);
 assert_auto!(Pipe: yes, yes, yes);
 assert_auto!(Pipe<Arc<DeadlineGate<StdClock>>>: yes, yes, yes);
 assert_auto!(Pipe<Rc<DeadlineGate<StdClock>>>: no, no, yes);
@@ -384,6 +422,9 @@ assert_auto!(EnteringOf<(&'static Bulkhead<Waiters>, TokenBucket)>: yes, yes, no
 assert_auto!(EnteringOf<(Immediate<CircuitBreaker>, Option<Immediate<()>>)>: yes, yes, yes);
 assert_auto!(EnteringOf<(Rc<Bulkhead<Waiters>>, Immediate<()>)>: no, no, no);
 assert_auto!(EnteringOf<Observed<Bulkhead<Waiters>, &'static dyn Observer>>: no, no, no);
+assert_auto!(EnteringOf<CoDelQueue<'static, StdClock, &'static Bulkhead<Waiters>>>: yes, yes, no);
+assert_auto!(Sojourn<()>: yes, yes, yes);
+assert_auto!(Sojourn<Pinned>: yes, yes, no);
 assert_auto!(Entering<Arc<Semaphore<Waiters>>, TokioTimer>: yes, yes, no);
 assert_auto!(Entering<Rc<Semaphore<Waiters>>, TokioTimer>: no, no, no);
 assert_auto!(Entering<&'static TokenBucket, &'static ManualClock>: yes, yes, yes);
@@ -398,6 +439,12 @@ assert_auto!(RetryCall<TokioTimer, Retry<Delay>, Make<u8>>: yes, yes, no);
 assert_auto!(RetryCall<TokioTimer, Retry<Delay>, Make<Local>>: no, no, no);
 assert_auto!(RetryCall<TokioTimer, Retry<Delay>, Make<u8, Alone>>: yes, no, no);
 assert_auto!(RetryCall<ThreadTimer, Retry<Delay>, Make<u8>>: no, no, yes);
+assert_auto!(HedgeCall<TokioTimer, Hedge, Make<u8>>: yes, yes, no);
+assert_auto!(HedgeCall<TokioTimer, &'static Hedge<5>, Make<Local>>: no, no, no);
+assert_auto!(HedgeCall<TokioTimer, Hedge<2, Duration, RetryAll, Rc<()>>, Make<u8>>: no, no, no);
+assert_auto!(HedgeCall<&'static ManualClock, Hedge<3>, Make<u8>>: yes, yes, yes);
+assert_auto!(HedgedCall<&'static Bulkhead, Make<u8>>: yes, yes, no);
+assert_auto!(HedgedCall<Rc<Bulkhead>, Make<u8>>: no, no, no);
 assert_auto!(CallOf<(), (), Make<u8>>: yes, yes, no);
 assert_auto!(CallOf<(), (), Make<Local>>: no, no, no);
 assert_auto!(CallOf<Arc<()>, &'static (), Make<u8>>: yes, yes, no);
@@ -421,22 +468,29 @@ assert_auto!(OrValue<First<Fut<Local>>>: no, no, yes);
 
 /// What the core exports beside types.
 const TRAITS: &[&str] = &[
+    "AttemptPolicy",
     "Budget",
     "Classify",
     "Clock",
+    "Count",
     "Counter",
     "Decide",
     "Delays",
     "Fallback",
     "FallbackFuture",
     "Gate",
+    "HedgeDelay",
+    "HedgePolicy",
     "Idle",
     "Latencies",
+    "LimitAlgorithm",
+    "MeasuresLatency",
     "Metering",
     "Observer",
     "OnRetry",
     "Operation",
     "Parts",
+    "Percentiles",
     "PermitSource",
     "PipelineMetering",
     "Random",

@@ -102,6 +102,25 @@ async fn a_server_is_left_alone_as_long_as_it_asks() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_hedge_starts_its_attempts_on_time_and_the_fastest_is_the_answer() {
+    let (begun, at) = (Instant::now(), RefCell::new(Vec::new()));
+    let hedge = Hedge::idempotent(ms(50)).max_attempts::<4>();
+    let pipeline = Pipeline::new(TokioTimer).hedge(hedge).attempt_timeout(ms(500));
+    let operation = |attempt: Attempt| {
+        at.borrow_mut().push(begun.elapsed());
+        async move {
+            sleep(if attempt.number == 3 { ms(20) } else { ms(400) }).await;
+            Ok::<_, ()>(attempt.number)
+        }
+    };
+    assert_eq!(hedge.call(TokioTimer, operation).await, Ok(3));
+    assert_eq!(begun.elapsed(), ms(120));
+    assert_eq!(pipeline.call(operation).await, Ok(3));
+    assert_eq!(begun.elapsed(), ms(240));
+    assert_eq!(*at.borrow(), [0, 50, 100, 120, 170, 220].map(ms));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_pipeline_takes_its_timeouts_delays_and_deadline() {
     let begun = Instant::now();
     let pipeline = Pipeline::new(TokioTimer)

@@ -429,6 +429,39 @@ async fn a_pipeline_cuts_off_and_waits() {
     assert_eq!(queue.permit().map(drop), Ok(()));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_request_is_hedged_where_it_may_be_sent_twice() {
+    let limit: Arc<Semaphore<Queue<4>>> = Arc::new(Semaphore::new(2));
+    let pipeline = Pipeline::new(TokioTimer)
+        .deadline(1000 * MS)
+        .retry(Hedge::idempotent(5 * MS))
+        .per_attempt_waiting(Arc::clone(&limit));
+    let calls = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&calls);
+    let slow = service_fn(move |request: u32| {
+        counted.fetch_add(1, Relaxed);
+        async move {
+            tokio::time::sleep(50 * MS).await;
+            Ok::<_, Infallible>(request)
+        }
+    });
+    let even = |request: &u32| (request % 2 == 0).then_some(*request);
+    let service = PipelineLayer::retrying(Arc::new(pipeline), even).layer(slow);
+    assert_eq!(service.clone().oneshot(4).await, Ok(4));
+    assert_eq!(calls.swap(0, Relaxed), 2);
+    assert_eq!(service.clone().oneshot(5).await, Ok(5));
+    assert_eq!(calls.swap(0, Relaxed), 1);
+
+    // While the first attempt waits to be let in, the only copy is its own.
+    let held = (limit.try_acquire(), limit.try_acquire());
+    let later = async {
+        tokio::time::sleep(20 * MS).await;
+        drop(held);
+    };
+    let (answer, ()) = tokio::join!(service.oneshot(5), later);
+    assert_eq!((answer, calls.load(Relaxed)), (Ok(5), 1));
+}
+
 // --------------------------------------------------------------------------------------- errors
 
 #[tokio::test]

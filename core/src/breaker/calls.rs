@@ -37,7 +37,8 @@ where
         let word = if word.is(State::Closed) { word } else { self.admit_unless_closed(word, at)? };
         let generation = word.generation();
         let is_timed = self.window.needs_start() || M::Start::IS_KNOWN;
-        let now = if is_timed { self.now(at) } else { Ticks::ZERO };
+        // Never slow, should slow calls matter from now on.
+        let now = if is_timed { self.now(at) } else { Ticks::MAX };
         let token =
             BreakerToken { generation, start: W::Start::at(now), metered: M::Start::at(now) };
         if let Err(rejection) = self.meter.begin() {
@@ -57,11 +58,12 @@ where
         let now = &|| self.now(at);
         // Lock-free: a failed swap is another call's progress.
         loop {
-            let (new, answer) = match old.transition_admit(&self.rules, now) {
+            let (new, answer) = match self.ask_word(old, now) {
                 Admit::In(new) => (new, Ok(new)),
-                Admit::Open(new, left) => (new, Err(self.open_for(left))),
+                Admit::Open(new, left) => (new, Err(Self::refused_for(Reason::CircuitOpen, left))),
                 Admit::Never => (old, Err(Rejection::new(Reason::CircuitOpen))),
                 Admit::Busy => (old, Err(Rejection::new(Reason::ProbesBusy))),
+                Admit::Ramping(left) => (old, Err(Self::refused_for(Reason::RampingUp, left))),
             };
             if new == old || self.swap(old, new) {
                 // Should the observer panic, nobody else knows of the probe.
@@ -75,6 +77,14 @@ where
                 return answer.map_err(|rejection| self.refuse(rejection));
             }
             old = self.load();
+        }
+    }
+
+    #[inline]
+    fn ask_word(&self, old: Snapshot, now: impl Fn() -> Ticks) -> Admit {
+        match self.window.ramp() {
+            Some(ramp) if old.is(State::RampingUp) => old.transition_admit_in_ramp(ramp, now()),
+            _ => old.transition_admit(&self.rules, now),
         }
     }
 
@@ -108,7 +118,7 @@ where
         let now = &|| self.now(at);
         let end = if is_timed { now() } else { Ticks::ZERO };
         let outcome = match outcome {
-            Outcome::Abandoned if self.rules.abandoned_fails => Outcome::Failure,
+            Outcome::Abandoned if self.rules.probing().abandoned_fails() => Outcome::Failure,
             _ => outcome,
         };
         let failed = outcome == Outcome::Failure;
@@ -132,14 +142,15 @@ where
                 return;
             }
             let mut failed = ended.failed;
+            let ramps = self.window.ramp().is_some() && old.is(State::RampingUp);
             let settled = if old.is(State::HalfOpen) {
                 failed |= ended.slow.is_slow();
                 if judged {
-                    old.transition_probed(&self.rules, failed)
+                    old.transition_probed(self.rules.probing(), failed)
                 } else {
                     Settle::Update(old.return_probe())
                 }
-            } else if old.counts() && judged {
+            } else if (old.counts() || ramps) && judged {
                 let mut trips = match counted {
                     Some(trips) => trips,
                     None => {
@@ -152,14 +163,23 @@ where
                 // been told yet of the failures in a row that there are by now.
                 trips |= self.asks(old, failed);
                 counted = Some(trips);
-                old.transition_judged(&self.rules, failed, trips)
+                if ramps {
+                    old.transition_judged_in_ramp(&self.rules, failed, trips)
+                } else {
+                    old.transition_judged(&self.rules, failed, trips)
+                }
             } else {
                 // A call is never let in while open, and while disabled it is not counted.
                 return;
             };
             let new = match settled {
                 Settle::Update(new) if new == old => return,
-                Settle::Update(new) => new,
+                Settle::Update(new) => match self.window.ramp() {
+                    Some(ramp) if old.is(State::HalfOpen) && new.is(State::Closed) => {
+                        old.transition_ramp(ramp, now())
+                    }
+                    _ => new,
+                },
                 Settle::Trip => old.transition_trip(&self.rules, now()),
             };
             if self.swap(old, new) {
@@ -197,8 +217,8 @@ where
         }
     }
 
-    fn open_for(&self, ticks: u64) -> Rejection {
-        Rejection::after_ticks(Reason::CircuitOpen, ticks, C::TICKS_PER_SECOND)
+    fn refused_for(reason: Reason, ticks: u64) -> Rejection {
+        Rejection::after_ticks(reason, ticks, C::TICKS_PER_SECOND)
     }
 
     #[cold]
@@ -267,7 +287,7 @@ where
     pub(super) fn counts_of(&self, word: Snapshot, now: impl FnOnce() -> Ticks) -> Counts {
         let own = self.own_counts(word);
         match word.state() {
-            State::Closed | State::MetricsOnly => {
+            State::Closed | State::MetricsOnly | State::RampingUp => {
                 let now = if self.window.needs_end() { now() } else { Ticks::ZERO };
                 self.window.read(word.generation(), now, own)
             }
@@ -285,7 +305,8 @@ where
         loop {
             let old = self.load();
             match old.transition_admit(&self.rules, now) {
-                Admit::In(_) => return Ok(0),
+                // Ramping up as well: the next call may be in the share.
+                Admit::In(_) | Admit::Ramping(_) => return Ok(0),
                 Admit::Open(new, left) if new == old => return Ok(left),
                 Admit::Open(new, _) => {
                     if self.swap(old, new) {
@@ -300,7 +321,7 @@ where
 }
 
 /// Idle when closed with no failure or slow call counted, in a row or in its window. Stale when
-/// closed, and when its open time is over; a state that was set by hand never is.
+/// closed, and when its open time or its ramp is over; a state that was set by hand never is.
 impl<C, W, M, O> Idle for CircuitBreaker<C, W, M, O>
 where
     C: Clock,
@@ -322,7 +343,10 @@ where
         match word.state() {
             // Probes that are out have somebody who holds them, unless they were forgotten.
             State::Closed | State::HalfOpen => true,
-            State::Open => word.open_ticks(&self.rules, self.clock.now()) == 0,
+            State::Open => word.open_ticks(self.rules.room, self.clock.now()) == 0,
+            State::RampingUp => {
+                self.until_closed(word, || self.clock.now()).is_none_or(|left| left.is_zero())
+            }
             State::ForcedOpen | State::Disabled | State::MetricsOnly => false,
         }
     }

@@ -3,9 +3,10 @@
 use core::fmt;
 
 use super::counts::State;
-use super::rules::Rules;
+use super::ramp::Ramping;
+use super::rules::{Probing, Room, Rules};
 use crate::time::{Ticks, scale};
-use crate::word::{Field, WORD_BITS, Word, by_width, low_half};
+use crate::word::{Field, WORD_BITS, Word, by_width, low_half, widen};
 
 /// The state word.
 ///
@@ -21,6 +22,10 @@ use crate::word::{Field, WORD_BITS, Word, by_width, low_half};
 ///  payload, by state:
 ///   closed, metrics only   failures in a row; saturates
 ///   open                   the end of the open time, scaled and wrapping (time/scale.rs)
+///   ramping up             +------------------------+-----------------+
+///                          |       its end          | failures in row |
+///                          |      28 or 14          |     12 or 6     |
+///                          +------------------------+-----------------+
 ///   half-open              +----------------+--------+------+-----------+
 ///                          | probe deadline | failed | done | in flight |
 ///                          |    22 or 8     | 6 or 4 |6 or 4|  6 or 4   |
@@ -46,12 +51,13 @@ const DONE: Field = IN_FLIGHT.above(by_width(6, 4));
 const FAILED: Field = DONE.above(by_width(6, 4));
 const PROBE_DEADLINE: Field = FAILED.above(WORD_BITS - FAILED.end());
 
+const RAMP_FAILURES: Field = GENERATION.above(by_width(12, 6));
+const RAMP_END: Field = RAMP_FAILURES.above(WORD_BITS - RAMP_FAILURES.end());
+
 /// The most failures in a row that can be counted.
 pub(super) const MAX_FAILURES: u64 = PAYLOAD.max() as u64;
 /// The most probes, at once or in all.
 pub(super) const MAX_PROBES: u64 = IN_FLIGHT.max() as u64;
-/// The most often that reopening is counted.
-pub(super) const MAX_STREAK: u64 = STREAK.max() as u64;
 /// The width of the end of the open time.
 pub(super) const OPEN_BITS: u32 = PAYLOAD.width();
 /// The width of the probes' deadline.
@@ -60,6 +66,11 @@ pub(super) const PROBE_BITS: u32 = PROBE_DEADLINE.width();
 /// looked at only while all probes are out, and a needless wait there costs at most one more
 /// half-open timeout.
 pub(super) const PROBE_HEADROOM: u32 = by_width(10, 3);
+
+/// The width of the end of a ramp.
+pub(super) const RAMP_BITS: u32 = RAMP_END.width();
+/// As few as for probes, and for the same reason: a needless ramp costs no more than one.
+pub(super) const RAMP_HEADROOM: u32 = by_width(10, 4);
 
 const _: () = assert!(PAYLOAD.end() == WORD_BITS && PROBE_DEADLINE.end() == WORD_BITS);
 const _: () = assert!(PROBE_BITS > PROBE_HEADROOM && OPEN_BITS > scale::HEADROOM);
@@ -83,6 +94,8 @@ pub(super) enum Admit {
     Never,
     /// Refuse it: all probes are out.
     Busy,
+    /// Refuse it: not in the share, which is of all in so many ticks.
+    Ramping(u64),
 }
 
 /// What a result does to the word.
@@ -105,7 +118,8 @@ impl Snapshot {
             2 => State::HalfOpen,
             3 => State::ForcedOpen,
             4 => State::Disabled,
-            // 5; 6 and 7 are never written.
+            6 => State::RampingUp,
+            // 5; 7 is never written.
             _ => State::MetricsOnly,
         }
     }
@@ -134,6 +148,7 @@ impl Snapshot {
     pub(super) const fn failures(self) -> Word {
         match self.state() {
             State::Closed | State::MetricsOnly => PAYLOAD.get(self.0),
+            State::RampingUp => RAMP_FAILURES.get(self.0),
             _ => 0,
         }
     }
@@ -165,16 +180,16 @@ impl Snapshot {
     }
 
     /// How many units of the open time are left at `now`; 0 where it is over. Only for open words.
-    const fn open_left(self, rules: &Rules, now: Ticks) -> Word {
-        let now = rules.open_scale.units(now);
-        scale::ahead(PAYLOAD.get(self.0), now, OPEN_BITS, rules.open_horizon as Word)
+    const fn open_left(self, room: Room, now: Ticks) -> Word {
+        let now = room.open.units(now);
+        scale::ahead(PAYLOAD.get(self.0), now, OPEN_BITS, room.open_horizon as Word)
     }
 
     /// How many ticks after `now` the open time is over: exact. Only for open words.
-    pub(super) const fn open_ticks(self, rules: &Rules, now: Ticks) -> u64 {
-        match self.open_left(rules, now) {
+    pub(super) const fn open_ticks(self, room: Room, now: Ticks) -> u64 {
+        match self.open_left(room, now) {
             0 => 0,
-            left => rules.open_scale.ticks_until(left, now),
+            left => room.open.ticks_until(left, now),
         }
     }
 
@@ -188,15 +203,15 @@ impl Snapshot {
         self.next(State::Closed, 0)
     }
 
-    /// Open from now on: from closed for the first time, from half-open once more.
+    /// Open from now on: from closed for the first time, from half-open and ramping up once more.
     pub(super) fn transition_trip(self, rules: &Rules, now: Ticks) -> Self {
-        // Closed, the streak is 0.
+        // Closed, the streak is 0; no other state but those three trips.
         let streak = self.streak();
-        let more = self.is(State::HalfOpen) && streak < STREAK.max();
+        let more = !self.is(State::Closed) && streak < STREAK.max();
         let streak = streak + more as Word;
         let open = self.next(State::Open, streak);
         let wait = rules.open_time(low_half(streak), open.generation(), now);
-        let end = rules.open_scale.units(now.wrapping_add(wait));
+        let end = rules.room.open.units(now.wrapping_add(wait));
         Self(PAYLOAD.set(open.0, end))
     }
 
@@ -214,46 +229,51 @@ impl Snapshot {
 
     fn admit_by_time(self, rules: &Rules, now: Ticks) -> Admit {
         let (mut open, mut probing) = (self, self);
-        let probe_now = rules.probe_scale.units(now);
+        let judged = rules.probing();
+        let probe_now = rules.room.probe.units(now);
         if self.is(State::Open) {
             probing = self.next(State::HalfOpen, self.streak());
-        } else if !self.has_room(rules) {
-            if self.probes_left(rules, probe_now) > 0 {
+        } else if !self.has_room(judged) {
+            if self.probes_left(rules.room, probe_now) > 0 {
                 return Admit::Busy;
             }
             open = self.transition_trip(rules, now);
         }
         if open.is(State::Open) {
-            let left = open.open_left(rules, now);
+            let left = open.open_left(rules.room, now);
             if left > 0 || open != self {
                 // What has just become open stays so until the next unit at least.
-                return Admit::Open(open, rules.open_scale.ticks_until(left.max(1), now));
+                return Admit::Open(open, rules.room.open.ticks_until(left.max(1), now));
             }
         }
-        Admit::In(probing.with_probe(rules, probe_now))
+        Admit::In(probing.with_probe(rules.room, judged, probe_now))
     }
 
     /// Whether one more probe may be let in. Only for half-open words.
-    const fn has_room(self, rules: &Rules) -> bool {
+    ///
+    /// Always where none is out: as many may have reported already as a smaller round that is new
+    /// has, and somebody must report to end it.
+    const fn has_room(self, probing: Probing) -> bool {
         let in_flight = IN_FLIGHT.get(self.0);
-        in_flight < rules.max_probes as Word && in_flight + DONE.get(self.0) < rules.round as Word
+        in_flight == 0
+            || in_flight < probing.most() && in_flight + DONE.get(self.0) < probing.round()
     }
 
     /// How many units the probes have left at `now`; 0 where their time is over. Only for half-open
     /// words.
-    const fn probes_left(self, rules: &Rules, now: Word) -> Word {
-        scale::ahead(PROBE_DEADLINE.get(self.0), now, PROBE_BITS, rules.probe_horizon as Word)
+    const fn probes_left(self, room: Room, now: Word) -> Word {
+        scale::ahead(PROBE_DEADLINE.get(self.0), now, PROBE_BITS, room.probe_horizon as Word)
     }
 
     /// One more probe out, and the time for all of them to report starts anew.
-    const fn with_probe(self, rules: &Rules, now: Word) -> Self {
+    const fn with_probe(self, room: Room, probing: Probing, now: Word) -> Self {
         // There was room, so that no bit is carried into another field.
         let word = self.0.wrapping_add(IN_FLIGHT.one());
-        let own = rules.probe_time as Word;
+        let own = probing.time();
         // Late loses: a late reading must not cut short the time that another probe was given.
         // Seen from now, as whoever asks whether it has passed sees it: a deadline further ahead
         // than its horizon is stale, and to keep it would fail the probes at once.
-        if IN_FLIGHT.get(self.0) > 0 && self.probes_left(rules, now) > own {
+        if IN_FLIGHT.get(self.0) > 0 && self.probes_left(room, now) > own {
             return Self(word);
         }
         Self(PROBE_DEADLINE.set(word, now.wrapping_add(own)))
@@ -261,33 +281,78 @@ impl Snapshot {
 
     /// A call that was let in while closed ended; `trips` is what its window and rules say.
     #[inline]
-    pub(super) const fn transition_judged(
-        self,
-        rules: &Rules,
-        failed: bool,
-        trips: bool,
-    ) -> Settle {
+    pub(super) fn transition_judged(self, rules: &Rules, failed: bool, trips: bool) -> Settle {
         let updated = match self.0.checked_add(PAYLOAD.one()) {
             _ if !failed => self.with_failures(0),
             Some(more) => Self(more),
             None => self,
         };
-        let trips = trips || PAYLOAD.get(updated.0) >= rules.consecutive;
+        let trips = trips || PAYLOAD.get(updated.0) >= rules.consecutive();
         if trips && self.is(State::Closed) { Settle::Trip } else { Settle::Update(updated) }
     }
 
     /// A probe ended.
     #[inline]
-    pub(super) const fn transition_probed(self, rules: &Rules, failed: bool) -> Settle {
-        // No more of them fail than report, and none reports to a word that has enough to close.
+    pub(super) fn transition_probed(self, probing: Probing, failed: bool) -> Settle {
+        // No more of them fail than report, and none reports to a word that has as many as there are
+        // bits for: that closes or reopens, whatever the settings.
         let word = self.return_probe().0.wrapping_add(DONE.one());
         let word = word.wrapping_add(FAILED.set(0, failed as Word));
-        if FAILED.get(word) >= rules.failures_to_reopen as Word {
+        if FAILED.get(word) >= probing.to_reopen() {
             Settle::Trip
-        } else if DONE.get(word) >= rules.probes_to_close as Word {
+        } else if DONE.get(word) >= probing.to_close() {
             Settle::Update(self.next(State::Closed, 0))
         } else {
             Settle::Update(Self(word))
+        }
+    }
+
+    /// Half-open has gone well: ramping up from now on. Should that trip, it has reopened: the streak
+    /// is kept.
+    pub(super) fn transition_ramp(self, ramp: &Ramping, now: Ticks) -> Self {
+        let word = self.next(State::RampingUp, self.streak());
+        Self(RAMP_END.set(word.0, ramp.units(now).wrapping_add(ramp.time())))
+    }
+
+    /// How many units of the ramp are left at `now`; 0 where it is over. Only for words that ramp up.
+    fn ramp_left(self, ramp: &Ramping, now: Ticks) -> Word {
+        scale::ahead(RAMP_END.get(self.0), ramp.units(now), RAMP_BITS, ramp.horizon())
+    }
+
+    /// How many ticks after `now` the ramp is over: exact. Only for words that ramp up.
+    pub(super) fn ramp_ticks(self, ramp: &Ramping, now: Ticks) -> u64 {
+        match self.ramp_left(ramp, now) {
+            0 => 0,
+            left => ramp.ticks_until(left, now),
+        }
+    }
+
+    /// Asks to be let in while ramping up: takes a turn, unless that is over.
+    pub(super) fn transition_admit_in_ramp(self, ramp: &Ramping, now: Ticks) -> Admit {
+        match self.ramp_left(ramp, now) {
+            0 => Admit::In(self.next(State::Closed, 0)),
+            left if ramp.take_turn(left) => Admit::In(self),
+            left => Admit::Ramping(ramp.ticks_until(left, now)),
+        }
+    }
+
+    /// A call that was let in while ramping up ended; as [`transition_judged`](Self::transition_judged).
+    pub(super) fn transition_judged_in_ramp(
+        self,
+        rules: &Rules,
+        failed: bool,
+        trips: bool,
+    ) -> Settle {
+        let most = RAMP_FAILURES.max();
+        let failures =
+            if failed { RAMP_FAILURES.get(self.0).saturating_add(1).min(most) } else { 0 };
+        let rule = rules.consecutive();
+        // Where failures in a row are no rule, it is more than a word counts.
+        let enough = failures >= rule || failures == most && widen(rule) <= MAX_FAILURES;
+        if trips || enough {
+            Settle::Trip
+        } else {
+            Settle::Update(Self(RAMP_FAILURES.set(self.0, failures)))
         }
     }
 
@@ -299,12 +364,15 @@ impl Snapshot {
 }
 
 impl Snapshot {
-    /// Shows all but the end of the open time, which only a scale makes sense of.
+    /// Shows all but the ends of times, which only a scale makes sense of.
     pub(super) fn show(self, out: &mut fmt::DebugStruct<'_, '_>) {
         out.field("state", &self.state()).field("generation", &self.generation());
         match self.state() {
             State::Closed | State::MetricsOnly => out.field("failures", &self.failures()),
             State::Open => out.field("streak", &self.streak()),
+            State::RampingUp => {
+                out.field("streak", &self.streak()).field("failures", &self.failures())
+            }
             State::HalfOpen => out
                 .field("streak", &self.streak())
                 .field("in_flight", &IN_FLIGHT.get(self.0))

@@ -3,13 +3,16 @@
 mod calls;
 mod counting;
 mod rates;
+mod slide;
 mod time;
 
 pub use calls::LastCalls;
 pub use rates::Rates;
+pub(crate) use slide::Slide;
 pub use time::LastTime;
 
 use super::counts::Counts;
+use super::ramp::Ramping;
 use super::state::Generation;
 use crate::meter::Start;
 use crate::time::Ticks;
@@ -50,12 +53,12 @@ impl<A: Slow, B: Slow> Slow for (A, B) {
     }
 }
 
-/// The kinds of window: [`Consecutive`], [`LastCalls`], [`LastTime`], and a pair of windows, which
-/// trips when either does. Sealed.
+/// The kinds of window: [`Consecutive`], [`LastCalls`], [`LastTime`], a pair of windows, which trips
+/// when either does, and [`RampUp`](crate::RampUp) around any of them. Sealed.
 pub trait Window<C>: sealed::Window<C> {}
 
 pub(super) mod sealed {
-    use super::{Counts, Ended, Generation, Slow, Start, Ticks};
+    use super::{Counts, Ended, Generation, Ramping, Slow, Start, Ticks};
 
     pub trait Window<C> {
         /// What a call carries for this window.
@@ -63,6 +66,12 @@ pub(super) mod sealed {
 
         /// What it says about how long a call took.
         type Slow: Slow;
+
+        /// How the breaker ramps up, if it does.
+        #[inline]
+        fn ramp(&self) -> Option<&Ramping> {
+            None
+        }
 
         /// Whether a rate of its own can trip the breaker.
         fn has_rate(&self) -> bool;
@@ -154,6 +163,11 @@ impl<C, V: sealed::Window<C>, W: sealed::Window<C>> sealed::Window<C> for (V, W)
     type Start = Ticks;
     type Slow = (V::Slow, W::Slow);
     const COUNTS_SUCCESSES: bool = true;
+
+    #[inline]
+    fn ramp(&self) -> Option<&Ramping> {
+        self.0.ramp().or(self.1.ramp())
+    }
 
     fn has_rate(&self) -> bool {
         self.0.has_rate() || self.1.has_rate()

@@ -153,7 +153,7 @@ impl<const OCTAVES: usize, const STEPS: usize> HistogramSnapshot<OCTAVES, STEPS>
     #[must_use]
     pub fn percentile(&self, share: Ratio) -> Option<Duration> {
         let count = |place: Place| widen(*place.of(&self.counts));
-        let place = Axis::<OCTAVES, STEPS>::ranked(self.used, share, count)?;
+        let place = Axis::<OCTAVES, STEPS>::ranked(self.used, share, 0, count)?;
         Some(self.duration(self.axis.middle(place)))
     }
 

@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 
+use super::attempt::Due;
 use crate::deadline::Deadline;
 use crate::error::Error;
 use crate::event::GiveUp;
@@ -17,19 +18,28 @@ pub struct Attempt {
     pub number: u32,
     /// When it will be cut off: for handing on to whatever it calls.
     pub deadline: Deadline,
+    /// Whether another attempt was running when it was started.
+    pub(crate) hedge: bool,
 }
 
 impl Attempt {
     /// The first attempt of a call that must be done by `deadline`.
     #[must_use]
     pub const fn first(deadline: Deadline) -> Self {
-        Self { number: 1, deadline }
+        Self { number: 1, deadline, hedge: false }
     }
 
     /// Whether another attempt came before this one.
     #[must_use]
     pub const fn is_retry(&self) -> bool {
         self.number > 1
+    }
+
+    /// Whether another attempt of the same call was still running when this one was started; only
+    /// ever under a [`Hedge`](crate::Hedge).
+    #[must_use]
+    pub const fn is_hedge(&self) -> bool {
+        self.hedge
     }
 }
 
@@ -38,20 +48,27 @@ impl Attempt {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct RetryState {
-    attempt: Attempt,
+    /// The number of the attempt.
+    number: u32,
+    deadline: Deadline,
     /// The last delay of the policy itself, without what a server asked for.
     delay: Duration,
 }
 
 impl RetryState {
     pub(crate) const fn new(deadline: Deadline) -> Self {
-        Self { attempt: Attempt::first(deadline), delay: Duration::ZERO }
+        Self { number: 1, deadline, delay: Duration::ZERO }
     }
 
     /// The attempt that is due or running.
     #[must_use]
     pub const fn attempt(&self) -> Attempt {
-        self.attempt
+        Attempt { number: self.number, ..Attempt::first(self.deadline) }
+    }
+
+    #[inline]
+    pub(super) const fn due(&self) -> Due {
+        Due { number: self.number, deadline: self.deadline }
     }
 
     pub(crate) const fn last_delay(&self) -> Duration {
@@ -64,10 +81,10 @@ impl RetryState {
 
     /// Goes on to the next attempt, unless its time is up.
     pub(crate) fn advance<C: Clock>(&mut self, clock: &C) -> Result<(), GiveUp> {
-        if self.attempt.deadline.expired(clock) {
+        if self.deadline.expired(clock) {
             return Err(GiveUp::Deadline);
         }
-        self.attempt.number = self.attempt.number.saturating_add(1);
+        self.number = self.number.saturating_add(1);
         Ok(())
     }
 }

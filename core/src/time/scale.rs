@@ -152,6 +152,16 @@ pub(crate) struct Coarse {
 }
 
 impl Coarse {
+    /// The scale whose unit is `2^shift` ticks; `shift` is less than 64.
+    pub(crate) const fn by(shift: u32) -> Self {
+        Self { right: shift as u8 }
+    }
+
+    /// How many ticks a unit has, as a power of two.
+    pub(crate) const fn shift(self) -> u32 {
+        self.right as u32
+    }
+
     /// As [`Scale::fit`], in ticks at the finest.
     pub(crate) const fn fit(horizon: u64, bits: u32, headroom: u32) -> Self {
         Self { right: Scale::fit(horizon, bits, headroom, 0).right }
@@ -166,6 +176,11 @@ impl Coarse {
     /// As [`Scale::units_up`].
     pub(crate) const fn units_up(self, ticks: u64) -> Word {
         Scale { left: 0, right: self.right }.units_up(ticks)
+    }
+
+    /// How long so many units are that no longer time was scaled to.
+    pub(crate) const fn ticks(self, units: u64) -> u64 {
+        units.wrapping_shl(self.right as u32)
     }
 
     /// As [`Scale::ticks_until`], for at least one unit that is not further ahead than a horizon.

@@ -63,7 +63,9 @@ table! {
         an_observer_hears_of_every_change_once
         a_task_can_wait_until_it_is_ready
         a_guard_tells_how_its_future_ended
-        time_can_be_given_with_each_call;
+        time_can_be_given_with_each_call
+        its_settings_change_while_it_is_in_use
+        it_lets_calls_back_in_little_by_little;
     window:
         a_rate_that_is_reached_trips
         a_success_can_be_the_call_that_is_missing

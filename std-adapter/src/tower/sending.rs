@@ -95,8 +95,10 @@ where
     }
 
     #[inline]
-    fn can_repeat(&self) -> bool {
-        self.request.is_some()
+    fn can_repeat(&self, waiting: u32) -> bool {
+        // Where an attempt waits to be made, the request is its own.
+        let spare = |request| waiting == 0 || self.resend.again(request).is_some();
+        self.request.as_ref().is_some_and(spare)
     }
 }
 

@@ -37,12 +37,12 @@ impl<W: Counting> sealed::Window<W::Clock> for W {
 
     #[inline]
     fn needs_start(&self) -> bool {
-        self.judge().slow.is_some()
+        self.judge().has_slow()
     }
 
     #[inline]
     fn needs_end(&self) -> bool {
-        W::GOES_BY_TIME || self.judge().slow.is_some()
+        W::GOES_BY_TIME || self.judge().has_slow()
     }
 
     #[inline]
