@@ -26,7 +26,7 @@
 //! | what happened | status |
 //! |---|---|
 //! | rate limit reached, or more asked for than it ever allows | 429 |
-//! | circuit open, probes busy, bulkhead or queue full, overloaded, switched off, retry budget spent | 503 |
+//! | circuit open or ramping up, probes busy, bulkhead or queue full, overloaded, switched off, retry budget spent | 503 |
 //! | timed out, or the deadline has passed | 504 |
 //!
 //! The body is a problem of RFC 9457, with the member `reason` for programs. `Retry-After` (RFC 9110,

@@ -47,6 +47,7 @@ pub const fn reason_name(reason: Reason) -> &'static str {
         Reason::BudgetExhausted => "budget-exhausted",
         Reason::DeadlineExceeded => "deadline-exceeded",
         Reason::SwitchedOff => "switched-off",
+        Reason::RampingUp => "ramping-up",
         // The core may come to know more.
         _ => "rejected",
     }
