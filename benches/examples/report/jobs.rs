@@ -15,7 +15,7 @@ const fn shown(name: &'static str, chart: &'static str) -> Job {
     Job { name, chart: Some(chart) }
 }
 
-pub(crate) const JOBS: [Job; 17] = [
+pub(crate) const JOBS: [Job; 19] = [
     shown("breaker closed, failures in a row", "breaker closed"),
     job("breaker closed, failures in a row, around a future"),
     shown("breaker open, refused", "breaker open"),
@@ -26,6 +26,8 @@ pub(crate) const JOBS: [Job; 17] = [
     job("token bucket granted, by the time stamp counter"),
     job("token bucket denied, by the time stamp counter"),
     job("token bucket granted, at a given time"),
+    job("keyed, 1 of 10^6"),
+    job("keyed, 1000000 of 10^6"),
     shown("semaphore, permit and release", "semaphore: permit, release"),
     job("semaphore, handed to a task that waits"),
     job("ten delays"),
@@ -36,7 +38,7 @@ pub(crate) const JOBS: [Job; 17] = [
 ];
 
 /// Why a peer may be faster than the best of ours: the job, the peer, the reason.
-const WHY: [(&str, &str, &str); 9] = [
+const WHY: [(&str, &str, &str); 13] = [
     (
         "breaker closed, half of the last 100 calls",
         "recloser",
@@ -44,6 +46,7 @@ const WHY: [(&str, &str, &str); 9] = [
          interrupted stops all others. Ours counts without a lock, and slow calls as well",
     ),
     ("token bucket granted", "governor", LIVE),
+    ("token bucket granted", "better-bucket", LIVE),
     ("token bucket granted, by the time stamp counter", "governor", LIVE),
     ("token bucket granted, at a given time", "governor", LIVE),
     ("token bucket denied", "governor", WHEN),
@@ -54,9 +57,16 @@ const WHY: [(&str, &str, &str); 9] = [
         "it reads no clock while it has tokens left, and adds them in steps once it has none",
     ),
     ("semaphore, handed to a task that waits", "", QUEUE),
+    ("keyed, 1 of 10^6", "governor", BOUND),
+    ("keyed, 1000000 of 10^6", "governor", BOUND),
     (
         "retry, succeeds at once",
-        "",
+        "seatbelt",
+        "its policy is made once, with the service; ours is handed over with each call",
+    ),
+    (
+        "retry, succeeds at once",
+        "backon",
         "our future is larger, 384 bytes and backon's 256: it keeps a deadline, a classifier, a budget and \
          a hook, and is set up before it is known that nothing fails",
     ),
@@ -66,6 +76,9 @@ const LIVE: &str = "its limits are fixed; ours can change while it runs, and are
                     reading of the clock is told from a wrap of it, too";
 const WHEN: &str = "it works out when to come back only if asked; our rejection says it always, and looks \
                     twice lest a late reading of the clock is refused for long";
+const BOUND: &str = "its map has no bound; ours never holds more keys than it was told, and keeps what it needs to \
+                     forget those that nobody would miss. The row that says only governor reads the time stamp \
+                     counter";
 const QUEUE: &str = "its queue is a plain list under a lock; ours is lock-free, with a word for each place, \
                      all of which are looked through for the oldest";
 
