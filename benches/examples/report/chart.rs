@@ -8,12 +8,13 @@ use svg::{Document, Node};
 use crate::jobs::JOBS;
 use crate::{Row, short, sorted};
 
-const WIDTH: f64 = 760.0;
-const LEFT: f64 = 250.0;
-const LONGEST: f64 = WIDTH - LEFT - 90.0;
+const WIDTH: f64 = 860.0;
+const LEFT: f64 = 300.0;
+const LONGEST: f64 = WIDTH - LEFT - 130.0;
 const BAR: f64 = 13.0;
 const LINE: f64 = 18.0;
 const HEAD: f64 = 30.0;
+const FAR: f64 = 10.0;
 
 /// Readable on light and dark pages: the picture has its own background.
 const STYLE: &str = "text { font: 12px sans-serif; fill: #222 } .head { font-weight: bold } \
@@ -37,9 +38,11 @@ pub(crate) fn draw(groups: &BTreeMap<String, Vec<Row>>, machine: &str) -> Docume
     }
     picture.text(
         10.0,
-        &format!("ns per call, shorter is better; grey: what the machine itself takes. {machine}"),
+        "ns per call, shorter is better; grey: what the machine itself takes",
         "small",
     );
+    picture.y += LINE;
+    picture.text(10.0, machine, "small");
     let height = picture.y + 12.0;
     picture.document.set("viewBox", (0, 0, WIDTH, height)).set("width", WIDTH).set("height", height)
 }
@@ -56,10 +59,14 @@ struct Picture {
 impl Picture {
     fn job(&mut self, name: &str, rows: &[Row]) {
         self.text(10.0, name, "head");
-        let most = rows.iter().map(|row| row.time).fold(0.0, f64::max);
+        let mut times: Vec<f64> = rows.iter().map(|row| row.time).collect();
+        times.sort_by(|a, b| b.total_cmp(a));
+        // One that takes far longer than all others would make them too short to compare.
+        let most = times[0].min(FAR * times.get(1).unwrap_or(&times[0]));
         self.y += LINE;
         for row in sorted(rows) {
-            let long = (row.time / most * LONGEST).max(1.0);
+            let long = (row.time / most * LONGEST).clamp(1.0, LONGEST);
+            let cut = if row.time > most { " (cut short)" } else { "" };
             let bar = Rectangle::new()
                 .set("x", LEFT)
                 .set("y", self.y - 11.0)
@@ -68,7 +75,7 @@ impl Picture {
                 .set("fill", colour(row));
             self.document.append(bar);
             self.text(LEFT - 8.0, &row.name(), "right");
-            self.text(LEFT + long + 6.0, &short(row.time), "");
+            self.text(LEFT + long + 6.0, &(short(row.time) + cut), "");
             self.y += LINE;
         }
         self.y += HEAD - LINE;
