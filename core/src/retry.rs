@@ -18,7 +18,8 @@
 //! late, so the deadline is looked at once more after the wait.
 //!
 //! *The budget is asked last*, when everything else speaks for a retry, so that nothing is
-//! withdrawn for a retry that does not happen.
+//! withdrawn for a retry that does not happen. One that its gates refuse has cost the service
+//! nothing, and is given back: an open breaker would otherwise drain the budget that all share.
 //!
 //! *The attempt is plain data.* An `Attempt` with a lifetime would make the operation's closure
 //! generic over it, and then `tokio::spawn` refuses the whole ("implementation of `Send` is not

@@ -539,20 +539,35 @@ fn an_observer_that_panics_costs_the_budget_nothing() {
 
 #[test]
 fn why_a_call_was_given_up_is_told() {
-    struct Causes(RefCell<Vec<GiveUp>>);
+    #[derive(Default)]
+    struct Causes(RefCell<Vec<(u32, GiveUp)>>);
     impl Observer for Causes {
         fn on_event(&self, event: &Event<'_>) {
-            if let Event::GaveUp { cause, .. } = event {
-                self.0.borrow_mut().push(*cause);
+            if let Event::GaveUp { attempts, cause, .. } = *event {
+                self.0.borrow_mut().push((attempts, cause));
             }
         }
     }
-    let (clock, service, causes) = (Ms::new(), Service::default(), Causes(RefCell::default()));
+    let (clock, service, causes) = (Ms::new(), Service::default(), Causes::default());
     let hedge = Hedge::idempotent(DELAY).observed_by("db", &causes);
     let both = [(1, Err("down")), (1, Err("down"))];
     let _ = run(&clock, hedge.call(&clock, service.call(&clock, &both)));
     let _ = run(&clock, hedge.deadline(ms(5)).call(&clock, service.call(&clock, &[(9, Err(""))])));
-    assert_eq!(*causes.0.borrow(), [GiveUp::Attempts, GiveUp::Deadline]);
+    assert_eq!(causes.0.take(), [(2, GiveUp::Attempts), (1, GiveUp::Deadline)]);
+    // The attempt that follows on the failed one is refused: it is the last of all, or it is not.
+    let gate = told(0);
+    for (limit, cause) in [(2, GiveUp::Attempts), (3, GiveUp::NotRetryable)] {
+        gate.room.set(1);
+        let pipeline = Pipeline::new(&clock).per_attempt(&gate);
+        let answer = if limit == 2 {
+            run(&clock, pipeline.hedge(hedge).call(service.call(&clock, &both)))
+        } else {
+            let hedge = hedge.max_attempts::<3>();
+            run(&clock, pipeline.hedge(hedge).call(service.call(&clock, &both)))
+        };
+        assert_eq!(answer.1, Err(Error::Inner("down")));
+        assert_eq!(causes.0.take(), [(2, cause)], "at most {limit}");
+    }
 }
 
 /// Something that can be sent once, and fails after 50 ms.

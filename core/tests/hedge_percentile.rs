@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use fusebox_core::{
     AfterPercentile, Attempt, BudgetConfig, Clock, Deadline, Hedge, HedgeDelay, Histogram,
-    HistogramConfig, ManualClock, PercentileConfig, Random, Ratio, RetryBudget, Rng, Ticks, Timer,
-    WindowedHistogram,
+    HistogramConfig, ManualClock, PercentileConfig, Random, Ratio, RetryAll, RetryBudget, Rng,
+    Ticks, Timer, WindowedHistogram,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -261,4 +261,34 @@ fn only_what_says_something_is_measured() {
     let hangs = |_| std::future::pending::<Result<(), ()>>();
     assert!(sim.run(hedge.deadline(ms(60)).call(&sim, hangs)).is_err());
     assert_eq!(measured(), (1, 60), "cut off");
+}
+
+/// The settings wanted a delay that is `Copy`: with a percentile in an `Arc` there were none.
+#[cfg(feature = "alloc")]
+#[test]
+fn a_percentile_in_an_arc_has_all_settings() {
+    use std::sync::Arc;
+
+    type Ms = ManualClock<1000>;
+
+    let clock = Ms::new();
+    let latencies = Histogram::new(HistogramConfig::standard());
+    let config = PercentileConfig::new(Ratio::percent(95), ms(50));
+    let slow: Arc<AfterPercentile<&Ms, Histogram<&Ms>>> =
+        Arc::new(AfterPercentile::new(config, latencies));
+    let budget = RetryBudget::new(BudgetConfig::new(Ratio::percent(10)), Ms::new());
+    let hedge = Hedge::idempotent(Arc::clone(&slow))
+        .max_attempts::<3>()
+        .when(RetryAll)
+        .budget(&budget)
+        .observed_by("db", ())
+        .deadline(ms(500));
+    assert_eq!(Arc::strong_count(&slow), 2, "moved from one to the next");
+    assert!(format!("{hedge:?}").contains("delay: AfterPercentile"), "{hedge:?}");
+    let copied = hedge.clone();
+    assert_eq!(Arc::strong_count(&slow), 3);
+    let answer = pollster::block_on(hedge.call(&clock, |_| async { Ok::<_, ()>(7) }));
+    assert_eq!(answer, Ok(7));
+    drop(copied);
+    assert_eq!((Arc::strong_count(&slow), slow.latencies().snapshot().count()), (1, 1));
 }

@@ -126,10 +126,10 @@ impl Walk<'_> {
         let (takes, end) = self.case.script[number as usize - 1];
         if end == End::Full {
             self.seen.budget += u32::from(number > 1);
-            if self.error.is_none() {
-                self.error = Some(Error::Rejected(full()));
-                self.cause = GiveUp::NotRetryable;
-            }
+            self.error.get_or_insert(Error::Rejected(full()));
+            // Of all attempts it was the last, or it speaks against the next one. None is begun
+            // once the deadline is in the way.
+            self.cause = if more { GiveUp::NotRetryable } else { GiveUp::Attempts };
             return;
         }
         let own = self.case.timeout.map(|timeout| self.now + timeout);

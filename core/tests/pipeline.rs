@@ -424,6 +424,32 @@ fn a_retry_that_is_cancelled_at_its_gate_costs_nothing() {
     assert_eq!((journal.take(), budget.balance()), (vec!["gate given up".to_owned()], 5));
 }
 
+/// A retry that its gate refused stayed paid for: a breaker that opened in the middle of an outage
+/// drained the budget that all callers share by retries that never ran.
+#[test]
+fn a_retry_that_its_gate_refuses_costs_nothing() {
+    let (clock, journal) = (ManualClock::<1000>::new(), Journal::default());
+    let gate = Scribe::new("gate", &journal);
+    let config = BudgetConfig::new(Ratio::percent(0)).floor_per_second(5);
+    let budget = RetryBudget::new(config, &clock);
+    let pipeline = Pipeline::new(&clock)
+        .retry(Retry::new(Backoff::none()).max_attempts(4).budget(&budget))
+        .per_attempt(&gate);
+    // One that lasts ends the call; one that passes is tried again, and pays for that anew.
+    for reason in [Reason::CircuitOpen, Reason::BulkheadFull] {
+        gate.refusing.set(None);
+        let call = pipeline.call(|_| {
+            gate.refusing.set(Some(reason));
+            async { Err::<(), _>(()) }
+        });
+        assert_eq!(ready(call), Err(Error::Rejected(Rejection::new(reason))));
+        assert_eq!(budget.balance(), 5);
+    }
+    // A first attempt was not paid for.
+    assert!(ready(pipeline.call(|_| async { Ok::<_, ()>(()) })).is_err());
+    assert_eq!(budget.balance(), 5);
+}
+
 /// A timer that woke late, or a place that came free in the last moment, let an attempt start after
 /// the deadline. It was cut off at its first poll, and the breaker was charged with the failure of
 /// an operation that had no time at all.

@@ -2,6 +2,8 @@
 //!
 //! That a bad configuration there does not compile is checked by `core/src/bad_statics.rs`.
 
+use std::future::{Future, poll_fn};
+use std::task::Poll;
 use std::time::Duration;
 
 use fusebox_core::*;
@@ -141,4 +143,28 @@ fn meters_are_small() {
     assert!(size_of::<Meter>() < AT_MOST, "{}", size_of::<Meter>());
     assert!(bare(size_of_val(&SLOW), 4 * 20 * 32) < 2 * AT_MOST);
     assert!(bare(size_of_val(&CALLS), Reason::ALL.len()) < 3 * AT_MOST / 2);
+}
+
+/// A hedged call holds as many operations as it makes attempts, each with its place; what is beside
+/// them is small.
+#[test]
+fn futures_of_hedged_calls_are_small() {
+    /// An operation of so many bytes.
+    fn operation<const BYTES: usize>(_attempt: Attempt) -> impl Future<Output = Result<u8, ()>> {
+        let payload = [0; BYTES];
+        poll_fn(move |_| Poll::Ready(Ok(payload[0])))
+    }
+    fn of<const N: usize, const BYTES: usize>() -> usize
+    where
+        Attempts<N>: Count,
+    {
+        let hedge = Hedge::idempotent(Duration::from_millis(50)).max_attempts::<N>();
+        size_of_val(&hedge.call(&CLOCK, operation::<BYTES>))
+    }
+    let (two, three, five) = (of::<2, 8>(), of::<3, 8>(), of::<5, 8>());
+    assert!(two - 2 * 8 <= 248, "{two}");
+    // How long it may run, and whether it does.
+    assert!(three - two <= 8 + 40, "{three} for three, {two} for two");
+    assert_eq!(five - three, 2 * (three - two), "each place alike");
+    assert_eq!(of::<2, 1008>() - two, 2 * 1000, "no operation is there twice");
 }

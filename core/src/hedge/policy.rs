@@ -21,7 +21,8 @@ use crate::time::{Clock, Ticks};
 /// deadline and no budget, and every error of the operation starts the next attempt at once.
 ///
 /// It is plain data, copied and shared at will; what was said of the parts of a
-/// [`Retry`](crate::Retry) holds here as well. There is no form of it for threads that block:
+/// [`Retry`](crate::Retry) holds here as well, but that the delay need not be `Copy`, whatever
+/// follows: it may be an [`AfterPercentile`](super::AfterPercentile) in an `Arc`. There is no form of it for threads that block:
 /// nothing could drop the attempt that lost.
 ///
 /// [`idempotent`]: Hedge::idempotent
@@ -52,7 +53,9 @@ use crate::time::{Clock, Ticks};
 #[derive(Clone, Copy)]
 #[must_use = "a hedge does nothing by itself"]
 pub struct Hedge<const N: usize = 2, D = Duration, W = RetryAll, B = (), O = ()> {
-    delay: D,
+    /// Always there. A constant function cannot take a value that may need dropping out of a struct,
+    /// but out of an option it can.
+    delay: Option<D>,
     when: W,
     budget: B,
     observer: O,
@@ -71,7 +74,7 @@ impl<D> Hedge<2, D> {
     /// measures it, or another [`HedgeDelay`].
     pub const fn idempotent(delay: D) -> Self {
         Self {
-            delay,
+            delay: Some(delay),
             when: RetryAll,
             budget: (),
             observer: (),
@@ -96,7 +99,7 @@ impl<const N: usize, D, W, B, O> Hedge<N, D, W, B, O> {
     }
 }
 
-impl<const N: usize, D: Copy, W: Copy, B: Copy, O: Copy> Hedge<N, D, W, B, O> {
+impl<const N: usize, D, W: Copy, B: Copy, O: Copy> Hedge<N, D, W, B, O> {
     /// Makes at most `M` attempts, the first included, from 2 to 5: the third one is started as
     /// long after the second as that after the first, and so on.
     ///
@@ -119,7 +122,8 @@ impl<const N: usize, D: Copy, W: Copy, B: Copy, O: Copy> Hedge<N, D, W, B, O> {
     where
         Attempts<M>: Count,
     {
-        self.with(self.when, self.budget, self.observer, self.name)
+        let (when, budget, observer, name) = self.parts();
+        self.with(when, budget, observer, name)
     }
 
     /// Says what a failed attempt means; see [`Decide`]. It is asked about the operation's own
@@ -143,7 +147,8 @@ impl<const N: usize, D: Copy, W: Copy, B: Copy, O: Copy> Hedge<N, D, W, B, O> {
     ///     .when(|status: &u16| if *status >= 500 { Decision::Retry } else { Decision::Stop });
     /// ```
     pub const fn when<W2>(self, when: W2) -> Hedge<N, D, W2, B, O> {
-        self.with(when, self.budget, self.observer, self.name)
+        let (_, budget, observer, name) = self.parts();
+        self.with(when, budget, observer, name)
     }
 
     /// Pays for each attempt after the first from `budget`, into which each call makes a deposit:
@@ -173,7 +178,8 @@ impl<const N: usize, D: Copy, W: Copy, B: Copy, O: Copy> Hedge<N, D, W, B, O> {
     /// # });
     /// ```
     pub const fn budget<B2: Budget>(self, budget: B2) -> Hedge<N, D, W, B2, O> {
-        self.with(self.when, budget, self.observer, self.name)
+        let (when, _, observer, name) = self.parts();
+        self.with(when, budget, observer, name)
     }
 
     /// Tells `observer`, under `name`, about each attempt after the first, and about each call
@@ -183,25 +189,37 @@ impl<const N: usize, D: Copy, W: Copy, B: Copy, O: Copy> Hedge<N, D, W, B, O> {
         name: &'static str,
         observer: O2,
     ) -> Hedge<N, D, W, B, O2> {
-        self.with(self.when, self.budget, observer, name)
+        let (when, budget, ..) = self.parts();
+        self.with(when, budget, observer, name)
+    }
+
+    const fn parts(&self) -> (W, B, O, &'static str) {
+        (self.when, self.budget, self.observer, self.name)
     }
 
     const fn with<const N2: usize, W2, B2, O2>(
-        self,
+        mut self,
         when: W2,
         budget: B2,
         observer: O2,
         name: &'static str,
     ) -> Hedge<N2, D, W2, B2, O2> {
-        Hedge { delay: self.delay, when, budget, observer, name, deadline: self.deadline }
+        let delay = self.delay.take();
+        let deadline = self.deadline;
+        // What is left in it is `Copy`.
+        core::mem::forget(self);
+        Hedge { delay, when, budget, observer, name, deadline }
     }
 }
 
 impl<const N: usize, D: fmt::Debug, W, B, O> fmt::Debug for Hedge<N, D, W, B, O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let deadline = (self.deadline != Duration::MAX).then_some(self.deadline);
-        f.debug_struct("Hedge")
-            .field("delay", &self.delay)
+        let mut hedge = f.debug_struct("Hedge");
+        if let Some(delay) = &self.delay {
+            hedge.field("delay", delay);
+        }
+        hedge
             .field("max_attempts", &N)
             .field("deadline", &deadline)
             .field("name", &self.name)
@@ -261,17 +279,19 @@ where
 
     #[inline]
     fn delay(&self, now: Ticks) -> u64 {
-        self.delay.delay(now)
+        self.delay.as_ref().map_or(u64::MAX, |delay| delay.delay(now))
     }
 
     #[inline]
     fn learns(&self) -> bool {
-        self.delay.learns()
+        self.delay.as_ref().is_some_and(D::learns)
     }
 
     #[inline]
     fn learn(&self, took: u64, now: Ticks) {
-        self.delay.learn(took, now);
+        if let Some(delay) = &self.delay {
+            delay.learn(took, now);
+        }
     }
 
     #[inline]

@@ -252,8 +252,13 @@ where
         // What an attempt met that ran says more.
         if self.error.is_none() {
             *self.error = Some(error);
-            self.state.cause = GiveUp::NotRetryable;
         }
+        self.state.cause = match self.state.cause {
+            _ if self.state.begun >= CountOf::<X, F>::N => GiveUp::Attempts,
+            // There was to be no other, whatever became of this one.
+            GiveUp::Deadline => GiveUp::Deadline,
+            _ => GiveUp::NotRetryable,
+        };
         if attempt.number > 1 {
             around.policy().refund();
         }

@@ -20,6 +20,10 @@ use crate::pointer::through_pointers;
 /// [`Hedge`](crate::Hedge), a pointer to one of these, or `()` for a single attempt.
 ///
 /// A [`RetryPolicy`] of your own is one [`InTurn`].
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not say how a pipeline makes its attempts",
+    note = "a `RetryPolicy` of your own needs an `impl AttemptPolicy` whose `Kind` is `InTurn`"
+)]
 pub trait AttemptPolicy {
     /// [`InTurn`] or [`SideBySide`](crate::SideBySide).
     type Kind;

@@ -129,6 +129,10 @@ where
             Ok(value) => return Poll::Ready(Some(Ok(value))),
             Err(error) => error,
         };
+        // Before the policy is asked about the next one, which that may pay for.
+        if report.outcome == Outcome::Refused && attempt.number > 1 {
+            around.policy().cancel();
+        }
         let timer = around.timer();
         let verdict = if this.maker.can_repeat(0) {
             around.policy().after_failure(this.state, &error, timer)

@@ -108,6 +108,69 @@ pub enum Verdict {
 /// What a [`Pipeline`](crate::Pipeline) asks whether to try again: a [`Retry`](super::Retry), a
 /// pointer to one, or `()` for a single attempt. To drive the steps by hand, use those of
 /// [`Retry`](super::Retry::start).
+///
+/// A policy of your own is an [`AttemptPolicy`](super::AttemptPolicy) as well, whose attempts are
+/// made [`InTurn`](super::InTurn).
+///
+/// # Examples
+///
+/// ```
+/// use core::time::Duration;
+/// use fusebox_core::{
+///     AttemptPolicy, Backoff, Clock, Deadline, Error, GiveUp, InTurn, ManualClock, Pipeline, Retry,
+///     RetryPolicy, RetryState, Switch, Verdict,
+/// };
+///
+/// /// Retries while they are switched on.
+/// struct Switched<'a> {
+///     retry: Retry,
+///     switch: &'a Switch,
+/// }
+///
+/// impl AttemptPolicy for Switched<'_> {
+///     type Kind = InTurn;
+/// }
+///
+/// impl<E> RetryPolicy<E> for Switched<'_> {
+///     fn start<C: Clock>(&self, deadline: Deadline, clock: &C) -> RetryState {
+///         self.retry.start(deadline, clock)
+///     }
+///
+///     fn after_failure<C: Clock>(
+///         &self,
+///         state: &mut RetryState,
+///         error: &Error<E>,
+///         clock: &C,
+///     ) -> Verdict {
+///         if self.switch.is_enabled() {
+///             self.retry.after_failure(state, error, clock)
+///         } else {
+///             Verdict::GiveUp(GiveUp::NotRetryable)
+///         }
+///     }
+///
+///     fn resume<C: Clock>(&self, state: &mut RetryState, clock: &C) -> Result<(), GiveUp> {
+///         self.retry.resume(state, clock)
+///     }
+///
+///     fn cancel(&self) {
+///         self.retry.cancel();
+///     }
+/// }
+///
+/// # pollster::block_on(async {
+/// let (clock, switch): (ManualClock, _) = (ManualClock::new(), Switch::new());
+/// let pipeline =
+///     Pipeline::new(&clock).retry(Switched { retry: Retry::new(Backoff::none()), switch: &switch });
+/// let mut attempts = 0;
+/// let result = pipeline.call(|_| {
+///     attempts += 1;
+///     async { Err::<(), _>("down") }
+/// });
+/// assert_eq!(result.await, Err(Error::Inner("down")));
+/// assert_eq!(attempts, 3);
+/// # });
+/// ```
 pub trait RetryPolicy<E> {
     /// See [`Retry::start`](super::Retry::start).
     fn start<C: Clock>(&self, deadline: Deadline, clock: &C) -> RetryState;
