@@ -335,14 +335,15 @@ impl<C: Clock, A: LimitAlgorithm> AdaptiveLimit<C, A> {
         if phase.stage() == Stage::Unstarted {
             phase = self.start(entered);
         }
-        if phase.is_after(&self.spans, entered) {
+        if phase.is_after(&self.spans, entered, now) {
             return;
         }
         let judged = match latency {
             Some(units) => self.add(units, busy),
             None => self.add_drop(),
         };
-        if !phase.is_folding() && phase.is_over(&self.spans, judged, now) {
+        let dropped = judged.is_dropped(self.rules.drops);
+        if !phase.is_folding() && phase.is_over(&self.spans, judged, dropped, now) {
             self.fold(phase, now);
         }
     }
@@ -371,7 +372,7 @@ impl<C: Clock, A: LimitAlgorithm> AdaptiveLimit<C, A> {
         let update = self.window.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
         let window = match update {
             Ok(old) => Window::new(more(old).unwrap_or(old)),
-            Err(full) => Window::new(full),
+            Err(full) => return self.judged(Window::new(full)),
         };
         if let Some(percentile) = self.rules.algorithm.percentile() {
             let latency = Latency::of(crate::word::widen(units));
@@ -382,15 +383,26 @@ impl<C: Clock, A: LimitAlgorithm> AdaptiveLimit<C, A> {
             // Relaxed, both: the estimate publishes nothing.
             let _ = self.memory.own.fetch_update(Ordering::Relaxed, Ordering::Relaxed, step);
         }
+        self.judged(window)
+    }
+
+    /// Counts a drop, unless the window is full, and returns what is in it.
+    fn add_drop(&self) -> Judged {
+        // Relaxed: samples and drops are independent counts.
+        let window = Window::new(self.window.load(Ordering::Relaxed));
+        if window.is_full() {
+            return self.judged(window);
+        }
+        // Relaxed: a counter publishes nothing.
+        let drops = self.drops.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+        Judged { window, drops }
+    }
+
+    /// `window` with the drops beside it.
+    fn judged(&self, window: Window) -> Judged {
         // Relaxed: how many there are decides when the window is over, and a few more or less are
         // no matter.
         Judged { window, drops: self.drops.load(Ordering::Relaxed) }
-    }
-
-    fn add_drop(&self) -> Judged {
-        // Relaxed: a counter publishes nothing.
-        let drops = self.drops.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
-        Judged { window: Window::new(self.window.load(Ordering::Relaxed)), drops }
     }
 
     /// Turns the window into the next limit, unless somebody else does.

@@ -241,8 +241,17 @@ impl<C: Clock> CoDel<C> {
         CoDelQueue::new(self, gate)
     }
 
-    /// Judges a call that has waited since `enqueued` and whose turn it is at `now`; what
-    /// [`since`](Self::since) does, at a time of the caller's choice.
+    /// Judges a call that has waited since `enqueued`, an instant of the same clock, and whose turn
+    /// it is now: [`since`](Self::since) for what is not a call.
+    ///
+    /// # Errors
+    ///
+    /// As [`since`](Self::since).
+    pub fn admit(&self, enqueued: Ticks) -> Result<(), Rejection> {
+        self.admit_at(enqueued, self.clock.now())
+    }
+
+    /// [`admit`](Self::admit) at a time of the caller's choice.
     ///
     /// # Errors
     ///
@@ -318,7 +327,7 @@ impl<C: Clock> Gate for Waited<'_, C> {
 
     #[inline]
     fn enter(&self) -> Result<(), Rejection> {
-        self.codel.admit_at(self.enqueued, self.codel.clock.now())
+        self.codel.admit(self.enqueued)
     }
 
     #[inline]

@@ -102,6 +102,16 @@ impl Share {
         }
     }
 
+    /// `numerator / denominator`, rounded down, but not to nothing: reached by whatever reaches the
+    /// ratio itself.
+    pub(crate) const fn new_down(numerator: u32, denominator: u32) -> Self {
+        match ((numerator as u64) << Self::BITS).checked_div(denominator as u64) {
+            Some(0) => Self(1),
+            Some(part) if part < Self::WHOLE.0 as u64 => Self(part as u16),
+            _ => Self::WHOLE,
+        }
+    }
+
     /// This part of `limit`, and never nothing.
     const fn of(self, limit: Word) -> Word {
         let part = (limit * self.0 as Word) >> Self::BITS;
@@ -154,6 +164,16 @@ impl Snapshot {
 
     const fn with_limit(self, limit: Limit) -> Self {
         Self(LIMIT.set(self.0, (limit.0 >> (Limit::FRACTION - FRACTION)) as Word))
+    }
+
+    /// `limit` in force, rounded down; but where it grows, by one unit at least: growth that is
+    /// lost each time never adds up, while what shrinks always does.
+    const fn transition_limit(self, limit: Limit) -> Self {
+        let next = self.with_limit(limit);
+        if limit.0 > self.limit().0 && next.0 == self.0 {
+            return Self(LIMIT.set(self.0, LIMIT.get(self.0).saturating_add(1)));
+        }
+        next
     }
 
     const fn transition_enter(self, share: Share) -> Option<Self> {
@@ -214,7 +234,7 @@ impl InFlight {
     /// Puts `limit` in force.
     pub(crate) fn set_limit(&self, limit: Limit) {
         // Relaxed: the limit is in this word and publishes nothing beside it.
-        let _ = self.update(Ordering::Relaxed, |old| Some(old.with_limit(limit)));
+        let _ = self.update(Ordering::Relaxed, |old| Some(old.transition_limit(limit)));
     }
 
     /// Changes the word by `transition`, and returns what it was; `None`, and nothing is written,

@@ -40,7 +40,7 @@ use crate::ratio::Ratio;
 use crate::rng::Random;
 use crate::sync::constructor;
 use crate::time::scale::DEFAULT_LATENESS;
-use crate::time::{Clock, Ticks};
+use crate::time::{Clock, Ticks, ticks_from_duration};
 
 const MULTIPLIER: Setting =
     setting!("the throttle's `multiplier`" must "be at least 1, its parts at most 65535");
@@ -178,6 +178,8 @@ pub struct AdaptiveThrottle<C, R, const B: usize = 10> {
     slide: Slide<B>,
     multiplier: Ratio,
     max_rejection: Ratio,
+    /// In ticks.
+    lateness: u64,
     random: R,
     clock: C,
 }
@@ -196,8 +198,9 @@ impl<C: Clock, R: Random, const B: usize> AdaptiveThrottle<C, R, B> {
                 Ok(slide) => slide,
                 Err(error) => error.fail(),
             };
-            let ThrottleConfig { multiplier, max_rejection, .. } = config;
-            Self { slide, multiplier, max_rejection, random, clock }
+            let ThrottleConfig { multiplier, max_rejection, lateness, .. } = config;
+            let lateness = ticks_from_duration(lateness, C::TICKS_PER_SECOND);
+            Self { slide, multiplier, max_rejection, lateness, random, clock }
         }
     }
 
@@ -208,8 +211,9 @@ impl<C: Clock, R: Random, const B: usize> AdaptiveThrottle<C, R, B> {
     /// A ratio or a time that is outside of what it may be; see [`ThrottleConfig`].
     pub fn try_new(config: ThrottleConfig, clock: C, random: R) -> Result<Self, ConfigError> {
         let slide = Self::slide(config)?;
-        let ThrottleConfig { multiplier, max_rejection, .. } = config;
-        Ok(Self { slide, multiplier, max_rejection, random, clock })
+        let ThrottleConfig { multiplier, max_rejection, lateness, .. } = config;
+        let lateness = ticks_from_duration(lateness, C::TICKS_PER_SECOND);
+        Ok(Self { slide, multiplier, max_rejection, lateness, random, clock })
     }
 
     constructor! {
@@ -274,10 +278,12 @@ impl<C: Clock, R: Random, const B: usize> AdaptiveThrottle<C, R, B> {
 /// begins afresh, at its own time.
 const GENERATION: u16 = 1;
 
-/// Idle when its window holds no call.
+/// Idle when its window holds no call, for readers that are late by as much as is supported either.
 impl<C: Clock, R: Random, const B: usize> Idle for AdaptiveThrottle<C, R, B> {
     fn is_idle(&self) -> bool {
-        self.snapshot().requests() == 0
+        let now = self.clock.now();
+        let late = Ticks(now.0.wrapping_sub(self.lateness));
+        self.snapshot_at(now).requests() == 0 && self.snapshot_at(late).requests() == 0
     }
 }
 

@@ -58,6 +58,7 @@ fn what_waited_too_long_gives_its_turn_back() {
     assert!(codel.admit_at(Ticks(0), clock.now()).is_ok());
     clock.advance(100 * MS);
     assert!(codel.admit_at(Ticks(0), clock.now()).is_err());
+    assert!(codel.admit(Ticks(0)).is_err() && codel.admit(clock.now()).is_ok(), "by its own clock");
 
     let held = queue.inner().try_acquire().unwrap();
     let (mut first, mut second) = (enter(), enter());

@@ -100,6 +100,19 @@ fn what_limits_the_load_is_idle_when_it_has_nothing_to_remember() {
     assert!(!throttle.is_idle());
     clock.advance(3 * 60 * SECOND);
     assert!(throttle.is_idle());
+
+    // Where a late reader still sees the calls, it refuses by them; a new one would not.
+    let config = ThrottleConfig::new().window(10 * SECOND).max_lateness(5 * SECOND);
+    let throttle: AdaptiveThrottle<_, _> = AdaptiveThrottle::new(config, &clock, &rng);
+    assert!(throttle.is_idle());
+    throttle.permit().unwrap().failure();
+    let mut waited = Duration::ZERO;
+    while !throttle.is_idle() {
+        clock.advance(100 * MS);
+        waited += 100 * MS;
+        assert!(throttle.snapshot().requests() == 0 || waited <= 10 * SECOND);
+    }
+    assert!(waited > 14 * SECOND && waited <= 15 * SECOND, "{waited:?}");
 }
 
 /// A late reader must not find a burst in a new bucket that it would not have found in the old one.

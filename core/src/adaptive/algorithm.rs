@@ -31,6 +31,11 @@
 //! A probe also follows where the base may be what is wrong, and there is little to lose: when the
 //! limit has been at its least for five windows (as in Envoy), and when it is down to half of what
 //! it was after the last probe (not in Envoy, where a probe costs more).
+//!
+//! **Drops during a probe.** A service that fails shows no latency, and a limit that waited for one
+//! would stand still for the whole of an outage. So a window of a probe that has too many drops
+//! shrinks the limit as any other one does, from where the probe has it. The probe then begins
+//! anew, and what it goes back to is that limit: the one before is of a service that did not fail.
 
 use crate::inflight::{Limit, Share};
 use crate::rng::mix;
@@ -90,7 +95,7 @@ pub struct Seen {
     pub(super) dropped: bool,
     /// Of the window; unknown only where too many failed.
     pub(super) latency: Latency,
-    /// Without load. May be lowered; unknown only where it is not needed.
+    /// Without load. May be lowered; unknown only where it is not needed, as with drops.
     pub(super) base: Latency,
     /// The algorithm's own word, for those that do not take a percentile.
     pub(super) own: Latency,
@@ -222,6 +227,9 @@ impl<A: sealed::Algorithm> Rules<A> {
             Stage::Unstarted | Stage::Adapt | Stage::Settle => {
                 self.fold_window(memory, limit, judged, over.windows)
             }
+            Stage::Drain | Stage::Measure if judged.is_dropped(self.drops) => {
+                self.fold_trouble(memory, limit, judged)
+            }
             Stage::Drain => {
                 // What was estimated before was with load.
                 let own = if self.estimates() { Latency::UNKNOWN } else { memory.own };
@@ -246,11 +254,11 @@ impl<A: sealed::Algorithm> Rules<A> {
 
     fn fold_probe(&self, memory: Memory, limit: Limit, judged: Judged, now: Ticks) -> Next {
         let measured = self.latency(memory, judged);
-        let base = memory.base.after_probe(measured);
-        if !base.is_known() {
-            // Nothing has ended well so far, and there is nothing to compare with.
+        if !measured.is_known() {
+            // Nothing has ended well, and there is no reason to go back to more.
             return Next { memory, limit, stage: Stage::Measure };
         }
+        let base = memory.base.after_probe(measured);
         let first = memory.plan.saved() == 0;
         let soon = first || A::PROBE == Probe::Half && measured.is_news(memory.base);
         let own = if self.estimates() { memory.own } else { self.algorithm.after_probe(base) };
@@ -278,19 +286,7 @@ impl<A: sealed::Algorithm> Rules<A> {
             // samples was seen to: nothing orders the two.
             return Next { memory, limit, stage: Stage::Adapt };
         }
-        let mut seen = Seen {
-            limit,
-            dropped: judged.is_dropped(self.drops),
-            latency: self.latency(memory, judged),
-            base: memory.base,
-            own: memory.own,
-        };
-        let mut next = self.algorithm.next(&mut seen);
-        // What is not used says nothing about whether more could be.
-        if next > limit && !judged.window.is_busy() {
-            next = limit;
-        }
-        let next = self.hold(next);
+        let (next, seen) = self.step(memory, limit, judged);
         let halved = A::PROBE == Probe::Half && memory.plan.is_halved(next);
         let (plan, probe) = memory.plan.transition_window(next.calls() == self.min, windows);
         let probe = probe || halved;
@@ -308,6 +304,31 @@ impl<A: sealed::Algorithm> Rules<A> {
         };
         let plan = plan.transition_probe(next);
         Next { memory: Memory { plan, ..memory }, limit: reduced, stage: Stage::Drain }
+    }
+
+    /// Too much was dropped while the latency was to be measured: the limit shrinks, and the probe
+    /// begins anew, to go back to no more than that.
+    fn fold_trouble(&self, memory: Memory, limit: Limit, judged: Judged) -> Next {
+        let (next, _) = self.step(memory, limit, judged);
+        let first = memory.plan.saved() == 0;
+        let plan = if first { memory.plan } else { memory.plan.transition_probe(next) };
+        Next { memory: Memory { plan, ..memory }, limit: next, stage: Stage::Drain }
+    }
+
+    /// The limit that follows from a window, within its bounds, and what is to be remembered.
+    fn step(&self, memory: Memory, limit: Limit, judged: Judged) -> (Limit, Seen) {
+        let mut seen = Seen {
+            limit,
+            dropped: judged.is_dropped(self.drops),
+            latency: self.latency(memory, judged),
+            base: memory.base,
+            own: memory.own,
+        };
+        let next = self.algorithm.next(&mut seen);
+        // What is not used says nothing about whether more could be. And what a rule adds in any
+        // case, a queue or a root, is more than it takes off for drops where the limit is small.
+        let grows = judged.window.is_busy() && !seen.dropped;
+        (self.hold(if grows { next } else { next.min(limit) }), seen)
     }
 
     /// `limit` within its bounds.

@@ -11,6 +11,7 @@ use crate::priority::{Priority, Shares, SharesConfig};
 use crate::ratio::Ratio;
 use crate::time::scale::{DEFAULT_LATENESS, Scale};
 use crate::time::{check_rate, duration_from_ticks, ticks_from_duration};
+use crate::word::{Word, widen};
 
 const MAX: Setting =
     setting!("the limit's `max`" must "be from 1 to 2^24 - 1" or "be from 1 to 4095");
@@ -166,7 +167,7 @@ impl<A> LimitConfig<A> {
     }
 
     /// When too many calls of a window were dropped, which is when they failed or took too long:
-    /// the least share, above 0 % and at most 100 %, in units of 1/32768.
+    /// the least share, above 0 % and at most 100 %, in units of 1/32768, rounded down.
     ///
     /// Netflix's algorithms take any drop for a sign of too much load, be it one in thousands. To
     /// do the same, set the smallest share there is, `Ratio::new(1, 32_768)`.
@@ -249,19 +250,20 @@ impl<A: sealed::Algorithm> LimitConfig<A> {
         let shares = check!(self.shares.resolve());
         // A latency below the longest has all its bits, and is not rounded up to one more.
         let latency = Scale::fit(longest, LATENCY_BITS, 0, 10);
-        let base = check!(self.base(latency, hz));
+        let units = latency.units_up(longest);
+        let base = check!(self.base(latency, units, hz));
         let measures = !matches!(A::PROBE, Probe::None) && !base.is_known();
         let probe_windows = if measures { check!(self.probe_windows()) } else { 0 };
         let give_up = if measures { ticks_from_duration(self.probe_interval, hz) } else { longest };
         let lateness = ticks_from_duration(self.lateness, hz);
         let spans = SpansInTicks { window, give_up, lateness, longest };
-        let drops = Share::new(self.drops.numerator(), self.drops.denominator());
+        let drops = Share::new_down(self.drops.numerator(), self.drops.denominator());
         Ok(Resolved {
             rules: Rules { algorithm: self.algorithm, min, max: self.max, probe_windows, drops },
             spans: Spans::new(spans, latency, self.min_samples, self.probe_samples),
             shares,
             latency,
-            longest: latency.units_up(longest) as u32,
+            longest: units as u32,
             initial: Limit::of(initial),
             memory: Memory { base, own: Latency::UNKNOWN, plan: Plan::NEW },
         })
@@ -285,13 +287,20 @@ impl<A: sealed::Algorithm> LimitConfig<A> {
         Ok((initial, min))
     }
 
-    /// The latency without load, where it is a setting.
-    const fn base(&self, scale: Scale, hz: u64) -> Result<Latency, ConfigError> {
+    /// The latency without load, where it is a setting; less than `longest`, in units too: more
+    /// than any sample, it could not be kept.
+    const fn base(&self, scale: Scale, longest: Word, hz: u64) -> Result<Latency, ConfigError> {
         let Some(base) = self.base else { return Ok(Latency::UNKNOWN) };
         if base.is_zero() || base.as_nanos() >= self.max_latency.as_nanos() {
             return Err(BASE.duration(base, Duration::from_nanos(1), self.max_latency));
         }
-        Ok(Latency::of(crate::word::widen(scale.units_up(ticks_from_duration(base, hz)))))
+        let units = scale.units_up(ticks_from_duration(base, hz));
+        if units >= longest {
+            let most = scale.ticks_down(widen(longest.saturating_sub(1)));
+            let most = duration_from_ticks(most, hz);
+            return Err(BASE.duration(base, Duration::from_nanos(1), most));
+        }
+        Ok(Latency::of(widen(units)))
     }
 
     const fn probe_windows(&self) -> Result<u32, ConfigError> {

@@ -36,7 +36,8 @@ const _: () = assert!(SUM.width() + Latency::FRACTION <= u64::BITS);
 ///
 /// * `busy`: at least half of the limit was in use when one of the calls ended.
 /// * `count`: successful calls.
-/// * `sum`: of their latencies, in units. A window that cannot hold another one is over.
+/// * `sum`: of their latencies, in units. A window that cannot hold another one takes no more, and
+///   no drops either, of which it would see too large a share.
 ///
 /// A new window is 0; only the fold begins one.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -216,43 +217,59 @@ impl Phase {
         Self(FOLDING.set(self.0, 1))
     }
 
-    /// Whether a call that began at `began` does not count here: it was let in before the limit was
-    /// reduced.
-    pub(super) const fn is_after(self, spans: &Spans, began: Ticks) -> bool {
+    /// Whether a call that began at `began` and ends at `now` does not count here: it was let in
+    /// before the limit was reduced. However long it took: both readings have all their bits.
+    pub(super) const fn is_after(self, spans: &Spans, began: Ticks, now: Ticks) -> bool {
         matches!(self.stage(), Stage::Settle | Stage::Drain)
-            && ahead(SINCE.get(self.0), spans.units(began), SINCE.width(), spans.horizon as Word)
-                > 0
+            && spans.scale.whole(began) < self.since(spans, now)
+    }
+
+    /// When the window began, in units that do not wrap: ahead of a reader that is late.
+    const fn since(self, spans: &Spans, now: Ticks) -> u64 {
+        let (since, units) = (SINCE.get(self.0), spans.units(now));
+        let whole = spans.scale.whole(now);
+        let late = ahead(since, units, SINCE.width(), spans.lateness as Word);
+        if late > 0 {
+            whole.saturating_add(widen(late))
+        } else {
+            whole.saturating_sub(widen(units.wrapping_sub(since) & SINCE.max()))
+        }
     }
 
     /// How long the window has lasted, in units: no time for a reader that is late.
     const fn elapsed(self, spans: &Spans, now: Ticks) -> Word {
-        let (since, now) = (SINCE.get(self.0), spans.units(now));
-        if ahead(since, now, SINCE.width(), spans.lateness as Word) > 0 {
-            return 0;
-        }
-        now.wrapping_sub(since) & SINCE.max()
+        // Less than 2^48, where words are 32 bits wide 2^28: what `since` has taken off.
+        spans.scale.whole(now).saturating_sub(self.since(spans, now)) as Word
     }
 
-    /// How long the window has lasted, in windows of the configured length: one at least.
+    /// How long the window has lasted, in whole windows of the configured length.
     pub(super) const fn windows(self, spans: &Spans, now: Ticks) -> u32 {
         // At least a unit long; but the compiler cannot know that, and would link a panic.
         match self.elapsed(spans, now).checked_div(spans.window as Word) {
             Some(windows) if windows > u32::MAX as Word => u32::MAX,
-            Some(windows) if windows > 0 => windows as u32,
-            _ => 1,
+            Some(windows) => windows as u32,
+            None => 0,
         }
     }
 
-    /// Whether the window, with these calls in it, is over.
-    pub(super) const fn is_over(self, spans: &Spans, judged: Judged, now: Ticks) -> bool {
-        if judged.window.is_full() {
-            return true;
-        }
-        let samples = judged.window.count() as u64;
+    /// Whether the window, with these calls in it, of which so many were `dropped` that there is
+    /// too much load, or not, is over.
+    ///
+    /// One that is full goes on until it is as long as any: what is decided for it is decided for
+    /// its whole time.
+    pub(super) const fn is_over(
+        self,
+        spans: &Spans,
+        judged: Judged,
+        dropped: bool,
+        now: Ticks,
+    ) -> bool {
+        // Drops measure nothing; but where there are too many of them, it is not the time to.
+        let measure = if dropped { judged.calls() } else { judged.window.count() as u64 };
         let (calls, wanted) = match self.stage() {
             Stage::Unstarted | Stage::Adapt | Stage::Settle => (judged.calls(), spans.min_samples),
-            Stage::Drain => (samples, spans.min_samples),
-            Stage::Measure => (samples, spans.probe_samples),
+            Stage::Drain => (measure, spans.min_samples),
+            Stage::Measure => (measure, spans.probe_samples),
         };
         let elapsed = self.elapsed(spans, now);
         elapsed >= spans.window as Word
@@ -278,8 +295,6 @@ pub(super) struct Spans {
     /// What waits for certain calls ends by then with what it has.
     give_up: u32,
     lateness: u32,
-    /// The longest that a call can have begun before a window in which it counts as old.
-    horizon: u32,
     min_samples: u16,
     probe_samples: u16,
     scale: Scale,
@@ -306,14 +321,15 @@ impl Spans {
         min_samples: u32,
         probe_samples: u32,
     ) -> Self {
+        // What the time that a window has lasted is compared with.
         let longest = if ticks.longest > ticks.give_up { ticks.longest } else { ticks.give_up };
+        let longest = if ticks.window > longest { ticks.window } else { longest };
         let horizon = longest.saturating_add(ticks.lateness);
         let scale = Scale::fit(horizon, SINCE.width(), HEADROOM, 0);
         Self {
             window: scale.units_up(ticks.window) as u32,
             give_up: scale.units_up(ticks.give_up) as u32,
             lateness: scale.units_up(ticks.lateness) as u32,
-            horizon: scale.units_up(horizon) as u32,
             min_samples: min_samples as u16,
             probe_samples: probe_samples as u16,
             scale,

@@ -66,6 +66,11 @@ impl Scale {
         (self.coarser(at.0) as Word).wrapping_shl(self.left as u32)
     }
 
+    /// The reading in whole units, before it wraps in a word; in ticks where those are longer.
+    pub(crate) const fn whole(self, at: Ticks) -> u64 {
+        self.coarser(at.0)
+    }
+
     /// A number of ticks in units, rounded up; saturates.
     pub(crate) const fn units_up(self, ticks: u64) -> Word {
         let wide = if self.right == 0 {

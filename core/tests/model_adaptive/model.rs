@@ -116,9 +116,10 @@ impl Model {
         model
     }
 
-    /// The longest that an instant can be ahead, in ticks.
+    /// The longest time that is told from others, in ticks.
     pub(crate) fn horizon(&self) -> i128 {
-        self.settings.max_latency.max(self.give_up()) + self.settings.lateness
+        let Settings { window, max_latency, lateness, .. } = self.settings;
+        window.max(max_latency).max(self.give_up()) + lateness
     }
 
     fn give_up(&self) -> i128 {
@@ -168,13 +169,15 @@ impl Model {
         let first = if self.probes() { Stage::Drain } else { Stage::Adapt };
         let begin = down(began, self.time_exponent);
         let (stage, since) = *self.stage.get_or_insert((first, begin));
-        let before = (since - begin).rem_euclid(WRAP);
-        let horizon = up(self.horizon(), self.time_exponent);
-        if matches!(stage, Stage::Settle | Stage::Drain) && before > 0 && before <= horizon {
+        // Where the window began as far as can be told: ahead of a reading that is late.
+        let now_units = down(now, self.time_exponent);
+        let passed = (now_units - since).rem_euclid(WRAP);
+        let since_now = now_units - if self.is_late(since, now) { passed - WRAP } else { passed };
+        if matches!(stage, Stage::Settle | Stage::Drain) && begin < since_now {
             return;
         }
         match latency {
-            Some(_) if self.is_full() => {}
+            _ if self.is_full() => {}
             Some(units) => {
                 self.latencies.push(units);
                 self.busy |= busy;
@@ -211,23 +214,35 @@ impl Model {
         };
     }
 
+    /// Whether `now` is a reading from before `since`.
+    fn is_late(&self, since: i128, now: i128) -> bool {
+        let ahead = (since - down(now, self.time_exponent)).rem_euclid(WRAP);
+        ahead > 0 && ahead <= up(self.settings.lateness, self.time_exponent)
+    }
+
     /// How long a window has lasted: no time by a reading that is late.
     fn elapsed(&self, since: i128, now: i128) -> i128 {
-        let now = down(now, self.time_exponent);
-        let ahead = (since - now).rem_euclid(WRAP);
-        let late = ahead > 0 && ahead <= up(self.settings.lateness, self.time_exponent);
-        if late { 0 } else { (now - since).rem_euclid(WRAP) }
+        let passed = (down(now, self.time_exponent) - since).rem_euclid(WRAP);
+        if self.is_late(since, now) { 0 } else { passed }
+    }
+
+    /// Whether too many calls of the window were dropped.
+    fn is_dropped(&self) -> bool {
+        let calls = self.latencies.len() as i128 + self.drops;
+        // A share is in units of 1/32768, rounded down.
+        let share = (i128::from(self.settings.drops) * 32_768 / 100).max(1);
+        calls > 0 && self.drops * 32_768 >= calls * share
     }
 
     fn is_over(&self, stage: Stage, since: i128, now: i128) -> bool {
         let elapsed = self.elapsed(since, now);
         let samples = self.latencies.len() as i128;
+        let calls = samples + self.drops;
+        let measure = if self.is_dropped() { calls } else { samples };
         let enough = match stage {
-            Stage::Adapt | Stage::Settle => {
-                samples + self.drops >= self.settings.min_samples.into()
-            }
-            Stage::Drain => samples >= self.settings.min_samples.into(),
-            Stage::Measure => samples >= self.settings.probe_samples.into(),
+            Stage::Adapt | Stage::Settle => calls >= self.settings.min_samples.into(),
+            Stage::Drain => measure >= self.settings.min_samples.into(),
+            Stage::Measure => measure >= self.settings.probe_samples.into(),
         };
         // Twice as long as the calls took on average, in the coarser of the two units.
         let sum: i128 = self.latencies.iter().sum();
@@ -238,9 +253,7 @@ impl Model {
             elapsed * samples >= sum >> -coarser
         };
         let waited = stage != Stage::Adapt && elapsed >= up(self.give_up(), self.time_exponent);
-        self.is_full()
-            || elapsed >= up(self.settings.window, self.time_exponent)
-                && (enough && twice || waited)
+        elapsed >= up(self.settings.window, self.time_exponent) && (enough && twice || waited)
     }
 
     /// The latency of the window: the mean, or the estimate.
@@ -258,7 +271,15 @@ impl Model {
             Stage::Adapt | Stage::Settle => {
                 let windows =
                     self.elapsed(since, now) / up(self.settings.window, self.time_exponent);
-                return self.adapt(windows.clamp(1, u32::MAX.into()) as u32);
+                return self.adapt(windows.min(u32::MAX.into()) as u32);
+            }
+            Stage::Drain | Stage::Measure if self.is_dropped() => {
+                let next = self.step();
+                if self.saved > 0 {
+                    self.saved = (next / ONE) as u32;
+                }
+                self.set_limit(next);
+                return Stage::Drain;
             }
             Stage::Drain => {
                 if let Algorithm::Envoy { .. } = self.settings.algorithm {
@@ -268,20 +289,14 @@ impl Model {
             }
             Stage::Measure => {}
         }
-        let old = self.base;
+        let Some(latency) = self.latency() else { return Stage::Measure };
         let half = !matches!(self.settings.algorithm, Algorithm::Envoy { .. });
-        let mut other = false;
-        if let Some(latency) = self.latency() {
-            let off = latency - old;
-            // Above by an eighth, or below by a sixteenth.
-            other = half && (off > old / 8 || off < -(old / 16));
-            // Within an eighth it is a mean over probes.
-            let near = off.abs() <= old / 8;
-            self.base += if near { off.signum() * (off.abs() / 4) } else { off };
-        }
-        if self.base == 0 {
-            return Stage::Measure;
-        }
+        let off = latency - self.base;
+        // Above by an eighth, or below by a sixteenth.
+        let other = half && (off > self.base / 8 || off < -(self.base / 16));
+        // Within an eighth it is a mean over probes.
+        let near = off.abs() <= self.base / 8;
+        self.base += if near { off.signum() * (off.abs() / 4) } else { off };
         if let Algorithm::Gradient2 { .. } = self.settings.algorithm {
             self.own = self.base;
         }
@@ -298,23 +313,15 @@ impl Model {
         if first {
             self.saved = self.limit();
         } else {
-            self.limit = i128::from(self.saved) * ONE;
+            self.set_limit(i128::from(self.saved) * ONE);
         }
         self.at_least = 0;
         Stage::Adapt
     }
 
     fn adapt(&mut self, windows: u32) -> Stage {
-        let calls = self.latencies.len() as i128 + self.drops;
-        // A share is in units of 1/32768, rounded up.
-        let share = (i128::from(self.settings.drops) * 32_768 + 99) / 100;
-        let dropped = self.drops * 32_768 >= calls * share;
-        let (min, max) = (i128::from(self.settings.min) * ONE, i128::from(self.settings.max) * ONE);
-        let mut next = self.next(dropped, self.latency().unwrap_or(0));
-        if next > self.limit && !self.busy {
-            next = self.limit;
-        }
-        next = next.clamp(min, max);
+        let dropped = self.is_dropped();
+        let mut next = self.step();
         let now = (next / ONE) as u32;
         self.at_least = if now == self.settings.min { self.at_least + 1 } else { 0 };
         self.left = self.left.saturating_sub(windows);
@@ -325,14 +332,31 @@ impl Model {
             self.saved = now;
             self.left = 0;
             self.at_least = 0;
-            next = if half { (next / 2).clamp(min, max) } else { min };
+            let least = i128::from(self.settings.min) * ONE;
+            next = if half { (next / 2).max(least) } else { least };
         }
-        self.limit = next / GRAIN * GRAIN;
+        self.set_limit(next);
         match probe && self.probes() {
             true => Stage::Drain,
             false if dropped => Stage::Settle,
             false => Stage::Adapt,
         }
+    }
+
+    /// The limit that follows from the window, within its bounds.
+    fn step(&mut self) -> i128 {
+        let (min, max) = (i128::from(self.settings.min) * ONE, i128::from(self.settings.max) * ONE);
+        let dropped = self.is_dropped();
+        let next = self.next(dropped, self.latency().unwrap_or(0));
+        let grows = self.busy && !dropped;
+        if grows { next } else { next.min(self.limit) }.clamp(min, max)
+    }
+
+    /// Rounded down when it is kept; but what grows, grows.
+    fn set_limit(&mut self, next: i128) {
+        let kept = next / GRAIN * GRAIN;
+        let lost = next > self.limit && kept == self.limit;
+        self.limit = kept + if lost { GRAIN } else { 0 };
     }
 
     /// The gradient of two latencies, in its range.

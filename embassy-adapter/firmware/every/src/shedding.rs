@@ -68,7 +68,7 @@ fn use_shedder(shedder: &LoadShedder) {
 fn use_codel(codel: &CoDel<&'static Us>) {
     use_gate(&codel.since(now()));
     use_gate(&codel.queue(&SHEDDER));
-    keep(codel.admit_at(now(), now()).is_ok());
+    keep((codel.admit(now()).is_ok(), codel.admit_at(now(), now()).is_ok()));
     keep((codel.is_overloaded(), codel.clock(), codel.queue(()).inner()));
 }
 
