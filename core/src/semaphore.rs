@@ -1,9 +1,9 @@
 //! A counting semaphore with a bounded queue, first come, first served.
 //!
-//! One state word holds the permits in use and the number of waiters, so that taking and giving back
-//! are one compare-and-swap each while nobody waits, without a fence. Waiters have slots of their
-//! own in a fixed array; see `semaphore/pool.rs` for the algorithm, why it loses no wake-up, and
-//! what its fences are for, `semaphore/state.rs` and `semaphore/queue.rs` for the words.
+//! One state word holds the permits in use and the number of waiters, so that taking and giving
+//! back are one compare-and-swap each while nobody waits, without a fence. Waiters have slots of
+//! their own in a fixed array; see `semaphore/pool.rs` for the algorithm, why it loses no wake-up,
+//! and what its fences are for, `semaphore/state.rs` and `semaphore/queue.rs` for the words.
 
 mod acquire;
 mod pool;
@@ -336,9 +336,10 @@ impl<Q: Slots> Semaphore<Q> {
     /// Changes how many permits there are, from now on.
     ///
     /// Where there are more, waiters have them at once, in their turn. Where there are fewer than
-    /// are held, nobody loses any: nothing is free until enough of them have come back. Whoever waits
-    /// for more than there are now is refused with
-    /// [`Reason::ExceedsBurst`](crate::Reason::ExceedsBurst), as whoever asks for so many is.
+    /// are held, nobody loses any: nothing is free until enough of them have come back. Whoever
+    /// waits for more than there are by then is refused with
+    /// [`Reason::ExceedsBurst`](crate::Reason::ExceedsBurst) when its turn comes, as whoever asks
+    /// for so many is at once.
     ///
     /// # Errors
     ///
@@ -400,7 +401,8 @@ impl<Q: Slots> Semaphore<Q> {
         self.queue.slots().len()
     }
 
-    /// All figures, of one instant.
+    /// All figures, of one instant; only while [`set_permits`](Self::set_permits) runs, the number
+    /// of permits may be the one before or after.
     #[must_use]
     pub fn snapshot(&self) -> Usage {
         let snapshot = self.ledger.snapshot();

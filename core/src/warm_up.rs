@@ -21,8 +21,10 @@
 //! ```
 //!
 //! From cold to warm is the area from `W / 2` to `W`: the mean pace there is 2, so it takes `W`,
-//! in which half as many calls are let in as at the stable rate. What is rounded is
-//! rounded up, so that no pause is too short.
+//! in which half as many calls are let in as at the stable rate. Pauses are rounded up. Readings of
+//! the clock are rounded down, to a unit of the word: where that is longer than a tick, two calls
+//! may be closer to each other than a pause, by less than a unit, and the next one then waits for
+//! as much longer.
 //!
 //! The next pause begins with the call, not with the end of the last pause: a caller who is late
 //! for a turn has lost that time to the rate, as it cools the limiter down instead. A burst to make
@@ -45,11 +47,11 @@
 //!
 //! # Giving back
 //!
-//! A call that never ran is undone, if nobody has been let in since: the next turn is again where it
-//! was, and so is the level. That is exact, whenever it comes. If others have taken the turns after
-//! it, these stand, and its own goes unused: were the end of the last pause moved forward instead,
-//! as a token bucket does, the next caller would come at the same instant as the last of those who
-//! wait already. A limiter without a burst must not make one of turns that are given up.
+//! A call that never ran is undone, if nobody has been let in since: the next turn is again where
+//! it was, and so is the level. That is exact, whenever it comes. If others have taken the turns
+//! after it, these stand, and its own goes unused: were the end of the last pause moved forward
+//! instead, as a token bucket does, the next caller would come at the same instant as the last of
+//! those who wait already. A limiter without a burst must not make one of turns that are given up.
 //!
 //! Whether somebody has been let in since, the end of the pause tells, which only ever moves on
 //! but for the last call undone. A call that is held for a wrap or more may be taken for another
@@ -124,10 +126,10 @@ impl fmt::Debug for Heat {
 /// An even rate that is a third of itself after a pause, and rises to it as calls come: for what
 /// has to open connections or fill caches before it is fast.
 ///
-/// The rate is never above what was asked, and there is no burst. A call that is let in makes the
-/// next one wait: for an interval when warm, for three when cold. It cools down in the time that it
-/// takes to warm up, and begins cold. The formula, with its source, is at the head of the
-/// module's source.
+/// Over time the rate is never above what was asked, and there is no burst. A call that is let in
+/// makes the next one wait: for an interval when warm, for three when cold. It cools down in the
+/// time that it takes to warm up, and begins cold. The formula, with its source, is at the head of
+/// the module's source.
 ///
 /// It is a [`Gate`](crate::Gate), and a [`WaitGate`](crate::WaitGate) that waits for its turn. A
 /// call counts however it ends, except where a later gate refused it and nobody was let in since:

@@ -8,9 +8,9 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use fusebox_core::{
-    Attempt, Budget, Clock, Deadline, Decision, Error, Event, Gate, GiveUp, Hedge, ManualClock,
-    Observer, Outcome, Pipeline, PipelineMeter, Queue, Reason, Rejection, RetryNone, Semaphore,
-    Ticks, Timer,
+    Attempt, Budget, Call, Clock, Deadline, Decision, Error, Event, Gate, GiveUp, Hedge,
+    ManualClock, Observer, Operation, Outcome, Pipeline, PipelineMeter, Queue, Reason, Rejection,
+    RetryNone, Semaphore, Ticks, Timer,
 };
 
 type Ms = ManualClock<1_000>;
@@ -553,4 +553,57 @@ fn why_a_call_was_given_up_is_told() {
     let _ = run(&clock, hedge.call(&clock, service.call(&clock, &both)));
     let _ = run(&clock, hedge.deadline(ms(5)).call(&clock, service.call(&clock, &[(9, Err(""))])));
     assert_eq!(*causes.0.borrow(), [GiveUp::Attempts, GiveUp::Deadline]);
+}
+
+/// Something that can be sent once, and fails after 50 ms.
+struct Letter<'a> {
+    clock: &'a Ms,
+    left: bool,
+    fails: bool,
+}
+
+impl<'a> Operation for Letter<'a> {
+    type Value = u32;
+    type Error = &'static str;
+    type Future = Pin<Box<dyn Future<Output = Result<u32, &'static str>> + 'a>>;
+
+    fn attempt(&mut self, attempt: Attempt) -> Self::Future {
+        assert!(std::mem::take(&mut self.left), "it is sent once");
+        let (clock, fails) = (self.clock, self.fails);
+        Box::pin(async move {
+            clock.sleep_until(Ticks(50)).await;
+            if fails { Err("lost") } else { Ok(attempt.number) }
+        })
+    }
+
+    fn can_repeat(&self, waiting: u32) -> bool {
+        self.left && waiting == 0
+    }
+}
+
+#[test]
+fn what_cannot_be_repeated_is_not_hedged() {
+    for (fails, answer) in [(false, Ok(1)), (true, Err(Error::Inner("lost")))] {
+        let clock = Ms::new();
+        let budget = Purse::with(3);
+        let hedge = Hedge::idempotent(DELAY).budget(&budget);
+        let pipeline = Pipeline::new(&clock).retry(hedge);
+        let letter = Letter { clock: &clock, left: true, fails };
+        let call = Call::new(&pipeline, Deadline::NEVER, letter);
+        assert_eq!(run(&clock, call), (50, answer));
+        assert_eq!(budget.left.get(), 3, "nothing was spent");
+    }
+}
+
+#[test]
+fn an_attempt_that_waits_keeps_what_it_needs() {
+    let clock = Ms::new();
+    let gate = Semaphore::<Queue<4>>::new(1);
+    let held = gate.permit().expect("it is free");
+    let pipeline = Pipeline::new(&clock).retry(Hedge::idempotent(DELAY)).per_attempt_waiting(&gate);
+    let letter = Letter { clock: &clock, left: true, fails: false };
+    let mut call = pin!(Call::new(&pipeline, Deadline::NEVER, letter));
+    assert!(run_until(&clock, 30, call.as_mut()).is_pending());
+    drop(held);
+    assert_eq!(run(&clock, call), (50, Ok(1)));
 }

@@ -358,3 +358,51 @@ fn a_clock_that_panics_costs_no_permit_behind_codel() {
     drop(waits);
     assert_eq!((permits.available(), permits.waiting()), (1, 0));
 }
+
+/// A waker whose clones panic when they are dropped, while it is armed. What `Wake` makes of an
+/// `Arc` cannot, as its last owner is never the one in the queue.
+mod grenade {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::task::{RawWaker, RawWakerVTable, Waker};
+
+    pub(super) static ARMED: AtomicBool = AtomicBool::new(false);
+
+    static VTABLE: RawWakerVTable = RawWakerVTable::new(|_| RAW, |_| {}, |_| {}, |_| drop());
+    const RAW: RawWaker = RawWaker::new(std::ptr::null(), &VTABLE);
+
+    fn drop() {
+        assert!(!ARMED.swap(false, Ordering::Relaxed), "a waker panics when it is dropped");
+    }
+
+    pub(super) fn waker() -> Waker {
+        // SAFETY: it has no data, so there is nothing that its functions could get wrong.
+        unsafe { Waker::from_raw(RAW) }
+    }
+}
+
+/// Collecting a permit drops the waker that stood in the queue: what is then the caller's is
+/// nobody's when that panics, and the place in the queue may be another's already.
+#[test]
+fn a_waker_that_panics_when_it_is_dropped_costs_no_permit() {
+    static PERMITS: Semaphore<Queue<1>> = Semaphore::new(1);
+    let waker = grenade::waker();
+    let arm = || grenade::ARMED.store(true, Ordering::Relaxed);
+
+    let held = PERMITS.try_acquire().unwrap();
+    let mut first = Box::pin(PERMITS.acquire());
+    assert!(first.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    drop(held);
+    arm();
+    assert_panics(|| first.as_mut().poll(&mut Context::from_waker(&waker)));
+    assert_eq!((PERMITS.in_use(), PERMITS.waiting()), (0, 0));
+
+    // The place has a new owner when the wait that panicked is dropped.
+    let held = PERMITS.try_acquire().unwrap();
+    let mut second = Box::pin(PERMITS.acquire());
+    assert!(second.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    drop(first);
+    assert_eq!(PERMITS.waiting(), 1);
+    drop(held);
+    drop(second);
+    assert_eq!((PERMITS.in_use(), PERMITS.waiting()), (0, 0));
+}

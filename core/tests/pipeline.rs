@@ -8,10 +8,10 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use fusebox_core::{
-    Attempt, Backoff, BreakerConfig, BucketConfig, BudgetConfig, CircuitBreaker, Clock, Deadline,
-    Error, Event, FailureIf, Gate, GiveUp, Immediate, ManualClock, Observer, Outcome, Pipeline,
-    Queue, Ratio, Reason, Rejection, Retry, RetryBudget, Semaphore, Ticks, Timeout, Timer,
-    TokenBucket, WaitGate,
+    Attempt, Backoff, BreakerConfig, BucketConfig, BudgetConfig, Call, CircuitBreaker, Clock,
+    Deadline, Error, Event, FailureIf, Gate, GiveUp, Immediate, ManualClock, Observer, Operation,
+    Outcome, Pipeline, Queue, Ratio, Reason, Rejection, Retry, RetryBudget, Semaphore, Ticks,
+    Timeout, Timer, TokenBucket, WaitGate,
 };
 
 const MS: fn(u64) -> Duration = Duration::from_millis;
@@ -576,4 +576,43 @@ fn without_deadline_and_timeout_no_clock_is_read() {
         .per_attempt(gate);
     assert_eq!(ready(pipeline.call(|_| async { Ok::<_, ()>(1) })), Ok(1));
     assert_eq!(ready(pipeline.call(|_| async { Err::<(), _>(2) })), Err(Error::Inner(2)));
+}
+
+/// Something that can be sent once.
+struct Letter(Option<&'static str>);
+
+impl Operation for Letter {
+    type Value = ();
+    type Error = &'static str;
+    type Future = std::future::Ready<Result<(), &'static str>>;
+
+    fn attempt(&mut self, _attempt: Attempt) -> Self::Future {
+        std::future::ready(Err(self.0.take().expect("it is sent once")))
+    }
+
+    fn can_repeat(&self, _waiting: u32) -> bool {
+        self.0.is_some()
+    }
+}
+
+#[test]
+fn what_cannot_be_repeated_is_not_and_no_retry_is_paid_for() {
+    let (clock, journal) = (ManualClock::<1000>::new(), Journal::default());
+    let config = BudgetConfig::new(Ratio::percent(100)).floor_per_second(0);
+    let budget = RetryBudget::new(config, &clock);
+    let refusing = Scribe::new("gate", &journal);
+    refusing.refusing.set(Some(Reason::RateLimited));
+    let retry = Retry::new(Backoff::none()).budget(&budget);
+    let pipeline =
+        Pipeline::new(&clock).retry(retry).per_attempt(&refusing).observed_by("pipeline", &journal);
+    let mut call = pin!(Call::new(&pipeline, Deadline::NEVER, Letter(Some("lost"))));
+    // Refused before it was sent, it still can be.
+    assert!(poll(call.as_mut()).is_pending());
+    refusing.refusing.set(None);
+    journal.take();
+    let balance = budget.balance();
+    assert_eq!(poll(call.as_mut()), Poll::Ready(Err(Error::Inner("lost"))));
+    assert_eq!(budget.balance(), balance, "nothing was withdrawn");
+    let told = journal.take();
+    assert_eq!(told.last().map(String::as_str), Some("pipeline: gave up after 2, NotRetryable"));
 }

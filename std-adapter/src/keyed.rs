@@ -9,6 +9,7 @@
 //! no task in the background: a newcomer that finds no room makes some (`keyed/table.rs` has how),
 //! and a `sweep` can be called from wherever something runs from time to time.
 
+mod bucket;
 mod buckets;
 mod sketch;
 mod stale;
@@ -25,6 +26,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+pub use bucket::KeyedBucket;
 pub use buckets::{KeyedBuckets, KeyedTaken, KeyedTokens};
 pub use sketch::KeyedSketch;
 

@@ -39,11 +39,15 @@
 //! | feature | what it adds |
 //! |---|---|
 //! | `keyed` | [`Keyed`] and [`KeyedBuckets`]: a gate for each key, in bounded memory; [`KeyedSketch`]: limits for more keys than there is room for |
-//! | `tokio` (default) | [`TokioTimer`]: tokio's time, paused time included |
+//! | `tokio` (default) | [`TokioTimer`]: tokio's time, paused time included; [`with_deadline`]: a deadline that goes along with a task |
+//! | `http` | refusals and timeouts as HTTP responses (module `http`), for axum, hyper and others, and, with `tokio`, deadlines in headers; implies `tower` |
+//! | `tower` | layers for tower (module `tower`): a gate or a whole pipeline around a service |
 #![forbid(unsafe_code)]
 
 pub mod blocking;
 mod clock;
+#[cfg(feature = "http")]
+pub mod http;
 #[cfg(feature = "keyed")]
 mod keyed;
 mod last_error;
@@ -52,7 +56,11 @@ pub mod prelude;
 mod registry;
 mod rng;
 #[cfg(feature = "tokio")]
+mod task_deadline;
+#[cfg(feature = "tokio")]
 mod tokio_timer;
+#[cfg(feature = "tower")]
+pub mod tower;
 
 /// The README's examples are tests too.
 #[cfg(all(doctest, feature = "tokio"))]
@@ -65,7 +73,9 @@ pub use fusebox_core::*;
 
 pub use clock::StdClock;
 #[cfg(feature = "keyed")]
-pub use keyed::{Keyed, KeyedBuckets, KeyedGate, KeyedSketch, KeyedTaken, KeyedTokens};
+pub use keyed::{
+    Keyed, KeyedBucket, KeyedBuckets, KeyedGate, KeyedSketch, KeyedTaken, KeyedTokens,
+};
 pub use last_error::{LastError, Noting};
 pub use peer::{NotANetwork, PeerNetwork, TrustedProxies};
 pub use registry::{
@@ -73,6 +83,8 @@ pub use registry::{
     SwitchTextProblem, UnknownName,
 };
 pub use rng::StdRng;
+#[cfg(feature = "tokio")]
+pub use task_deadline::{WithDeadline, current_deadline, with_deadline};
 #[cfg(feature = "tokio")]
 pub use tokio_timer::{TokioSleep, TokioTimer, TokioTimer as TokioClock};
 

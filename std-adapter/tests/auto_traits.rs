@@ -242,10 +242,88 @@ assert_auto!(SwitchTextError: yes, yes, yes);
 assert_auto!(SwitchTextProblem: yes, yes, yes);
 
 // Gates by key.
+#[cfg(feature = "http")]
+mod http {
+    use super::*;
+    use fusebox_std::http::*;
+
+    assert_auto!(deadline::DeadlineHeader: yes, yes, yes);
+    assert_auto!(deadline::Incoming: yes, yes, yes);
+    assert_auto!(deadline::DeadlineLayer: yes, yes, yes);
+    assert_auto!(deadline::DeadlineService<Alone>: yes, no, yes);
+    assert_auto!(deadline::SendDeadlineLayer: yes, yes, yes);
+    assert_auto!(deadline::SendDeadlineService<Local>: no, no, yes);
+    assert_auto!(WithDeadline<Fut<u8>>: yes, yes, no);
+    assert_auto!(WithDeadline<Fut<Local>>: no, no, no);
+    assert_auto!(ServerErrors: yes, yes, yes);
+    assert_auto!(FailureStatus<Alone>: yes, no, yes);
+    assert_auto!(RateLimitPolicy: yes, yes, yes);
+    assert_auto!(HttpLayer<Alone>: yes, no, yes);
+    assert_auto!(HttpService<Local>: no, no, yes);
+    assert_auto!(HttpFuture<Fut<u8>>: yes, yes, yes);
+    assert_auto!(HttpFuture<Pinned>: yes, yes, no);
+}
+
+#[cfg(feature = "tower")]
+mod layers {
+    use super::*;
+    use fusebox_std::tower::*;
+
+    /// Has the auto traits of what it is made of.
+    #[derive(Clone)]
+    #[allow(dead_code, reason = "only its type is looked at")]
+    struct Served<F>(F);
+
+    impl<F: std::future::Future<Output = Result<u8, ()>>> ::tower::Service<u8> for Served<F> {
+        type Response = u8;
+        type Error = ();
+        type Future = F;
+
+        fn poll_ready(
+            &mut self,
+            _: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<Result<(), ()>> {
+            std::task::Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, _: u8) -> F {
+            unreachable!("only its type is looked at")
+        }
+    }
+
+    type Plain = Served<Fut<u8>>;
+    type Choose<G> = fn(&u8) -> Result<G, Rejection>;
+    type Sent<S> = Sending<S, u8, ResendClones>;
+    type SentThrough<P, S> = Call<P, Sent<S>>;
+
+    assert_auto!(GateLayer<Arc<CircuitBreaker>>: yes, yes, yes);
+    assert_auto!(GateLayer<Arc<CircuitBreaker>, Alone>: yes, no, yes);
+    assert_auto!(GateService<Plain, Arc<Bulkhead>>: yes, yes, yes);
+    assert_auto!(GateService<Local, Arc<Bulkhead>>: no, no, yes);
+    assert_auto!(GateByLayer<Alone>: yes, no, yes);
+    assert_auto!(GateByService<Plain, Choose<Arc<Bulkhead>>>: yes, yes, yes);
+    assert_auto!(GateByFuture<Plain, u8, Choose<Arc<Bulkhead>>, Arc<Bulkhead>, ResultClassify>: yes, yes, yes);
+    assert_auto!(GateByFuture<Plain, u8, Choose<Rc<Bulkhead>>, Rc<Bulkhead>, ResultClassify>: no, no, yes);
+    assert_auto!(PipelineLayer<Arc<Pipe>>: yes, yes, yes);
+    assert_auto!(PipelineLayer<Rc<Pipe>>: no, no, yes);
+    assert_auto!(PipelineService<Plain, Arc<Pipe>, ResendClones>: yes, yes, yes);
+    assert_auto!(BoxErrorLayer: yes, yes, yes);
+    assert_auto!(BoxErrorService<Alone>: yes, no, yes);
+    assert_auto!(BoxErrorFuture<Fut<u8>>: yes, yes, yes);
+    assert_auto!(Calling<Plain, u8>: yes, yes, yes);
+    assert_auto!(Calling<Served<std::future::Pending<Result<u8, ()>>>, u8>: yes, yes, yes);
+    assert_auto!(Sent<Plain>: yes, yes, yes);
+    assert_auto!(Guard<Arc<Bulkhead>, Calling<Plain, u8>>: yes, yes, yes);
+    assert_auto!(SentThrough<Arc<Pipe>, Plain>: yes, yes, no);
+    assert_auto!(SentThrough<Rc<Pipe>, Plain>: no, no, no);
+}
+
 #[cfg(feature = "keyed")]
 mod keyed {
     use super::*;
-    use fusebox_std::{Keyed, KeyedBuckets, KeyedGate, KeyedSketch, KeyedTaken, KeyedTokens};
+    use fusebox_std::{
+        Keyed, KeyedBucket, KeyedBuckets, KeyedGate, KeyedSketch, KeyedTaken, KeyedTokens,
+    };
 
     assert_auto!(Keyed<u8, CircuitBreaker>: yes, yes, yes);
     assert_auto!(Keyed<Alone, CircuitBreaker>: yes, no, yes);
@@ -259,6 +337,8 @@ mod keyed {
     assert_auto!(KeyedTokens<'static, String, str>: yes, yes, yes);
     assert_auto!(KeyedTokens<'static, Alone>: no, no, yes);
     assert_auto!(KeyedTaken: yes, yes, yes);
+    assert_auto!(KeyedBucket<Arc<KeyedBuckets<u8>>, u8>: yes, yes, yes);
+    assert_auto!(KeyedBucket<Rc<KeyedBuckets<u8>>, u8>: no, no, yes);
     // Keys are not kept.
     assert_auto!(KeyedSketch<str>: yes, yes, yes);
     assert_auto!(KeyedSketch<Local>: yes, yes, yes);

@@ -17,8 +17,8 @@ use super::config::{BucketConfig, Rate, Wait};
 
 /// A leaky bucket: calls at an even pace, and a queue for those that come too early.
 ///
-/// It is a [`TokenBucket`], as the two are one algorithm seen from two sides; [`BucketConfig::paced`]
-/// makes one that lets calls out an interval apart.
+/// It is a [`TokenBucket`], as the two are one algorithm seen from two sides;
+/// [`BucketConfig::paced`] makes one that lets calls out an interval apart.
 ///
 /// | of a leaky bucket | here |
 /// |---|---|
@@ -52,7 +52,8 @@ pub type LeakyBucket<C> = TokenBucket<C>;
 impl BucketConfig {
     /// A bucket that lets calls through at an even pace: one at a time, the next one an interval
     /// later, however long nobody came. Add [`slack`](Self::slack) for those who come late now and
-    /// then, and [`max_queue`](Self::max_queue) for those who come early.
+    /// then, and [`max_queue`](Self::max_queue) to say how many of those who come early may wait:
+    /// without it, as many as [`max_wait`](Self::max_wait) has turns for.
     pub const fn paced(rate: Rate) -> Self {
         Self::new(rate).burst(1)
     }

@@ -277,6 +277,12 @@ where
             self.state.cause = GiveUp::Attempts;
             return None;
         }
+        if !self.can_repeat() {
+            self.state.cause = GiveUp::NotRetryable;
+            self.state.next = Next::Never;
+            self.unpay(around);
+            return None;
+        }
         let now = around.timer().now();
         self.sleep.set(None);
         if !wait.is_zero() {
@@ -329,10 +335,21 @@ where
         if self.state.live == 0 { Following::Nothing } else { Following::Later }
     }
 
+    /// Whether there can be another attempt beside those that have begun.
+    #[inline]
+    fn can_repeat(&self) -> bool {
+        self.maker.can_repeat(self.state.begun.saturating_sub(self.maker.runs()))
+    }
+
     /// Pays for the next attempt, unless that was done when one failed.
     #[inline]
     fn pay(&mut self, around: &X) -> bool {
         let policy = around.policy();
+        if !self.can_repeat() {
+            self.unpay(around);
+            self.state.next = Next::Never;
+            return false;
+        }
         if !core::mem::take(&mut self.state.owed) && !policy.withdraw() {
             self.state.next = Next::Never;
             return false;

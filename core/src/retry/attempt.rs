@@ -89,6 +89,14 @@ impl<F> Maker<F> {
     }
 }
 
+impl<F: Operation> Maker<F> {
+    /// Whether the operation can be made again; see [`Operation::can_repeat`].
+    #[inline]
+    pub(crate) fn can_repeat(&self, waiting: u32) -> bool {
+        self.operation.can_repeat(waiting)
+    }
+}
+
 pin_project! {
     /// A place for attempts, one after another, each between its gates.
     ///

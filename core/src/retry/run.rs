@@ -12,7 +12,7 @@ use super::operation::{CallResult, Operation};
 use super::state::{RetryPolicy, RetryState, Verdict};
 use crate::deadline::Deadline;
 use crate::error::Error;
-use crate::event::Event;
+use crate::event::{Event, GiveUp};
 use crate::gate::Outcome;
 use crate::on_drop::OnDrop;
 use crate::time::Timer;
@@ -130,7 +130,11 @@ where
             Err(error) => error,
         };
         let timer = around.timer();
-        let verdict = around.policy().after_failure(this.state, &error, timer);
+        let verdict = if this.maker.can_repeat(0) {
+            around.policy().after_failure(this.state, &error, timer)
+        } else {
+            Verdict::GiveUp(GiveUp::NotRetryable)
+        };
         let Verdict::Retry { delay, at } = verdict else {
             decided(around, attempt.number, verdict);
             return Poll::Ready(Some(Err(error)));

@@ -106,10 +106,7 @@ impl Wait {
 
     /// Takes the permits if they were granted.
     fn collect(&mut self, pool: Pool<'_>, n: u32) -> Poll<Result<Taken, Rejection>> {
-        let Some(granted) = self.place.and_then(|place| pool.collect(place)) else {
-            return Poll::Pending;
-        };
-        self.place = None;
+        let Some(granted) = pool.collect(&mut self.place, n) else { return Poll::Pending };
         let too_many = Rejection::new(Reason::ExceedsBurst);
         Poll::Ready(if granted { Ok(Taken(n)) } else { Err(too_many) })
     }
@@ -117,7 +114,7 @@ impl Wait {
     /// Ends the wait: the permits where they were granted in the last moment.
     fn give_up(&mut self, pool: Pool<'_>, n: u32) -> Option<Taken> {
         let place = self.place.take()?;
-        pool.withdraw(place).then_some(Taken(n))
+        pool.withdraw(place, n).then_some(Taken(n))
     }
 
     /// Ends the wait, and gives back what was granted.

@@ -19,8 +19,9 @@
 //! A round of `grant` reserves the permits in the state word first and then tries to end the wait,
 //! slot `WAITING(ticket)` to `GRANTED`, by compare-and-swap. Where that fails, because the waiter
 //! gave up or another granter was quicker, the reservation is put back. So a permit is at any time
-//! in exactly one of: the word, a reservation, a granted slot, a holder's hands. Who needs more than
-//! there are any more is refused, `WAITING(ticket)` to `REFUSED`, and stands in nobody's way.
+//! in exactly one of: the word, a reservation, a granted slot, a holder's hands. Who needs more
+//! than there are any more is refused when its turn comes, `WAITING(ticket)` to `REFUSED`, and
+//! stands in nobody's way.
 //!
 //! **Why not the other way round**, slot first? Then a granted waiter would run before its permits
 //! are taken.
@@ -29,14 +30,14 @@
 //!
 //! **No wake-up is lost.** Let everything have come to rest with a waiter in slot S whose need is
 //! free, and no older one. What led there is a set of events: S was published; permits went into
-//! the word; there came to be more of them; older waiters left their slots. Whoever did one of these then went through a round of
-//! `grant`, which begins with `fence(SeqCst)`. (A giver that saw no waiter counted did not; but
-//! then S was counted later in the order of the word's changes, and the round of S itself, which
-//! follows, reads a later value of that word.) Of these fences one is the last in the single total
-//! order of `SeqCst` fences. The round after it sees all the events: S waiting, nobody older, and a
-//! word from which nothing but reservations have been taken since. Reservations that were put back
-//! are events themselves, so the word it reads is at least what is free at rest. So it would have
-//! granted S, which contradicts.
+//! the word; there came to be more of them; older waiters left their slots. Whoever did one of
+//! these then went through a round of `grant`, which begins with `fence(SeqCst)`. (A giver that saw
+//! no waiter counted did not; but then S was counted later in the order of the word's changes, and
+//! the round of S itself, which follows, reads a later value of that word.) Of these fences one is
+//! the last in the single total order of `SeqCst` fences. The round after it sees all the events: S
+//! waiting, nobody older, and a word from which nothing but reservations have been taken since.
+//! Reservations that were put back are events themselves, so the word it reads is at least what is
+//! free at rest. So it would have granted S, which contradicts.
 //!
 //! That is one store-load race for each pair of events, and Acquire and Release settle none of
 //! them, as in each both sides write one word and read another:
@@ -183,22 +184,32 @@ impl<'a> Pool<'a> {
         }
     }
 
-    /// Ends a wait that was answered, and tells whether the permits are the caller's; `None` where
-    /// it goes on.
+    /// Ends a wait for `n` permits that was answered, and tells whether they are the caller's;
+    /// `None` where it goes on. `place` is no longer the caller's then, even if this panics.
     #[must_use]
-    pub(super) fn collect(self, place: Place) -> Option<bool> {
-        let slot = self.slots.get(place.index)?;
+    pub(super) fn collect(self, place: &mut Option<Place>, n: u32) -> Option<bool> {
+        let slot = self.slots.get((*place)?.index)?;
         let granted = slot.answered()?;
-        slot.vacate();
+        *place = None;
+        self.leave(slot, granted, n);
         Some(granted)
     }
 
-    /// Ends a wait; true where it had been granted meanwhile, and the permits are the caller's.
+    /// Leaves a place whose wait is over.
+    fn leave(self, slot: &Slot, granted: bool, n: u32) {
+        // Should the drop of the waker panic, nobody has the permits.
+        let lost = OnDrop(|| self.give(if granted { n } else { 0 }));
+        slot.vacate();
+        core::mem::forget(lost);
+    }
+
+    /// Ends a wait for `n` permits; true where they had been granted meanwhile, and are the
+    /// caller's.
     #[must_use]
-    pub(super) fn withdraw(self, place: Place) -> bool {
+    pub(super) fn withdraw(self, place: Place, n: u32) -> bool {
         let Some(slot) = self.slots.get(place.index) else { return false };
         if let Err(granted) = slot.withdraw(place.ticket) {
-            slot.vacate();
+            self.leave(slot, granted, n);
             return granted;
         }
         self.ledger.counts.waiter_gone();
@@ -275,9 +286,10 @@ mod tests {
         ledger.tickets.fetch_add(Word::MAX / 4 - 1, Ordering::Relaxed);
         let late = pool.enqueue(1, Waker::noop()).unwrap();
         pool.give(1);
-        assert_eq!((pool.collect(early), pool.collect(late)), (None, Some(true)));
+        let (mut early, mut late) = (Some(early), Some(late));
+        assert_eq!((pool.collect(&mut early, 1), pool.collect(&mut late, 1)), (None, Some(true)));
         pool.give(1);
-        assert_eq!(pool.collect(early), Some(true));
+        assert_eq!(pool.collect(&mut early, 1), Some(true));
         assert_eq!((ledger.snapshot().held(), ledger.snapshot().waiters()), (1, 0));
     }
 
@@ -287,11 +299,11 @@ mod tests {
         let pool = Pool::new(&ledger, queue.slots());
         ledger.tickets.store(Word::MAX - 1, Ordering::Relaxed);
         pool.try_take(1).unwrap();
-        let places = [0; 3].map(|_| pool.enqueue(1, Waker::noop()).unwrap());
-        for place in places {
-            assert!(places.iter().all(|&place| pool.collect(place).is_none()));
+        let mut places = [0; 3].map(|_| pool.enqueue(1, Waker::noop()).ok());
+        for first in 0..places.len() {
+            assert!(places.iter_mut().all(|place| pool.collect(place, 1).is_none()));
             pool.give(1);
-            assert_eq!(pool.collect(place), Some(true));
+            assert_eq!(pool.collect(&mut places[first], 1), Some(true));
         }
     }
 }

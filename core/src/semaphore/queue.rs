@@ -42,9 +42,10 @@ impl Ticket {
 /// * `FREE`: nobody's. Set by the owner when it leaves; ends when a waiter claims it.
 /// * `CLAIMED`: its owner is moving in or out, granters pass by. Set by the owner alone, and ended
 ///   by the owner alone.
-/// * `WAITING(ticket)`: the owner waits. Set by the owner; ended by a granter (`GRANTED`, `REFUSED`)
-///   or by the owner that gives up (`CLAIMED`), whoever is first. Each wait has a ticket of its own, so that
-///   a granter that comes late cannot take the next wait in this slot for the one it saw.
+/// * `WAITING(ticket)`: the owner waits. Set by the owner; ended by a granter (`GRANTED`,
+///   `REFUSED`) or by the owner that gives up (`CLAIMED`), whoever is first. Each wait has a ticket
+///   of its own, so that a granter that comes late cannot take the next wait in this slot for the
+///   one it saw.
 /// * `GRANTED`: the permits are the owner's. Set by a granter, ended by the owner (`FREE`).
 /// * `REFUSED`: there are not so many permits any more. As `GRANTED`, but without permits.
 #[derive(Clone, Copy, PartialEq, Eq)]

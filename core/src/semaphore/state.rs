@@ -101,9 +101,9 @@ impl fmt::Debug for Snapshot {
 
 /// The state word, and the total.
 ///
-/// **The total is a word of its own**, which changes seldom, so that what is held is counted in full
-/// whatever becomes of the total. A taker may go by a total that was changed after it had begun: what
-/// is then held above the new one is as if it had been held before.
+/// **The total is a word of its own**, which changes seldom, so that what is held is counted in
+/// full whatever becomes of the total. A taker may go by a total that was changed after it had
+/// begun: what is then held above the new one is as if it had been held before.
 ///
 /// Who gives permits back synchronises with who takes them later, so that a semaphore of one
 /// permit orders what its holders do, as a lock does. All changes are read-modify-writes, so each

@@ -49,8 +49,8 @@ pub struct WarmUpConfig {
 impl WarmUpConfig {
     /// A limiter that is at `rate` after `warm_up` of steady calls, and at a third of it when cold.
     ///
-    /// The rate is never above what is asked, and below it by less than 1 in 1024, where words are
-    /// 32 bits 1 in 64. It warms up more slowly than asked by up to 1 in 16.
+    /// Over time the rate is never above what is asked, and below it by less than 1 in 1024, where
+    /// words are 32 bits 1 in 64. It warms up more slowly than asked by up to 1 in 16.
     pub const fn new(rate: Rate, warm_up: Duration) -> Self {
         Self { rate, warm_up, max_wait: DEFAULT_MAX_WAIT, max_lateness: DEFAULT_LATENESS }
     }
