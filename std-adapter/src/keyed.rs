@@ -5,9 +5,9 @@
 //! [`KeyedSketch`] is for more keys than there is room for: it keeps none, and errs a little.
 //!
 //! The first two are bounded by the number of keys that they were made for. What may be forgotten to
-//! make room is only what is [idle](Idle): see there for what an attacker would gain otherwise. There is
-//! no task in the background: a newcomer that finds no room makes some (`keyed/table.rs` has how),
-//! and a `sweep` can be called from wherever something runs from time to time.
+//! make room is only what is [idle](Idle): see there for what an attacker would gain otherwise.
+//! There is no task in the background: a newcomer that finds no room makes some (`keyed/table.rs`
+//! has how), and a `sweep` can be called from wherever something runs from time to time.
 
 mod bucket;
 mod buckets;
@@ -52,21 +52,24 @@ const STALE_AFTER: Duration = Duration::from_secs(600);
 /// A new key takes the place of one that is [idle](Idle): whose bucket is full, whose breaker is
 /// closed and has nothing on record, whose permits are all back. So nobody is better off for having
 /// been forgotten, and worse off only where a new gate lets in less than one that is long in use: a
-/// bucket that [starts](fusebox_core::BucketConfig::initially) with less than its burst starts so again. If nothing is idle among the few dozen that it looks at, the key is
-/// refused with [`Reason::Overloaded`], or gets the [gate that all such keys
-/// share](Self::overflow). A flood of new keys, whoever makes them up, so costs no more memory than
-/// was allowed and takes nothing from those that are busy; whether it can keep other newcomers out
-/// depends on how long its keys stay busy, so let the map have more room than there are users at a
-/// time.
+/// bucket that [starts](fusebox_core::BucketConfig::initially) with less than its burst starts so
+/// again.
+///
+/// If nothing is idle among the few dozen that it looks at, the key is refused with
+/// [`Reason::Overloaded`], or gets the [gate that all such keys share](Self::overflow). A flood of
+/// new keys, whoever makes them up, so costs no more memory than was allowed and takes nothing from
+/// those that are busy; whether it can keep other newcomers out depends on how long its keys stay
+/// busy, so let the map have more room than there are users at a time.
 ///
 /// A breaker that is open, or has a failure on record, is not idle, and if its key is never called
 /// again it never will be. So what nobody has used for [`stale_after`](Self::stale_after) is also
 /// forgotten where it is [stale](Idle::is_stale): a breaker whose open time is over, but never a
 /// bucket with debt or a bulkhead with permits out.
 ///
-/// Gates are asked whether they are idle under a lock of the map, so that nobody can use them between
-/// the answer and the end: a gate of your own must not use the map that it is in there, nor may its
-/// clock. It would wait for itself for ever; with debug assertions it panics.
+/// Gates are asked whether they are idle under a lock of the map, so that nobody can use them
+/// between the answer and the end. Neither a gate of your own nor its clock may use the map then,
+/// and `Eq`, `Hash` and `Clone` of a key never may: they would wait for themselves for ever. With
+/// debug assertions, a gate that does panics.
 ///
 /// # Examples
 ///
@@ -109,7 +112,9 @@ const STALE_AFTER: Duration = Duration::from_secs(600);
 ///
 /// On trial at first, for each key, and counting from when somebody says so: new keys by what makes
 /// their gates, the others by [`for_each`](Self::for_each). A [`Shadow`](fusebox_core::Shadow) that
-/// counts is never idle, but it is stale when its gate is.
+/// counts is never idle, but it is stale when its gate is: let there be room for all the keys that
+/// come within [`stale_after`](Self::stale_after), and when the trial is over, make gates without
+/// one.
 ///
 /// ```
 /// use fusebox_std::prelude::*;
@@ -152,8 +157,8 @@ struct Entry<G> {
 impl<K: Hash + Eq, G: Idle> Keyed<K, G> {
     /// At most `capacity` gates, each made by `make` of its key when that first comes.
     ///
-    /// A gate is asked [whether it is idle](Idle) under a lock, and must not use the map then; `make`
-    /// may.
+    /// A gate is asked [whether it is idle](Idle) under a lock, and must not use the map then;
+    /// `make` may.
     ///
     /// With room for none, all keys are [refused or share one gate](Self::overflow).
     pub fn new(capacity: usize, make: impl Fn(&K) -> G + Send + Sync + 'static) -> Self {
