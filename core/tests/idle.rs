@@ -35,6 +35,22 @@ fn a_bucket_is_idle_when_it_is_full_for_late_readers_too() {
     assert!(!empty.is_idle(), "started, and empty");
 }
 
+/// Refusals are made to count for good: a shadow that was never stale then filled whatever it was
+/// kept in.
+#[test]
+fn a_shadow_that_counts_is_stale_when_its_gate_is() {
+    let permits: Semaphore = Semaphore::new(1);
+    let shadow = Shadow::new(&permits);
+    assert!(shadow.is_idle());
+    shadow.enforce();
+    assert_eq!((shadow.is_idle(), shadow.is_stale()), (false, true));
+    let held = shadow.permit().unwrap();
+    assert!(!shadow.is_stale());
+    drop(held);
+    shadow.only_watch();
+    assert!(shadow.is_idle());
+}
+
 #[test]
 fn the_other_limits_are_idle_when_nothing_counts_for_late_readers_either() {
     let clock: ManualClock = ManualClock::new();

@@ -4,10 +4,10 @@
 //! buckets that share their limits, as most limits by key do: its entries are one word each.
 //! [`KeyedSketch`] is for more keys than there is room for: it keeps none, and errs a little.
 //!
-//! The first two are bounded by the number of keys that they were made for. What may be forgotten to make
-//! room is only what is [idle](Idle): see there for what an attacker would gain otherwise. There is
-//! no task in the background: a newcomer that finds no room makes some (`keyed/table.rs` has how),
-//! and a `sweep` can be called from wherever something runs from time to time.
+//! The first two are bounded by the number of keys that they were made for. What may be forgotten to
+//! make room is only what is [idle](Idle): see there for what an attacker would gain otherwise.
+//! There is no task in the background: a newcomer that finds no room makes some (`keyed/table.rs`
+//! has how), and a `sweep` can be called from wherever something runs from time to time.
 
 mod bucket;
 mod buckets;
@@ -50,24 +50,31 @@ const STALE_AFTER: Duration = Duration::from_secs(600);
 /// # When it is full
 ///
 /// A new key takes the place of one that is [idle](Idle): whose bucket is full, whose breaker is
-/// closed and has nothing on record, whose permits are all back. So nobody is worse off for it, and
-/// nobody better. If nothing is idle among the few dozen that it looks at, the key is
-/// refused with [`Reason::Overloaded`], or gets the [gate that all such keys
-/// share](Self::overflow). A flood of new keys, whoever makes them up, so costs no more memory than
-/// was allowed and takes nothing from those that are busy; whether it can keep other newcomers out
-/// depends on how long its keys stay busy, so let the map have more room than there are users at a
-/// time.
+/// closed and has nothing on record, whose permits are all back. So nobody is better off for having
+/// been forgotten, and worse off only where a new gate lets in less than one that is long in use: a
+/// bucket that [starts](fusebox_core::BucketConfig::initially) with less than its burst starts so
+/// again.
+///
+/// If nothing is idle among the few dozen that it looks at, the key is refused with
+/// [`Reason::Overloaded`], or gets the [gate that all such keys share](Self::overflow). A flood of
+/// new keys, whoever makes them up, so costs no more memory than was allowed and takes nothing from
+/// those that are busy; whether it can keep other newcomers out depends on how long its keys stay
+/// busy, so let the map have more room than there are users at a time.
 ///
 /// A breaker that is open, or has a failure on record, is not idle, and if its key is never called
 /// again it never will be. So what nobody has used for [`stale_after`](Self::stale_after) is also
 /// forgotten where it is [stale](Idle::is_stale): a breaker whose open time is over, but never a
 /// bucket with debt or a bulkhead with permits out.
 ///
+/// Gates are asked whether they are idle under a lock of the map, so that nobody can use them
+/// between the answer and the end. Neither a gate of your own nor its clock may use the map then,
+/// and `Eq`, `Hash` and `Clone` of a key never may: they would wait for themselves for ever. With
+/// debug assertions, a gate that does panics.
+///
 /// # Examples
 ///
 /// ```
 /// use fusebox_std::prelude::*;
-/// use fusebox_std::Keyed;
 /// use std::sync::LazyLock;
 ///
 /// /// A breaker for each host, so that one that is down does not take the others with it.
@@ -91,7 +98,6 @@ const STALE_AFTER: Duration = Duration::from_secs(600);
 ///
 /// ```
 /// use fusebox_std::prelude::*;
-/// use fusebox_std::Keyed;
 ///
 /// let paying = [("acme".to_owned(), BulkheadConfig::new(100))];
 /// let tenants: Keyed<String, Bulkhead> =
@@ -102,6 +108,37 @@ const STALE_AFTER: Duration = Duration::from_secs(600);
 /// assert!(permits.iter().all(Result::is_ok));
 /// assert!(tenants.get("ajax")?.permit().is_err(), "two of this tenant's calls are running");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// On trial at first, for each key, and counting from when somebody says so: new keys by what makes
+/// their gates, the others by [`for_each`](Self::for_each). A [`Shadow`](fusebox_core::Shadow) that
+/// counts is never idle, but it is stale when its gate is: let there be room for all the keys that
+/// come within [`stale_after`](Self::stale_after), and when the trial is over, make gates without
+/// one.
+///
+/// ```
+/// use fusebox_std::prelude::*;
+/// use std::sync::LazyLock;
+/// use std::sync::atomic::{AtomicBool, Ordering};
+///
+/// static ENFORCED: AtomicBool = AtomicBool::new(false);
+/// static LIMITS: LazyLock<Keyed<String, Shadow<TokenBucket>>> = LazyLock::new(|| {
+///     Keyed::new(1_000, |_| {
+///         let limit = Shadow::new(TokenBucket::new(BucketConfig::per_hour(1), StdClock));
+///         if ENFORCED.load(Ordering::SeqCst) {
+///             limit.enforce();
+///         }
+///         limit
+///     })
+/// });
+///
+/// let serve = |user: &str| LIMITS.get(user).unwrap().call(|| Ok::<_, ()>("served"));
+/// assert!(serve("ann").is_ok() && serve("ann").is_ok(), "the second is only reported");
+///
+/// ENFORCED.store(true, Ordering::SeqCst);
+/// LIMITS.for_each(|_user, limit| limit.enforce());
+/// assert!(serve("ann").is_err());
+/// assert!(serve("bob").is_ok() && serve("bob").is_err());
 /// ```
 pub struct Keyed<K, G, S = RandomState> {
     table: Table<K, Arc<Entry<G>>, S>,
@@ -119,6 +156,9 @@ struct Entry<G> {
 
 impl<K: Hash + Eq, G: Idle> Keyed<K, G> {
     /// At most `capacity` gates, each made by `make` of its key when that first comes.
+    ///
+    /// A gate is asked [whether it is idle](Idle) under a lock, and must not use the map then;
+    /// `make` may.
     ///
     /// With room for none, all keys are [refused or share one gate](Self::overflow).
     pub fn new(capacity: usize, make: impl Fn(&K) -> G + Send + Sync + 'static) -> Self {
@@ -236,10 +276,44 @@ impl<K: Hash + Eq, G: Idle, S: BuildHasher> Keyed<K, G, S> {
     ///
     /// Nothing has to call it: newcomers make room for themselves. It is for a timer that is there
     /// anyway, so that the memory of a busy hour does not stay. It locks a few hundred entries at a
-    /// time.
+    /// time; but to give back memory it hashes those that are left in a shard anew, up to a quarter
+    /// of what there was room for, while nobody else gets at that shard.
     pub fn sweep(&self) -> usize {
         self.epochs.advance();
         self.table.sweep(self)
+    }
+
+    /// Shows each gate to `visit`, by key and in no order: to change their limits while they are in
+    /// use. Not a use of them.
+    ///
+    /// Runs under no lock, so that `visit` may use the map. It sees each gate that is there from
+    /// beginning to end; one that is made meanwhile may be left out, so change first what makes
+    /// them, and visit again where it matters that a gate being made just then is not missed. The
+    /// gates of a shard, which are all in a small map, are not forgotten while it is at them.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use fusebox_std::prelude::*;
+    ///
+    /// let tenants: Keyed<u32, Bulkhead> = Keyed::configured(100, BulkheadConfig::new(2), [])?;
+    /// for tenant in 0..3 {
+    ///     tenants.get(&tenant)?;
+    /// }
+    /// tenants.for_each(|&tenant, bulkhead| {
+    ///     if tenant != 1 {
+    ///         bulkhead.set_max_concurrent(8).expect("a number that fits");
+    ///     }
+    /// });
+    /// assert_eq!(tenants.get(&1)?.semaphore().permits(), 2);
+    /// assert_eq!(tenants.get(&2)?.semaphore().permits(), 8);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn for_each(&self, mut visit: impl FnMut(&K, &G))
+    where
+        K: Clone,
+    {
+        self.table.for_each(Self::handle, |(key, entry)| visit(&key, &entry.gate));
     }
 
     /// A snapshot of each gate, by key and in no order; one after another, not all at one moment.
@@ -249,8 +323,16 @@ impl<K: Hash + Eq, G: Idle, S: BuildHasher> Keyed<K, G, S> {
         K: Clone,
         G: Inspect,
     {
-        let entries = self.table.collect(|key, entry| (key.clone(), Arc::clone(entry)));
-        entries.into_iter().map(|(key, entry)| (key, entry.gate.inspect())).collect()
+        let mut all = Vec::with_capacity(self.len());
+        self.table.for_each(Self::handle, |(key, entry)| all.push((key, entry.gate.inspect())));
+        all
+    }
+
+    fn handle(key: &K, entry: &Arc<Entry<G>>) -> (K, Arc<Entry<G>>)
+    where
+        K: Clone,
+    {
+        (key.clone(), Arc::clone(entry))
     }
 
     fn entry(&self, gate: G) -> Arc<Entry<G>> {

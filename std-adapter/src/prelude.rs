@@ -7,12 +7,16 @@ pub use crate::{
     CoDelConfig, Consecutive, Counts, Deadline, Decide, Decision, EnvoyGradient, Error, Event,
     FailureIf, Fallback, FallbackFuture, Gate, Gradient2, Hedge, Histogram, HistogramConfig,
     Immediate, Jitter, LastCalls, LastError, LastTime, LeakyBucket, LimitConfig, LoadShedder,
-    ManualClock, Meter, Named, Observer, Outcome, PercentileConfig, Permit, Pipeline,
-    PipelineMeter, Priority, Queue, Ramp, RampUp, Rate, Rates, Ratio, Reason, Rejection, Retry,
-    RetryBudget, RetryIf, Retrying, Semaphore, Shadow, ShedderConfig, SlidingLog, SlidingLogConfig,
-    SlidingWindowConfig, SlidingWindowCounter, State, StdClock, StdRng, Switch, ThrottleConfig,
-    Ticks, Timeout, Timer, TokenBucket, Vegas, WaitGate, WarmUp, WarmUpConfig, WindowedHistogram,
+    ManualClock, Meter, Named, Observer, Outcome, PeerNetwork, PercentileConfig, Permit, Pipeline,
+    PipelineMeter, Priority, Queue, Ramp, RampUp, Rate, Rates, Ratio, Reason, Registry, Rejection,
+    Retry, RetryBudget, RetryIf, Retrying, Semaphore, Shadow, ShedderConfig, SlidingLog,
+    SlidingLogConfig, SlidingWindowConfig, SlidingWindowCounter, State, StdClock, StdRng, Switch,
+    SwitchBoard, ThrottleConfig, Ticks, Timeout, Timer, TokenBucket, TrustedProxies, Vegas,
+    WaitGate, WarmUp, WarmUpConfig, WindowedHistogram,
 };
+#[cfg(feature = "keyed")]
+#[doc(no_inline)]
+pub use crate::{Keyed, KeyedBuckets, KeyedSketch};
 #[cfg(feature = "tokio")]
 #[doc(no_inline)]
 pub use crate::{TokioClock, TokioTimer};

@@ -43,6 +43,29 @@ type Entries<G> = BTreeMap<Arc<str>, Arc<G>>;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
+/// A breaker by itself counts only what it trips by. Without a [`Meter`](fusebox_core::Meter) all
+/// else in its snapshot is 0 or `None`: with no window, all counts but the failures in a row.
+///
+/// ```
+/// use fusebox_std::prelude::*;
+///
+/// type Metered = CircuitBreaker<StdClock, Consecutive, Meter>;
+/// static BREAKERS: Registry<Metered> = Registry::new();
+///
+/// fn breaker(name: &str) -> std::sync::Arc<Metered> {
+///     BREAKERS.get_or_create_with(name, || {
+///         let config = BreakerConfig::standard();
+///         CircuitBreaker::with_parts(config, Consecutive, Meter::new(), (), StdClock)
+///     })
+/// }
+/// for _ in 0..3 {
+///     breaker("db").call(|| Ok::<_, std::io::Error>(7))?;
+/// }
+/// let [(_, db)] = BREAKERS.snapshot().try_into().unwrap();
+/// assert_eq!(db.totals.unwrap().successes, 3);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// A registry of configurations is a set of templates:
 ///
 /// ```

@@ -13,7 +13,7 @@ use std::thread;
 use std::time::Duration;
 
 use fusebox_std::prelude::*;
-use fusebox_std::{Idle, Keyed, KeyedBuckets, KeyedGate, KeyedSketch, Random, Rng};
+use fusebox_std::{Idle, KeyedGate, Random, Rng};
 
 type Buckets<'a, K> = KeyedBuckets<K, &'a ManualClock>;
 type Permits = Semaphore<Queue<0>>;
@@ -60,7 +60,7 @@ fn a_flood_neither_exceeds_the_bound_nor_refills_a_bucket() {
     assert!(limits.len() <= 10_000);
 }
 
-/// Keys that come once and never again, as addresses do, stayed for ever: in maps that are emptied
+/// FIELD-BUGS 26. Keys that come once and never again, as addresses do, stayed for ever: in maps that are emptied
 /// only by whoever thinks of it, a process grows until it is killed.
 #[test]
 fn keys_that_never_come_again_take_no_memory() {
@@ -265,8 +265,86 @@ fn what_panics_in_the_making_leaves_its_place_free() {
     assert_eq!(gates.len(), 1);
 }
 
+/// Where a bucket does not start full, one that was forgotten starts as it did at first: whoever
+/// waited for the burst has to wait again, and never gains.
+#[test]
+fn a_forgotten_bucket_starts_as_it_did_at_first() {
+    let clock: ManualClock = ManualClock::new();
+    let limits = buckets(1, BucketConfig::per_second(1).burst(5).initially(2), &clock);
+    limits.try_acquire(&1, 2).unwrap();
+    clock.advance(Duration::from_secs(10));
+    assert_eq!(limits.peek(&1), 5);
+    limits.try_acquire(&2, 1).unwrap();
+    assert_eq!((limits.len(), limits.peek(&1)), (1, 2), "not 5, as it would have been");
+}
+
+/// An enforced shadow was never stale, so that a map of them filled for good.
+#[test]
+fn shadows_that_count_are_forgotten_when_they_are_stale() {
+    static CLOCK: ManualClock = ManualClock::new();
+    static ENFORCED: AtomicBool = AtomicBool::new(false);
+    let limit = |_: &u64| {
+        let limit = Shadow::new(TokenBucket::new(BucketConfig::per_second(1), &CLOCK));
+        if ENFORCED.load(Ordering::SeqCst) {
+            limit.enforce();
+        }
+        limit
+    };
+    let gates = Keyed::new(2, limit).stale_after(Duration::ZERO);
+    assert!([1, 1, 1, 2].iter().all(|key| gates.get(key).unwrap().permit().is_ok()));
+    ENFORCED.store(true, Ordering::SeqCst);
+    gates.for_each(|_, limit| limit.enforce());
+    assert!(gates.get(&1).unwrap().permit().is_err());
+    assert_eq!([gates.sweep(), gates.sweep(), gates.sweep()], [0, 0, 0], "there is debt");
+    CLOCK.advance(Duration::from_secs(5));
+    assert!(gates.get(&3).is_ok(), "there is room again");
+    assert!(gates.get(&3).unwrap().permit().is_ok() && gates.get(&3).unwrap().permit().is_err());
+}
+
+#[test]
+fn all_are_visited_under_no_lock() {
+    let gates = Keyed::<u64, Bulkhead>::configured(1_000, BulkheadConfig::new(1), []).unwrap();
+    (0..500).for_each(|key| drop(gates.get(&key)));
+    let mut seen = Vec::new();
+    gates.for_each(|&key, bulkhead| {
+        bulkhead.set_max_concurrent(3).unwrap();
+        assert!(gates.get(&key).is_ok() && gates.get(&(key + 1_000)).is_ok());
+        let _ = gates.remove(&(key + 1_000));
+        seen.push(key);
+    });
+    seen.retain(|&key| key < 1_000);
+    seen.sort_unstable();
+    assert_eq!(seen, Vec::from_iter(0..500));
+    assert!(gates.snapshot().iter().all(|(_, usage)| usage.permits() == 3));
+    assert_eq!(gates.sweep(), 500, "and nobody has them any more");
+}
+
+/// It would wait for itself for ever.
+#[test]
+#[cfg(debug_assertions)]
+fn a_gate_that_uses_its_map_when_it_is_asked_panics() {
+    use std::sync::OnceLock;
+
+    struct Nosy(Arc<OnceLock<Keyed<u64, Nosy>>>);
+    impl Idle for Nosy {
+        fn is_idle(&self) -> bool {
+            self.0.get().is_none_or(|map| map.peek(&2).is_none())
+        }
+    }
+    let map: Arc<OnceLock<Keyed<u64, Nosy>>> = Arc::default();
+    let own = Arc::clone(&map);
+    let gates = map.get_or_init(|| Keyed::new(1, move |_| Nosy(Arc::clone(&own))));
+    gates.get(&1).unwrap();
+    let told = |asked: &dyn Fn()| {
+        let panic = catch_unwind(AssertUnwindSafe(asked)).unwrap_err();
+        panic.downcast::<&str>().unwrap().contains("asked whether it is idle")
+    };
+    assert!(told(&|| drop(gates.get(&2))) && told(&|| assert_eq!(gates.sweep(), 0)));
+    assert!(gates.peek(&1).is_some(), "and the map is as it was");
+}
+
 /// A gate that uses the map it is in, when it is made and when it is dropped, would wait for itself
-/// for ever if that were done under a lock.
+/// for ever if that were done under a lock. (Where it is asked whether it is idle, it must not.)
 #[test]
 fn a_gate_may_use_its_own_map() {
     type Map = Mutex<Option<Arc<Keyed<u64, Nosy>>>>;

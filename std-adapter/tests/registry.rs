@@ -2,9 +2,10 @@
 
 use std::sync::{Arc, Barrier};
 use std::thread;
+use std::time::Duration;
 
 use fusebox_std::prelude::*;
-use fusebox_std::{ConfigError, Registry, SwitchBoard, SwitchTextProblem};
+use fusebox_std::{ConfigError, Configured, Inspect, SwitchTextProblem};
 
 static BREAKERS: Registry<CircuitBreaker> = Registry::new();
 
@@ -69,6 +70,43 @@ fn all_are_looked_at_and_reset_in_the_order_of_their_names() {
     assert_eq!(buckets.snapshot()[0].1, 1);
     buckets.reset_all();
     assert_eq!(bucket.peek(), 5, "full again");
+}
+
+/// Whatever has a snapshot can be looked at by name, and made of its configuration.
+#[test]
+fn all_kinds_are_made_and_looked_at() {
+    fn seen<G: Configured + Inspect>(config: G::Config) -> G::Snapshot {
+        let gates: Registry<G> = Registry::new();
+        gates.get_or_create("db", config).unwrap();
+        let [(_, snapshot)] = gates.snapshot().try_into().ok().unwrap();
+        snapshot
+    }
+    assert_eq!(seen::<AdaptiveLimit>(LimitConfig::gradient2()).in_flight(), 0);
+    assert_eq!(seen::<AdaptiveThrottle>(ThrottleConfig::new()).requests(), 0);
+    assert_eq!(seen::<LoadShedder>(ShedderConfig::new(7)).limit(), 7);
+    assert_eq!(seen::<SlidingWindowCounter>(SlidingWindowConfig::per_minute(9)).left(), 9);
+    assert_eq!(seen::<SlidingLog<5>>(SlidingLogConfig::per_minute()).left(), 5);
+    assert_eq!(seen::<TokenBucket>(BucketConfig::per_minute(9).burst(9)), 9);
+    assert_eq!(seen::<Bulkhead>(BulkheadConfig::new(3)).permits(), 3);
+    assert!(seen::<RetryBudget>(BudgetConfig::new(Ratio::percent(10))).retries() < 100);
+    assert!(seen::<CircuitBreaker>(BreakerConfig::standard()).totals.is_none());
+    assert_eq!(seen::<Histogram>(HistogramConfig::standard()).count(), 0);
+
+    type Metered = CircuitBreaker<StdClock, LastTime, Meter>;
+    let breakers: Registry<Metered> = Registry::new();
+    let windows = || LastTime::new(Duration::from_secs(60), Rates::failures(Ratio::percent(50)));
+    breakers.get_or_create_with("db", || {
+        CircuitBreaker::with_parts(BreakerConfig::standard(), windows(), Meter::new(), (), StdClock)
+    });
+    assert!(breakers.snapshot()[0].1.totals.is_some());
+    breakers.reset_all();
+
+    let latencies: Registry<Histogram> = Registry::new();
+    let db = latencies.get_or_create("db", HistogramConfig::standard()).unwrap();
+    db.record(Duration::from_millis(5));
+    assert_eq!(latencies.snapshot()[0].1.count(), 1);
+    latencies.reset_all();
+    assert_eq!(db.snapshot().count(), 0);
 }
 
 /// A lock held over any of these would never be had again.

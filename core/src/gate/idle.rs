@@ -19,6 +19,9 @@ use crate::pointer::through_pointers;
 /// gate from being idle where it can be told (a breaker that is forced open, a switch that is off),
 /// but changed limits cannot be told from those at the start.
 ///
+/// Whoever keeps the gates may ask them under its lock: an implementation only looks at the gate, and
+/// uses nothing that the gate is kept in.
+///
 /// # Examples
 ///
 /// ```
@@ -96,14 +99,16 @@ impl<G: Idle, O: Observer> Idle for Observed<G, O> {
     }
 }
 
-/// As the gate itself; a new one would not refuse before it is told to.
+/// As the gate itself, but never idle while refusals count, as a new one would not refuse. Stale when
+/// the gate is: refusals are made to count for good, and a shadow that nobody uses would never go.
+/// So make new ones count by whatever makes them.
 impl<G: Idle, O> Idle for Shadow<G, O> {
     fn is_idle(&self) -> bool {
         !self.is_enforced() && self.inner().is_idle()
     }
 
     fn is_stale(&self) -> bool {
-        !self.is_enforced() && self.inner().is_stale()
+        self.inner().is_stale()
     }
 }
 

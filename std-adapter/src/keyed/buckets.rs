@@ -18,10 +18,13 @@ use crate::StdClock;
 ///
 /// An entry is the key and one word, where a [`Keyed`](crate::Keyed) of
 /// [`TokenBucket`](crate::TokenBucket)s has ten and an allocation. What it has less is
-/// what a bucket of its own is for: waiting for tokens, reservations, limits that change.
+/// what a bucket of its own is for: waiting for tokens, reservations, limits that change. To have
+/// these, take `Keyed<K, TokenBucket>`.
 ///
 /// A bucket is forgotten only when it is full, and has been for the longest lateness of a reading
-/// of the clock: a new one then differs in nothing. When all of the few dozen that a
+/// of the clock: a new one then differs in nothing, unless it
+/// [starts](BucketConfig::initially) with less than its burst: then a key that comes again after it
+/// was forgotten starts so again. When all of the few dozen that a
 /// newcomer looks at are busy, it is refused with [`Reason::Overloaded`], or takes from the [bucket
 /// that all such keys share](Self::overflow).
 ///
@@ -29,7 +32,6 @@ use crate::StdClock;
 ///
 /// ```
 /// use fusebox_std::prelude::*;
-/// use fusebox_std::KeyedBuckets;
 /// use std::net::IpAddr;
 /// use std::sync::LazyLock;
 ///
@@ -55,7 +57,6 @@ use crate::StdClock;
 ///
 /// ```
 /// use fusebox_std::prelude::*;
-/// use fusebox_std::KeyedBuckets;
 ///
 /// let limits = KeyedBuckets::new(1_000, BucketConfig::per_second(10))?
 ///     .override_for("acme".to_owned(), BucketConfig::per_second(1_000))?;
@@ -200,7 +201,8 @@ impl<K: Hash + Eq, C: Clock + Clone, S: BuildHasher> KeyedBuckets<K, C, S> {
     ///
     /// Nothing has to call it: newcomers make room for themselves. It is for a timer that is there
     /// anyway, so that the memory of a busy hour does not stay. It locks a few hundred entries at a
-    /// time.
+    /// time; but to give back memory it hashes those that are left in a shard anew, up to a quarter
+    /// of what there was room for, while nobody else gets at that shard.
     pub fn sweep(&self) -> usize {
         self.table.sweep(&FullAt(&self.limits, self.clock.now()))
     }

@@ -28,7 +28,6 @@ use crate::StdClock;
 ///
 /// ```
 /// use fusebox_std::prelude::*;
-/// use fusebox_std::KeyedSketch;
 /// use std::net::Ipv6Addr;
 /// use std::sync::LazyLock;
 ///

@@ -5,12 +5,20 @@
 //! and sweeps look at the clock, and begin the next epoch when it is time: one, however long nobody
 //! came, as nobody knows in which part of that time the last uses were. So two whole epochs lie
 //! between a use and the third epoch after it, and the time at least.
+//!
+//! Who read the clock before somebody else began an epoch may come after that: a reading from before
+//! the present epoch begins none. As the count of milliseconds wraps, such a reading cannot be told
+//! from one of 49 days later; up to [`LATEST`] it is taken for late. Should nobody have come for
+//! just those 49 days, the next epoch begins so much later.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// The epochs until an entry counts as long unused.
 const LONG_AGO: u32 = 3;
+
+/// How late a reading of the clock may be, in milliseconds: an hour.
+const LATEST: u32 = 3_600_000;
 
 pub(super) struct Epochs {
     start: Instant,
@@ -64,8 +72,11 @@ impl Epochs {
         let now = elapsed.as_millis() as u32;
         let began = self.began.load(Ordering::Relaxed);
         let (order, none) = (Ordering::Relaxed, Ordering::Relaxed);
+        let since = now.wrapping_sub(began);
+        let late = since > u32::MAX - LATEST;
         // One of those who come at once begins it.
-        if now.wrapping_sub(began) >= self.length
+        if !late
+            && since >= self.length
             && self.began.compare_exchange(began, now, order, none).is_ok()
         {
             self.number.fetch_add(1, Ordering::Relaxed);
@@ -99,6 +110,29 @@ mod tests {
         // Nobody came for days: that says nothing about a use just before.
         epochs.advance_at(Duration::from_secs(400_000));
         assert!(!epochs.is_long_ago(0));
+    }
+
+    /// A reading that was late by a millisecond looked like one from 49 days later, and each of them
+    /// began an epoch.
+    #[test]
+    fn late_readings_begin_no_epoch() {
+        let epochs = Epochs::new(Duration::from_secs(600));
+        epochs.advance_at(Duration::from_millis(300_002));
+        let used = AtomicU32::new(u32::MAX);
+        epochs.touch(&used);
+        for late in [300_001, 300_000, 299_999, 0] {
+            epochs.advance_at(Duration::from_millis(late));
+        }
+        assert_eq!(epochs.now(), used.into_inner(), "not even the next epoch");
+    }
+
+    #[test]
+    fn after_a_pause_of_any_length_epochs_go_on() {
+        for days in [13, 25, 37, 49, 50, 75] {
+            let epochs = Epochs::new(Duration::from_secs(600));
+            epochs.advance_at(Duration::from_secs(days * 86_400));
+            assert_eq!(epochs.now(), 1, "after {days} days");
+        }
     }
 
     #[test]

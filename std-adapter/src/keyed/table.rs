@@ -25,11 +25,21 @@
 //! the place of what it has removed. What is removed is judged under the lock that excludes every
 //! reader of its shard, and so everyone who could get hold of it.
 //!
-//! Code of the user's runs under no lock, except for `Eq` of keys and, when a table grows, `Hash`.
+//! Code of the user's that runs under the lock of a shard: `Eq`, `Hash` and `Clone` of keys, the
+//! hasher, and [`Forget`], which asks whether a gate is idle, and so its clock. It must be asked
+//! under the lock: somebody could use the gate between the answer and the removal. Whatever else is
+//! the user's runs outside, also what makes and drops gates.
+//!
+//! A gate that used its own map when it is asked would wait for itself. Where assertions are on, that
+//! panics instead ([`Asking`]).
 
 use std::borrow::Borrow;
+#[cfg(debug_assertions)]
+use std::cell::Cell;
 use std::hash::{BuildHasher, Hash};
 use std::mem;
+#[cfg(debug_assertions)]
+use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread;
@@ -53,7 +63,7 @@ const LEAST_PER_SHARD: usize = 128;
 /// How many places a sweep looks at under one lock.
 const SWEPT_AT_ONCE: usize = 256;
 
-/// Whether an entry may be forgotten.
+/// Whether an entry may be forgotten; asked under the lock of its shard.
 pub(super) trait Forget<K, V> {
     /// Somebody new has come, and may need room.
     fn newcomer(&self) {}
@@ -106,6 +116,51 @@ impl Drop for Claim<'_> {
     }
 }
 
+/// This thread is asking gates of a map whether they may be forgotten: they must not use it
+/// themselves. Checked where assertions are on, as each look would have to pay for it.
+struct Asking {
+    /// The address of the map whose gates were being asked before, or 0.
+    #[cfg(debug_assertions)]
+    outer: usize,
+}
+
+#[cfg(debug_assertions)]
+thread_local! {
+    /// The address of the map whose gates are being asked, or 0.
+    static ASKED: Cell<usize> = const { Cell::new(0) };
+}
+
+#[cfg(debug_assertions)]
+impl Asking {
+    fn new<T>(table: &T) -> Self {
+        Self { outer: ASKED.replace(ptr::from_ref(table).addr()) }
+    }
+
+    #[track_caller]
+    fn assert_not<T>(table: &T) {
+        assert!(
+            ASKED.get() != ptr::from_ref(table).addr(),
+            "a gate used the map that it is in while it was asked whether it is idle"
+        );
+    }
+}
+
+#[cfg(debug_assertions)]
+impl Drop for Asking {
+    fn drop(&mut self) {
+        ASKED.set(self.outer);
+    }
+}
+
+#[cfg(not(debug_assertions))]
+impl Asking {
+    const fn new<T>(_table: &T) -> Self {
+        Self {}
+    }
+
+    const fn assert_not<T>(_table: &T) {}
+}
+
 impl<K, V, S> Table<K, V, S> {
     pub(super) fn new(capacity: usize, hasher: S) -> Self {
         let threads = thread::available_parallelism().map_or(1, usize::from);
@@ -145,13 +200,14 @@ impl<K, V, S> Table<K, V, S> {
         self.shard((hash >> 32) as usize)
     }
 
-    /// What `visit` makes of each entry, under the lock.
-    pub(super) fn collect<T>(&self, visit: impl Fn(&K, &V) -> T) -> Vec<T> {
-        let mut all = Vec::with_capacity(self.len());
-        for shard in &self.shards {
-            all.extend(shard.read().iter().map(|(key, value)| visit(key, value)));
-        }
-        all
+    /// What `take` makes of each entry, under the lock, to `visit`, without it; one shard after
+    /// another, so that what is taken of the others is not kept from being forgotten.
+    pub(super) fn for_each<T>(&self, take: impl Fn(&K, &V) -> T, visit: impl FnMut(T)) {
+        Asking::assert_not(self);
+        let taken = |shard: &Shard<K, V>| -> Vec<T> {
+            shard.read().iter().map(|(key, value)| take(key, value)).collect()
+        };
+        self.shards.iter().flat_map(taken).for_each(visit);
     }
 
     /// A place for one more entry, if there is one or can be made.
@@ -168,6 +224,7 @@ impl<K, V, S> Table<K, V, S> {
 
     /// Removes an entry, and leaves its place claimed.
     fn forget_one(&self, hash: u64, forget: &impl Forget<K, V>) -> Option<(K, V)> {
+        let _asking = Asking::new(self);
         // Relaxed, all three: a rough count, and any place to begin at will do.
         let failures = self.failures.load(Ordering::Relaxed);
         let elsewhere = || {
@@ -194,6 +251,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> Table<K, V, S> {
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
+        Asking::assert_not(self);
         let hash = self.hasher.hash_one(key);
         self.shard_of(hash).read().find(hash, |entry| entry.0.borrow() == key).map(|(_, v)| look(v))
     }
@@ -213,6 +271,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> Table<K, V, S> {
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
+        Asking::assert_not(self);
         let hash = self.hasher.hash_one(key);
         let found = self.shard_of(hash).read().find(hash, |entry| entry.0.borrow() == key).map(
             // The closure, not the function: the lock is held while it looks.
@@ -260,6 +319,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> Table<K, V, S> {
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
+        Asking::assert_not(self);
         let hash = self.hasher.hash_one(key);
         let mut entries = self.shard_of(hash).write();
         let found = entries.find_entry(hash, |entry| entry.0.borrow() == key).ok()?;
@@ -272,10 +332,16 @@ impl<K: Hash + Eq, V, S: BuildHasher> Table<K, V, S> {
     /// Removes all that may be forgotten, and gives back memory that is not needed any more; how
     /// many those were.
     pub(super) fn sweep(&self, forget: &impl Forget<K, V>) -> usize {
+        Asking::assert_not(self);
         let mut all = 0;
         for shard in &self.shards {
             let mut at = 0;
-            while let Some(removed) = shard.forget_from(at, forget) {
+            // The question ends before what was removed is dropped.
+            let next = |at| {
+                let _asking = Asking::new(self);
+                shard.forget_from(at, forget)
+            };
+            while let Some(removed) = next(at) {
                 all += removed.len();
                 removed.iter().for_each(|_| drop(Claim(&self.claimed)));
                 at += SWEPT_AT_ONCE;
@@ -291,8 +357,9 @@ impl<K: Hash + Eq, V, S: BuildHasher> Table<K, V, S> {
 }
 
 impl<K, V> Shard<K, V> {
-    // A panic under the lock can only come from `Hash` or `Eq` of a key. hashbrown leaves a table
-    // whole that can be used, at worst without some of its entries.
+    // A panic under the lock comes from the traits of a key or of a gate. hashbrown leaves a table
+    // whole that can be used, at worst without some of its entries, and a gate is asked before its
+    // entry is touched.
 
     fn read(&self) -> RwLockReadGuard<'_, HashTable<(K, V)>> {
         self.entries.read().unwrap_or_else(PoisonError::into_inner)

@@ -1,9 +1,14 @@
 //! What a registry asks of what it holds.
 
 use fusebox_core::{
-    BreakerConfig, BreakerSnapshot, BucketConfig, BudgetConfig, BudgetSnapshot, Bulkhead,
-    BulkheadConfig, CircuitBreaker, Clock, ConfigError, Metering, Observer, Queue, Ratio,
-    RetryBudget, Semaphore, Slots, Switch, SwitchSnapshot, TokenBucket, Usage, Window,
+    AdaptiveLimit, AdaptiveSnapshot, AdaptiveThrottle, BreakerConfig, BreakerSnapshot,
+    BucketConfig, BudgetConfig, BudgetSnapshot, Bulkhead, BulkheadConfig, CircuitBreaker, Clock,
+    CoDel, CoDelConfig, ConfigError, Histogram, HistogramConfig, HistogramSnapshot, Latencies,
+    LimitAlgorithm, LimitConfig, LimitSnapshot, Load, LoadShedder, Metering, Observer,
+    PipelineMeter, PipelineSnapshot, Queue, Random, Ratio, RetryBudget, Semaphore, ShedderConfig,
+    SlidingLog, SlidingLogConfig, SlidingWindowConfig, SlidingWindowCounter, Slots, Switch,
+    SwitchSnapshot, ThrottleConfig, ThrottleSnapshot, TokenBucket, Usage, WarmUp, WarmUpConfig,
+    Window, WindowedHistogram,
 };
 
 /// What can be made of a configuration alone.
@@ -19,36 +24,34 @@ pub trait Configured: Sized {
     fn configured(config: Self::Config) -> Result<Self, ConfigError>;
 }
 
-impl<C: Clock + Default> Configured for CircuitBreaker<C> {
-    type Config = BreakerConfig;
+/// Each is made of its configuration and of those parts that can be made of nothing.
+macro_rules! configured {
+    ($([$($generics:tt)*] $type:ty: $config:ty $(, $part:ty)*;)*) => {$(
+        impl<$($generics)*> Configured for $type {
+            type Config = $config;
 
-    fn configured(config: BreakerConfig) -> Result<Self, ConfigError> {
-        Self::try_new(config, C::default())
-    }
+            fn configured(config: $config) -> Result<Self, ConfigError> {
+                Self::try_new(config $(, <$part>::default())*)
+            }
+        }
+    )*};
 }
 
-impl<C: Clock + Default> Configured for TokenBucket<C> {
-    type Config = BucketConfig;
-
-    fn configured(config: BucketConfig) -> Result<Self, ConfigError> {
-        Self::try_new(config, C::default())
-    }
-}
-
-impl<C: Clock + Default> Configured for RetryBudget<C> {
-    type Config = BudgetConfig;
-
-    fn configured(config: BudgetConfig) -> Result<Self, ConfigError> {
-        Self::try_new(config, C::default())
-    }
-}
-
-impl<const N: usize> Configured for Bulkhead<Queue<N>> {
-    type Config = BulkheadConfig;
-
-    fn configured(config: BulkheadConfig) -> Result<Self, ConfigError> {
-        Self::try_new(config)
-    }
+configured! {
+    [C: Clock + Default] CircuitBreaker<C>: BreakerConfig, C;
+    [C: Clock + Default] TokenBucket<C>: BucketConfig, C;
+    [C: Clock + Default] SlidingWindowCounter<C>: SlidingWindowConfig, C;
+    [const N: usize, C: Clock + Default] SlidingLog<N, C>: SlidingLogConfig, C;
+    [C: Clock + Default] WarmUp<C>: WarmUpConfig, C;
+    [C: Clock + Default] RetryBudget<C>: BudgetConfig, C;
+    [C: Clock + Default] CoDel<C>: CoDelConfig, C;
+    [C: Clock + Default, A: LimitAlgorithm] AdaptiveLimit<C, A>: LimitConfig<A>, C;
+    [C: Clock + Default, R: Random + Default, const B: usize]
+        AdaptiveThrottle<C, R, B>: ThrottleConfig, C, R;
+    [const N: usize] Bulkhead<Queue<N>>: BulkheadConfig;
+    [] LoadShedder: ShedderConfig;
+    [C: Clock, const OCTAVES: usize, const STEPS: usize]
+        Histogram<C, OCTAVES, STEPS>: HistogramConfig;
 }
 
 /// What can be looked at as a whole.
@@ -60,12 +63,36 @@ pub trait Inspect {
     fn inspect(&self) -> Self::Snapshot;
 }
 
-impl<C: Clock, W: Window<C>, M: Metering<C>, O: Observer> Inspect for CircuitBreaker<C, W, M, O> {
-    type Snapshot = BreakerSnapshot;
+/// Each by its own `snapshot`.
+macro_rules! inspect {
+    ($([$($generics:tt)*] $type:ty: $snapshot:ty;)*) => {$(
+        impl<$($generics)*> Inspect for $type {
+            type Snapshot = $snapshot;
 
-    fn inspect(&self) -> BreakerSnapshot {
-        self.snapshot()
-    }
+            fn inspect(&self) -> $snapshot {
+                self.snapshot()
+            }
+        }
+    )*};
+}
+
+inspect! {
+    [C: Clock, W: Window<C>, M: Metering<C>, O: Observer]
+        CircuitBreaker<C, W, M, O>: BreakerSnapshot;
+    [C: Clock] SlidingWindowCounter<C>: LimitSnapshot;
+    [const N: usize, C: Clock] SlidingLog<N, C>: LimitSnapshot;
+    [C: Clock] RetryBudget<C>: BudgetSnapshot;
+    [Q: Slots] Semaphore<Q>: Usage;
+    [Q: Slots] Bulkhead<Q>: Usage;
+    [C: Clock, A: LimitAlgorithm] AdaptiveLimit<C, A>: AdaptiveSnapshot;
+    [C: Clock, R: Random, const B: usize] AdaptiveThrottle<C, R, B>: ThrottleSnapshot;
+    [] LoadShedder: Load;
+    [] Switch: SwitchSnapshot;
+    [C: Clock, const OCTAVES: usize, const STEPS: usize]
+        Histogram<C, OCTAVES, STEPS>: HistogramSnapshot<OCTAVES, STEPS>;
+    [C: Clock, const SLICES: usize, const OCTAVES: usize, const STEPS: usize]
+        WindowedHistogram<C, SLICES, OCTAVES, STEPS>: HistogramSnapshot<OCTAVES, STEPS>;
+    [C: Clock, L: Latencies<C>] PipelineMeter<C, L>: PipelineSnapshot;
 }
 
 /// The tokens that it holds.
@@ -74,38 +101,6 @@ impl<C: Clock> Inspect for TokenBucket<C> {
 
     fn inspect(&self) -> u32 {
         self.peek()
-    }
-}
-
-impl<C: Clock> Inspect for RetryBudget<C> {
-    type Snapshot = BudgetSnapshot;
-
-    fn inspect(&self) -> BudgetSnapshot {
-        self.snapshot()
-    }
-}
-
-impl<Q: Slots> Inspect for Semaphore<Q> {
-    type Snapshot = Usage;
-
-    fn inspect(&self) -> Usage {
-        self.snapshot()
-    }
-}
-
-impl<Q: Slots> Inspect for Bulkhead<Q> {
-    type Snapshot = Usage;
-
-    fn inspect(&self) -> Usage {
-        self.snapshot()
-    }
-}
-
-impl Inspect for Switch {
-    type Snapshot = SwitchSnapshot;
-
-    fn inspect(&self) -> SwitchSnapshot {
-        self.snapshot()
     }
 }
 
@@ -119,6 +114,22 @@ pub trait Reset {
 
 /// Closed, with nothing counted.
 impl<C: Clock, W: Window<C>, M: Metering<C>, O: Observer> Reset for CircuitBreaker<C, W, M, O> {
+    fn reset(&self) {
+        Self::reset(self);
+    }
+}
+
+/// Empty.
+impl<C: Clock, const OCTAVES: usize, const STEPS: usize> Reset for Histogram<C, OCTAVES, STEPS> {
+    fn reset(&self) {
+        Self::reset(self);
+    }
+}
+
+/// Empty.
+impl<C: Clock, const SLICES: usize, const OCTAVES: usize, const STEPS: usize> Reset
+    for WindowedHistogram<C, SLICES, OCTAVES, STEPS>
+{
     fn reset(&self) {
         Self::reset(self);
     }
