@@ -1,4 +1,5 @@
-//! What each primitive costs, beside what the machine allows: one thread, nothing contended.
+//! What the primitives without a peer cost, beside what the machine allows: one thread, nothing
+//! contended. Those with peers are in `peers`.
 //!
 //! The rows of `limits` are the parts that no implementation can do without; a primitive is judged
 //! by its distance from the sum of those it needs.
@@ -10,11 +11,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::{Bencher, Criterion, criterion_group, criterion_main};
 use fusebox_std::{
-    Backoff, BreakerConfig, BucketConfig, Bulkhead, BulkheadConfig, CircuitBreaker, Clock,
-    Consecutive, Gate, Histogram, HistogramConfig, Meter, Pipeline, PipelineMeter, Queue, Ratio,
-    Retry, Semaphore, StdClock, TokenBucket, TokioTimer, WindowedHistogram,
+    AdaptiveLimit, AdaptiveThrottle, BreakerConfig, BucketConfig, CircuitBreaker, Clock, CoDel,
+    CoDelConfig, Consecutive, EnvoyGradient, Gate, Gradient2, Histogram, HistogramConfig,
+    LimitAlgorithm, LimitConfig, LoadShedder, Meter, Outcome, Pipeline, PipelineMeter, Priority,
+    Rate, Ratio, Rejection, ShedderConfig, SlidingLog, SlidingLogConfig, SlidingWindowConfig,
+    SlidingWindowCounter, StdClock, StdRng, ThrottleConfig, TokenBucket, TokioTimer, WarmUp,
+    WarmUpConfig, WindowedHistogram,
 };
 
 /// The output of a future that is ready at its first poll. By hand, as an executor has costs of its
@@ -51,64 +55,104 @@ fn limits(c: &mut Criterion) {
     group.finish();
 }
 
-fn breaker(c: &mut Criterion) {
-    static BREAKER: CircuitBreaker<StdClock> =
-        CircuitBreaker::new(BreakerConfig::standard(), StdClock);
-    static OPEN: CircuitBreaker<StdClock> =
-        CircuitBreaker::new(BreakerConfig::standard(), StdClock);
-    while OPEN.permit().map(|permit| permit.failure()).is_ok() {}
-
-    let mut group = c.benchmark_group("breaker");
-    group.bench_function("closed, permit + success", |b| {
-        b.iter(|| black_box(&BREAKER).permit().map(|permit| permit.success()));
-    });
-    group.bench_function("closed, call", |b| {
-        b.iter(|| black_box(&BREAKER).call(|| Ok::<_, ()>(black_box(1))));
-    });
-    group.bench_function("closed, guard", |b| {
-        b.iter(|| poll_once(black_box(&BREAKER).guard(async { Ok::<_, ()>(black_box(1)) })));
-    });
-    group.bench_function("open, refused", |b| {
-        b.iter(|| black_box(&OPEN).call(|| Ok::<_, ()>(black_box(1))));
-    });
-    group.finish();
-}
-
-fn bucket(c: &mut Criterion) {
+fn lease(c: &mut Criterion) {
     // More than one thread can take in the time of a measurement.
     static PLENTY: TokenBucket<StdClock> =
         TokenBucket::new(BucketConfig::per_second(1_000_000_000).burst(1_000_000), StdClock);
-    static DRY: TokenBucket<StdClock> =
-        TokenBucket::new(BucketConfig::per_day(1).burst(1), StdClock);
-    let _ = DRY.permit().map(|permit| permit.success());
 
-    let mut group = c.benchmark_group("bucket");
-    group.bench_function("granted", |b| b.iter(|| black_box(&PLENTY).try_acquire(1)));
-    group.bench_function("denied", |b| b.iter(|| black_box(&DRY).try_acquire(1)));
-    group.bench_function("granted at a given time", |b| {
-        let mut now = StdClock.now();
-        b.iter(|| {
-            now = now.wrapping_add(1000);
-            black_box(&PLENTY).try_acquire_at(1, now)
-        });
-    });
-    group.bench_function("from a lease of 1000", |b| {
+    let mut group = c.benchmark_group("lease");
+    group.bench_function("of 1000, granted", |b| {
         let lease = PLENTY.lease(1000);
         b.iter(|| black_box(&lease).try_acquire(1));
     });
     group.finish();
 }
 
-fn semaphore(c: &mut Criterion) {
-    static SEMAPHORE: Semaphore<Queue<0>> = Semaphore::new(64);
-    static QUEUED: Semaphore<Queue<16>> = Semaphore::new(64);
+fn sliding(c: &mut Criterion) {
+    // Its places come free again within a few calls.
+    static PLENTY: SlidingLog<100> =
+        SlidingLog::new(SlidingLogConfig::per(Duration::from_nanos(1)), StdClock);
+    static FULL: SlidingLog<100> = SlidingLog::new(SlidingLogConfig::per_day(), StdClock);
+    while FULL.try_acquire().is_ok() {}
 
-    let mut group = c.benchmark_group("semaphore");
-    group.bench_function("no queue, permit + release", |b| {
-        b.iter(|| black_box(&SEMAPHORE).permit().map(|permit| permit.success()));
+    let mut group = c.benchmark_group("sliding");
+    group.bench_function("log of 100, granted", |b| b.iter(|| black_box(&PLENTY).try_acquire()));
+    group.bench_function("log of 100, denied", |b| b.iter(|| black_box(&FULL).try_acquire()));
+    // More than one thread can make in the time of a window.
+    static COUNTER: SlidingWindowCounter = SlidingWindowCounter::new(
+        SlidingWindowConfig::new(1_000_000, Duration::from_millis(10)),
+        StdClock,
+    );
+    static COUNTED: SlidingWindowCounter =
+        SlidingWindowCounter::new(SlidingWindowConfig::per_day(1), StdClock);
+    let _ = COUNTED.try_acquire(1);
+    group.bench_function("counter, granted", |b| b.iter(|| black_box(&COUNTER).try_acquire(1)));
+    group.bench_function("counter, denied", |b| b.iter(|| black_box(&COUNTED).try_acquire(1)));
+    group.finish();
+}
+
+fn warm_up(c: &mut Criterion) {
+    static COLD: WarmUp =
+        WarmUp::new(WarmUpConfig::new(Rate::per_second(1), Duration::from_secs(10)), StdClock);
+    let _ = COLD.try_acquire();
+
+    let mut group = c.benchmark_group("warm-up");
+    group.bench_function("granted at a given time", |b| {
+        let limit: WarmUp = WarmUp::new(
+            WarmUpConfig::new(Rate::per_second(1_000), Duration::from_secs(10)),
+            StdClock,
+        );
+        let mut now = StdClock.now();
+        b.iter(|| {
+            now = now.wrapping_add(5_000_000);
+            black_box(&limit).try_acquire_at(now)
+        });
     });
-    group.bench_function("empty queue, permit + release", |b| {
-        b.iter(|| black_box(&QUEUED).permit().map(|permit| permit.success()));
+    group.bench_function("denied", |b| b.iter(|| black_box(&COLD).try_acquire()));
+    group.finish();
+}
+
+/// Calls of half a microsecond, with the ends of windows among them.
+fn limited<A: LimitAlgorithm>(b: &mut Bencher<'_>, limit: &AdaptiveLimit<StdClock, A>) {
+    let mut now = StdClock.now();
+    b.iter(|| {
+        now = now.wrapping_add(1000);
+        let entered = black_box(limit).enter_at(now)?;
+        limit.exit_at(entered, Outcome::Success, now.wrapping_add(500));
+        Ok::<_, Rejection>(())
+    });
+}
+
+fn shedding(c: &mut Criterion) {
+    static SHEDDER: LoadShedder = LoadShedder::new(ShedderConfig::new(64));
+    static CODEL: CoDel = CoDel::new(CoDelConfig::new(), StdClock);
+    static THROTTLE: AdaptiveThrottle =
+        AdaptiveThrottle::new(ThrottleConfig::new(), StdClock, StdRng);
+    static GRADIENT: AdaptiveLimit<StdClock, Gradient2> =
+        AdaptiveLimit::new(LimitConfig::gradient2(), StdClock);
+    static ENVOY: AdaptiveLimit<StdClock, EnvoyGradient> =
+        AdaptiveLimit::new(LimitConfig::envoy_gradient(), StdClock);
+
+    let mut group = c.benchmark_group("shedding");
+    group.bench_function("load shedder, permit + success", |b| {
+        let normal = black_box(&SHEDDER).at(Priority::Normal);
+        b.iter(|| normal.permit().map(|permit| permit.success()));
+    });
+    group.bench_function("adaptive limit, permit + success", |b| {
+        b.iter(|| black_box(&GRADIENT).permit().map(|permit| permit.success()));
+    });
+    group.bench_function("adaptive limit, at given times", |b| limited(b, &GRADIENT));
+    group.bench_function("adaptive limit by a median, at given times", |b| limited(b, &ENVOY));
+    group.bench_function("CoDel, at given times", |b| {
+        let mut now = StdClock.now();
+        b.iter(|| {
+            let enqueued = now;
+            now = now.wrapping_add(1000);
+            black_box(&CODEL).admit_at(enqueued, now)
+        });
+    });
+    group.bench_function("adaptive throttle, permit + success", |b| {
+        b.iter(|| black_box(&THROTTLE).permit().map(|permit| permit.success()));
     });
     group.finish();
 }
@@ -191,26 +235,5 @@ fn meters(c: &mut Criterion) {
     group.finish();
 }
 
-fn pipeline(c: &mut Criterion) {
-    const RETRY: Retry = Retry::new(Backoff::constant(Duration::from_millis(10))).max_attempts(3);
-    static BULKHEAD: Bulkhead = Bulkhead::new(BulkheadConfig::new(64));
-    static BREAKER: CircuitBreaker<StdClock> =
-        CircuitBreaker::new(BreakerConfig::standard(), StdClock);
-
-    let mut group = c.benchmark_group("pipeline");
-    group.bench_function("bulkhead + breaker + retry", |b| {
-        b.iter(|| {
-            poll_once(
-                Pipeline::new(TokioTimer)
-                    .per_call(black_box(&BULKHEAD))
-                    .retry(RETRY)
-                    .per_attempt(black_box(&BREAKER))
-                    .call(|_| async { Ok::<_, ()>(black_box(1)) }),
-            )
-        });
-    });
-    group.finish();
-}
-
-criterion_group!(benches, limits, breaker, bucket, semaphore, pipeline, histogram, meters);
+criterion_group!(benches, limits, lease, sliding, warm_up, shedding, histogram, meters);
 criterion_main!(benches);

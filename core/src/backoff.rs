@@ -37,6 +37,7 @@ use crate::error::{ConfigError, Setting, setting};
 use crate::pointer::through_pointers;
 use crate::ratio::Ratio;
 use crate::rng::Random;
+use crate::wide::billions;
 
 mod factor;
 
@@ -280,31 +281,35 @@ impl<R> Backoff<R> {
 impl Delays for Backoff<()> {
     #[inline]
     fn delay(&self, retry: u32, _previous: Duration) -> Duration {
-        Duration::from_nanos(self.plain(retry))
+        duration_from_nanos(self.plain(retry))
     }
 }
 
 impl<R: Random> Delays for Backoff<R> {
     fn delay(&self, retry: u32, previous: Duration) -> Duration {
-        let random = &self.random;
-        let jittered = match self.jitter {
-            Jitter::None => self.plain(retry),
-            Jitter::Full => up_to(random, self.plain(retry)),
-            Jitter::Equal => {
-                let delay = self.plain(retry);
-                let half = delay / 2;
-                // `delay - half` is the larger half: an odd nanosecond is not lost.
-                (delay - half).saturating_add(up_to(random, half))
-            }
+        let delay = match self.jitter {
+            Jitter::Decorrelated => self.base,
+            _ => self.plain(retry),
+        };
+        let spread = match self.jitter {
+            Jitter::None => 0,
+            Jitter::Full => delay,
+            Jitter::Equal => delay / 2,
             Jitter::Decorrelated => {
                 // The article starts from the base, where here nothing came before.
                 let previous = nanos(previous).max(self.base);
-                let spread = previous.saturating_mul(3).saturating_sub(self.base);
-                self.base.saturating_add(up_to(random, spread))
+                previous.saturating_mul(3).saturating_sub(self.base)
             }
         };
+        // Of the whole delay, or half of it, the part that is not left to chance. Where that is
+        // half, it is the larger one: an odd nanosecond is not lost.
+        let fixed = match self.jitter {
+            Jitter::Full | Jitter::Equal => delay.wrapping_sub(spread),
+            Jitter::None | Jitter::Decorrelated => delay,
+        };
+        let jittered = fixed.saturating_add(up_to(&self.random, spread));
         // After the jitter: this is what promises the maximum, whatever came before.
-        Duration::from_nanos(jittered.min(self.max))
+        duration_from_nanos(jittered.min(self.max))
     }
 }
 
@@ -321,10 +326,11 @@ impl<R> fmt::Debug for Backoff<R> {
     }
 }
 
-/// Uniform over `0 ..= max`.
+/// Uniform over `0 ..= max`; draws nothing where that is 0.
 #[inline]
 fn up_to<R: Random>(random: &R, max: u64) -> u64 {
     match max.checked_add(1) {
+        Some(1) => 0,
         Some(bound) => random.below(bound),
         None => random.next_u64(),
     }
@@ -333,6 +339,13 @@ fn up_to<R: Random>(random: &R, max: u64) -> u64 {
 /// Saturates at 584 years.
 const fn nanos(duration: Duration) -> u64 {
     duration.as_secs().saturating_mul(1_000_000_000).saturating_add(duration.subsec_nanos() as u64)
+}
+
+/// As [`Duration::from_nanos`], without a division of 64 bits.
+const fn duration_from_nanos(nanos: u64) -> Duration {
+    let (seconds, rest) = billions(nanos);
+    // The remainder is what it was, so that the compiler knows of no overflow.
+    Duration::new(seconds, rest % 1_000_000_000)
 }
 
 /// The delays of a [`Backoff`] one after another; see [`Backoff::delays`]. It never ends.

@@ -23,7 +23,9 @@
 mod calls;
 mod config;
 mod counts;
+mod live;
 mod meter;
+mod ramp;
 mod ready;
 mod ring;
 mod rules;
@@ -36,7 +38,9 @@ use core::time::Duration;
 pub use config::BreakerConfig;
 pub use counts::{BreakerSnapshot, Counts, State};
 pub use meter::{Meter, Metering};
+pub use ramp::{Ramp, RampUp};
 pub use ready::UntilReady;
+pub(crate) use window::Slide;
 pub use window::{Consecutive, LastCalls, LastTime, Rates, Window};
 
 use crate::error::{ConfigError, Rejection};
@@ -62,6 +66,7 @@ use state::{Generation, Snapshot};
 /// | `Ignored`? | counts in no denominator; gives its probe back |
 /// | `Abandoned`? | the same, unless [`abandoned_is_failure`](BreakerConfig::abandoned_is_failure) |
 /// | half-open? | at most [`max_probes`](BreakerConfig::max_probes) at once; one failure reopens, [`success_threshold`](BreakerConfig::success_threshold) successes close; or judged [by rate](BreakerConfig::probe_failure_rate); probes that never report [time out](BreakerConfig::half_open_timeout) |
+/// | half-open has gone well? | closed, or [ramping up](RampUp) first |
 /// | forced open, disabled, metrics only? | set by hand and left by hand, never by time |
 ///
 /// # Examples
@@ -342,10 +347,11 @@ impl<C, W, M, O> CircuitBreaker<C, W, M, O> {
         Snapshot(self.word.load(Ordering::Acquire))
     }
 
+    /// In a loop only: it may fail for no reason.
     #[inline]
     fn swap(&self, old: Snapshot, new: Snapshot) -> bool {
         self.word
-            .compare_exchange(
+            .compare_exchange_weak(
                 old.0,
                 new.0,
                 // AcqRel: publishes what this call did before it to whoever sees the new word, and
@@ -396,12 +402,12 @@ where
     ///
     /// As [`Gate::enter`].
     pub fn enter_at(&self, now: Ticks) -> Result<BreakerToken<W::Start, M::Start>, Rejection> {
-        self.admit(|| now)
+        self.admit(Some(now))
     }
 
     /// Tells how a call ended at `now`; [`Gate::exit`] reads the clock only where it must.
     pub fn exit_at(&self, token: BreakerToken<W::Start, M::Start>, outcome: Outcome, now: Ticks) {
-        self.settle(token, outcome, || now);
+        self.settle(token, outcome, Some(now));
     }
 
     /// The breaker at this moment.
@@ -442,6 +448,7 @@ where
             since_last_failure: reading.since_failure,
             since_last_change: reading.since_change,
             latency: reading.latency,
+            until_closed: self.until_closed(word, &now),
             until_half_open: self.until_half_open(word, now),
         }
     }
@@ -463,7 +470,12 @@ where
         if word.state() != State::Open {
             return None;
         }
-        Some(duration_from_ticks(word.open_ticks(&self.rules, now()), C::TICKS_PER_SECOND))
+        Some(duration_from_ticks(word.open_ticks(self.rules.room, now()), C::TICKS_PER_SECOND))
+    }
+
+    fn until_closed(&self, word: Snapshot, now: impl FnOnce() -> Ticks) -> Option<Duration> {
+        let ramp = self.window.ramp().filter(|_| word.is(State::RampingUp))?;
+        Some(duration_from_ticks(word.ramp_ticks(ramp, now()), C::TICKS_PER_SECOND))
     }
 
     /// Waits until a call may be let in: at once unless open or busy, otherwise until the open time
@@ -508,7 +520,7 @@ where
     /// [`trip`](Self::trip) as of `now`.
     pub fn trip_at(&self, now: Ticks) {
         let tripped = |old: Snapshot| {
-            let can = matches!(old.state(), State::Closed | State::HalfOpen);
+            let can = matches!(old.state(), State::Closed | State::HalfOpen | State::RampingUp);
             can.then(|| old.transition_trip(&self.rules, now))
         };
         self.replace(tripped, || now);
@@ -584,12 +596,12 @@ where
 
     #[inline]
     fn enter(&self) -> Result<Self::Token, Rejection> {
-        self.admit(|| self.clock.now())
+        self.admit(None)
     }
 
     #[inline]
     fn exit(&self, token: Self::Token, outcome: Outcome) {
-        self.settle(token, outcome, || self.clock.now());
+        self.settle(token, outcome, None);
     }
 }
 

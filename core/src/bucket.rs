@@ -70,18 +70,25 @@
 
 mod config;
 mod gate;
+mod leaky;
 mod lease;
 mod live;
+mod shared;
+mod sketch;
 mod state;
 mod wait;
 
 use core::fmt;
 use core::time::Duration;
 
+pub(crate) use config::DEFAULT_MAX_WAIT;
 pub use config::{BucketConfig, Rate, RateError};
 pub use gate::{TakenTokens, Tokens};
+pub use leaky::LeakyBucket;
 pub use lease::Lease;
-pub use wait::{AcquireTokens, Reservation, Reserved};
+pub use shared::{BucketState, SharedBucket};
+pub use sketch::{BucketSketch, SketchColumn, SketchTokens};
+pub use wait::{AcquireTokens, Reservation};
 
 use crate::error::{ConfigError, Reason, Rejection};
 use crate::sync::{AtomicWord, Ordering, constructor, fence};
@@ -244,7 +251,7 @@ impl<C: Clock> TokenBucket<C> {
     /// As [`try_acquire`](Self::try_acquire).
     #[inline]
     pub fn try_acquire_at(&self, tokens: u32, now: Ticks) -> Result<(), Rejection> {
-        self.take(tokens, now, 0).map(|_| ())
+        self.take(&self.tat, tokens, now, 0).map(|_| ())
     }
 
     /// Reserves `tokens` tokens that may become available as late as the configured longest wait
@@ -280,7 +287,7 @@ impl<C: Clock> TokenBucket<C> {
     ///
     /// As [`reserve`](Self::reserve).
     pub fn reserve_at(&self, tokens: u32, now: Ticks) -> Result<Reservation<'_, C>, Rejection> {
-        let taken = self.take(tokens, now, self.max_wait)?;
+        let taken = self.take(&self.tat, tokens, now, self.max_wait)?;
         Ok(Reservation::new(self, tokens, taken, now))
     }
 
@@ -295,7 +302,7 @@ impl<C: Clock> TokenBucket<C> {
 
     /// [`refund`](Self::refund) at a time of the caller's choice.
     pub fn refund_at(&self, tokens: u32, now: Ticks) {
-        self.lower(now, |limits| limits.price(tokens));
+        self.lower(&self.tat, now, |limits| limits.price(tokens));
     }
 
     /// How many tokens there are now.
@@ -360,13 +367,22 @@ impl<C: Clock> TokenBucket<C> {
 
     /// Takes `tokens` tokens that are there within `reach` units, which is at most the longest
     /// wait.
+    ///
+    /// Here and below, `tat` is the word of this bucket, or of one that shares its limits
+    /// (`bucket/shared.rs`).
     #[inline]
-    fn take(&self, tokens: u32, now: Ticks, reach: Word) -> Result<Taken, Rejection> {
+    fn take(
+        &self,
+        tat: &AtomicWord,
+        tokens: u32,
+        now: Ticks,
+        reach: Word,
+    ) -> Result<Taken, Rejection> {
         if tokens == 0 {
             return Ok(Taken { tokens: TakenTokens::NONE, wait: 0 });
         }
         let at = self.scale.units(now);
-        let mut seen = self.load();
+        let mut seen = Self::load(tat);
         loop {
             let limits = self.limits(seen);
             let (price, tolerance) = (limits.price(tokens), limits.tolerance());
@@ -374,7 +390,7 @@ impl<C: Clock> TokenBucket<C> {
             // Neither sum wraps: each part is at most half of the wrap, a quarter of a word.
             let most = tolerance.wrapping_add(reach);
             if price > tolerance || debt.wrapping_add(price) > most {
-                match self.second_look(seen, limits, at) {
+                match self.second_look(tat, seen, limits, at) {
                     Err(newer) => {
                         seen = newer;
                         continue;
@@ -390,7 +406,7 @@ impl<C: Clock> TokenBucket<C> {
             }
             let debt = debt.wrapping_add(price);
             let next = Tat::new(at.wrapping_add(debt), seen.slot());
-            match self.replace(seen, next) {
+            match Self::replace(tat, seen, next) {
                 Ok(()) => {
                     return Ok(Taken {
                         tokens: TakenTokens { units: price, until: next },
@@ -404,23 +420,23 @@ impl<C: Clock> TokenBucket<C> {
 
     /// Gives back `taken`, which was `tokens` tokens: no more than it cost, than it costs now,
     /// and than time has not paid for yet.
-    fn give_back(&self, taken: TakenTokens, tokens: u32, now: Ticks) {
+    fn give_back(&self, tat: &AtomicWord, taken: TakenTokens, tokens: u32, now: Ticks) {
         let unpaid = taken.until.ahead(self.scale.units(now)).min(taken.units);
-        self.lower(now, |limits| unpaid.min(limits.price(tokens)));
+        self.lower(tat, now, |limits| unpaid.min(limits.price(tokens)));
     }
 
     /// Lowers the debt by the units that `by` says, as far as there is debt.
-    fn lower(&self, now: Ticks, by: impl Fn(Limits) -> Word) {
+    fn lower(&self, tat: &AtomicWord, now: Ticks, by: impl Fn(Limits) -> Word) {
         let at = self.scale.units(now);
         loop {
-            let view = self.view(at);
+            let view = self.view_of(tat, at);
             let units = by(view.limits).min(view.debt);
             // A bucket that is full, or unstarted and full, is left as it is.
             if units == 0 {
                 return;
             }
             let next = Tat::new(at.wrapping_add(view.debt - units), view.seen.slot());
-            if self.replace(view.seen, next).is_ok() {
+            if Self::replace(tat, view.seen, next).is_ok() {
                 return;
             }
         }
@@ -428,10 +444,14 @@ impl<C: Clock> TokenBucket<C> {
 
     /// A look at the bucket in which word and limits belong together. Starts it if need be.
     fn view(&self, at: Word) -> View {
-        let mut seen = self.load();
+        self.view_of(&self.tat, at)
+    }
+
+    fn view_of(&self, tat: &AtomicWord, at: Word) -> View {
+        let mut seen = Self::load(tat);
         loop {
             let limits = self.limits(seen);
-            match self.second_look(seen, limits, at) {
+            match self.second_look(tat, seen, limits, at) {
                 Ok(debt) => return View { seen, limits, debt },
                 Err(newer) => seen = newer,
             }
@@ -439,10 +459,10 @@ impl<C: Clock> TokenBucket<C> {
     }
 
     #[inline]
-    fn load(&self) -> Tat {
+    fn load(tat: &AtomicWord) -> Tat {
         // Acquire: the limits of the slot that the word names; pairs with the Release in
         // `change_alone`, whose release sequence the compare-and-swaps in between continue.
-        Tat(self.tat.load(Ordering::Acquire))
+        Tat(tat.load(Ordering::Acquire))
     }
 
     #[inline]
@@ -457,8 +477,8 @@ impl<C: Clock> TokenBucket<C> {
     }
 
     #[inline]
-    fn replace(&self, seen: Tat, next: Tat) -> Result<(), Tat> {
-        match self.tat.compare_exchange_weak(
+    fn replace(tat: &AtomicWord, seen: Tat, next: Tat) -> Result<(), Tat> {
+        match tat.compare_exchange_weak(
             seen.0,
             next.0,
             // Relaxed: nothing but the word itself is published, and being a read-modify-write it
@@ -495,19 +515,25 @@ impl<C: Clock> TokenBucket<C> {
     /// limits are its own. A bucket that is not full when first used is started here, as its time
     /// has to begin somewhere.
     #[cold]
-    fn second_look(&self, seen: Tat, limits: Limits, at: Word) -> Result<Word, Tat> {
+    fn second_look(
+        &self,
+        tat: &AtomicWord,
+        seen: Tat,
+        limits: Limits,
+        at: Word,
+    ) -> Result<Word, Tat> {
         // Acquire: had the limits come from a later change than the word, that change's Release
         // store of them would happen before this, and with it the switch away from this slot, so
         // that the load below cannot miss it.
         fence(Ordering::Acquire);
-        let newer = self.load();
+        let newer = Self::load(tat);
         if newer != seen {
             return Err(newer);
         }
         if seen.is_unstarted() && self.missing != 0 {
             let debt = limits.price(self.missing);
             let started = Tat::new(at.wrapping_add(debt), seen.slot());
-            return Err(match self.replace(seen, started) {
+            return Err(match Self::replace(tat, seen, started) {
                 Ok(()) => started,
                 Err(newer) => newer,
             });
@@ -532,7 +558,7 @@ impl<C: Clock> TokenBucket<C> {
 
 impl<C: Clock> fmt::Debug for TokenBucket<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seen = self.load();
+        let seen = Self::load(&self.tat);
         let limits = self.limits(seen);
         f.debug_struct("TokenBucket")
             .field("burst", &limits.burst)

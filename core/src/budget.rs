@@ -34,7 +34,7 @@
 use core::fmt;
 
 use crate::error::{ConfigError, Reason, Rejection};
-use crate::gate::{Gate, Outcome};
+use crate::gate::{Gate, Idle, Outcome};
 use crate::sync::{AtomicWord, Ordering, constructor};
 use crate::time::{Clock, Ticks};
 use crate::word::Word;
@@ -300,6 +300,13 @@ impl<C: Clock> Gate for RetryBudget<C> {
         if outcome == Outcome::Refused {
             self.refund();
         }
+    }
+}
+
+/// Holds at least what it held at the start.
+impl<C: Clock> Idle for RetryBudget<C> {
+    fn is_idle(&self) -> bool {
+        self.snapshot().units >= self.plan.stored(self.plan.initial()).units
     }
 }
 

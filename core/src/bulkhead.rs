@@ -9,7 +9,7 @@ use core::time::Duration;
 
 use crate::deadline::Deadline;
 use crate::error::{ConfigError, Rejection, Setting, setting};
-use crate::gate::{Gate, Outcome, WaitGate};
+use crate::gate::{Gate, Idle, Outcome, WaitGate};
 #[cfg(feature = "alloc")]
 use crate::semaphore::HeapQueue;
 use crate::semaphore::{self, AcquireBefore, Queue, Queued, Semaphore, Slots, Taken, Usage};
@@ -168,6 +168,15 @@ impl<Q: Slots> Bulkhead<Q> {
         &self.semaphore
     }
 
+    /// Changes how many calls are let in at once, from now on; see [`Semaphore::set_permits`].
+    ///
+    /// # Errors
+    ///
+    /// As [`try_new`](Bulkhead::try_new), and then nothing has changed.
+    pub fn set_max_concurrent(&self, calls: u32) -> Result<(), ConfigError> {
+        self.semaphore.resize(MAX_CONCURRENT, calls)
+    }
+
     /// The longest wait, where it has a limit of its own.
     #[must_use]
     pub const fn max_wait(&self) -> Option<Duration> {
@@ -192,6 +201,13 @@ impl<Q: Slots> Gate for Bulkhead<Q> {
     #[inline]
     fn exit(&self, token: Taken, outcome: Outcome) {
         self.semaphore.exit(token, outcome);
+    }
+}
+
+/// As its semaphore.
+impl<Q: Slots> Idle for Bulkhead<Q> {
+    fn is_idle(&self) -> bool {
+        self.semaphore.is_idle()
     }
 }
 

@@ -34,7 +34,7 @@ pub enum Reason {
     QueueFull,
     /// No permit came free in the time allowed for waiting.
     QueueTimeout,
-    /// Too much is in flight.
+    /// There is too much load: in flight, in a queue, or on whoever is called.
     Overloaded,
     /// The retry budget is spent.
     BudgetExhausted,
@@ -42,6 +42,8 @@ pub enum Reason {
     DeadlineExceeded,
     /// A feature switch is off.
     SwitchedOff,
+    /// The circuit breaker lets in a growing share of the calls, and this one is not in it.
+    RampingUp,
 }
 
 impl Reason {
@@ -58,10 +60,11 @@ impl Reason {
         Self::BudgetExhausted,
         Self::DeadlineExceeded,
         Self::SwitchedOff,
+        Self::RampingUp,
     ];
 
     /// Whether the same call might be let in soon: true for what passes by itself in the time of a
-    /// backoff (a rate, a queue, busy probes), false for an open circuit, a spent budget, a passed
+    /// backoff (a rate, a queue, busy probes, a ramp), false for an open circuit, a spent budget, a passed
     /// deadline, a switch, or a request that can never be met.
     #[must_use]
     pub const fn is_transient(self) -> bool {
@@ -71,7 +74,8 @@ impl Reason {
             | Self::BulkheadFull
             | Self::QueueFull
             | Self::QueueTimeout
-            | Self::Overloaded => true,
+            | Self::Overloaded
+            | Self::RampingUp => true,
             Self::CircuitOpen
             | Self::ExceedsBurst
             | Self::BudgetExhausted
@@ -89,10 +93,11 @@ impl Reason {
             Self::BulkheadFull => "all permits are out",
             Self::QueueFull => "the wait queue is full",
             Self::QueueTimeout => "no permit came free in time",
-            Self::Overloaded => "too much is in flight",
+            Self::Overloaded => "overloaded",
             Self::BudgetExhausted => "the retry budget is spent",
             Self::DeadlineExceeded => "the deadline is too near or has passed",
             Self::SwitchedOff => "switched off",
+            Self::RampingUp => "the circuit is letting calls back in little by little",
         }
     }
 }
@@ -340,7 +345,8 @@ mod tests {
             Reason::Overloaded => Reason::BudgetExhausted,
             Reason::BudgetExhausted => Reason::DeadlineExceeded,
             Reason::DeadlineExceeded => Reason::SwitchedOff,
-            Reason::SwitchedOff => return None,
+            Reason::SwitchedOff => Reason::RampingUp,
+            Reason::RampingUp => return None,
         })
     }
 

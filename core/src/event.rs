@@ -57,6 +57,15 @@ pub enum Event<'a> {
         /// The wait before the next one.
         delay: Duration,
     },
+    /// A hedged call starts another attempt.
+    Hedged {
+        /// The name of the hedge or pipeline.
+        name: &'a str,
+        /// The number of the attempt that is started: 2 or more.
+        attempt: u32,
+        /// How many attempts still run beside it; 0 where all before it have failed.
+        running: u32,
+    },
     /// The last attempt failed and no other will follow.
     GaveUp {
         /// The name of the retry or pipeline.
@@ -86,6 +95,12 @@ impl fmt::Display for Event<'_> {
             Self::FellBack { name, tier } => write!(f, "{name}: answered by fallback tier {tier}"),
             Self::Retrying { name, attempt, delay } => {
                 write!(f, "{name}: attempt {attempt} failed, the next one follows in {delay:?}")
+            }
+            Self::Hedged { name, attempt, running: 0 } => {
+                write!(f, "{name}: all attempts so far have failed, attempt {attempt} starts")
+            }
+            Self::Hedged { name, attempt, .. } => {
+                write!(f, "{name}: no answer so far, attempt {attempt} starts as well")
             }
             Self::GaveUp { name, attempts, cause } => {
                 let plural = if *attempts == 1 { "" } else { "s" };

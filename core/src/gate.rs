@@ -1,12 +1,13 @@
 //! Gates: the algebra that all patterns share.
 //!
 //! Everything that says "may this call run?" is a [`Gate`]: breaker, token bucket, semaphore,
-//! bulkhead, retry budget, remaining deadline. Admission is synchronous. What a gate handed out
-//! comes back exactly once, with the [`Outcome`] of the call: a [`Permit`] sees to that, whatever
-//! happens.
+//! bulkhead, load shedder, adaptive limit, retry budget, remaining deadline. Admission is
+//! synchronous. What a gate handed out comes back exactly once, with the [`Outcome`] of the call: a
+//! [`Permit`] sees to that, whatever happens.
 
 mod compose;
 mod guard;
+mod idle;
 mod observed;
 mod permit;
 mod shadow;
@@ -14,6 +15,7 @@ mod tuple;
 mod wait;
 
 pub use guard::{FailureIf, Guard, ResultClassify};
+pub use idle::Idle;
 pub use observed::Observed;
 pub(crate) use permit::Held;
 pub use permit::Permit;

@@ -233,9 +233,14 @@ impl<C: Clock, const OCTAVES: usize, const STEPS: usize> Histogram<C, OCTAVES, S
     /// moment are those of a [`snapshot`](Self::snapshot).
     #[must_use]
     pub fn percentile(&self, share: Ratio) -> Option<Duration> {
+        Some(duration_from_ticks(self.percentile_ticks(share, 0)?, C::TICKS_PER_SECOND))
+    }
+
+    /// The [`percentile`](Self::percentile) in ticks, where there were at least `minimum` calls.
+    pub(crate) fn percentile_ticks(&self, share: Ratio, minimum: u64) -> Option<u64> {
         let count = |place: Place| widen(place.of(&self.counts).load(Ordering::Relaxed));
-        let place = Axis::<OCTAVES, STEPS>::ranked(self.used.load(), share, count)?;
-        Some(duration_from_ticks(self.axis.middle(place), C::TICKS_PER_SECOND))
+        let place = Axis::<OCTAVES, STEPS>::ranked(self.used.load(), share, minimum, count)?;
+        Some(self.axis.middle(place))
     }
 
     /// All counts at this moment.

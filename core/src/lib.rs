@@ -1,6 +1,6 @@
-//! Resilience for Rust, from firmware to fleets: circuit breakers, rate limits, bulkheads, backoff,
-//! retry, budgets, timeouts and deadlines. `no_std`, without allocation, lock-free, on a clock of
-//! your choice.
+//! Resilience for Rust, from firmware to fleets: circuit breakers, rate limits, bulkheads, load
+//! shedding and adaptive limits, backoff, retry, budgets, timeouts and deadlines. `no_std`, without
+//! allocation, lock-free, on a clock of your choice.
 //!
 //! ```
 //! use core::time::Duration;
@@ -23,26 +23,39 @@
 //!
 //! | type | what it does | its state |
 //! |---|---|---|
-//! | [`CircuitBreaker`] | stops calling what keeps failing | one word; windows and meter by type |
+//! | [`CircuitBreaker`] | stops calling what keeps failing | one word; windows, ramps and meter by type |
 //! | [`TokenBucket`] | at most so many calls per time (GCRA) | one word, and five with the limits in force and the next ones |
+//! | [`LeakyBucket`] | calls at an even pace: a token bucket seen from the other side | the same |
+//! | [`SlidingLog`] | at most so many calls in any window, exactly | a word per call that it allows, and two |
+//! | [`SlidingWindowCounter`] | about so many calls in any window: an estimate | one word |
+//! | [`WarmUp`] | a rate that is low after a pause, and rises | one word |
 //! | [`Semaphore`] | at most so many at once, with a bounded fair queue | one word, the next ticket, and five words per place in the queue |
 //! | [`Bulkhead`] | a semaphore that waits for so long | the same |
+//! | [`LoadShedder`] | at most so many at once by priority, and nobody waits | one word |
+//! | [`AdaptiveLimit`] | as many at once as the service can take, found out | one word, and six for what it measures |
+//! | [`CoDel`] | sheds what has waited too long in a queue that never empties | one word |
+//! | [`AdaptiveThrottle`] | holds calls back from a server that refuses most of them | a window of words |
 //! | [`RetryBudget`] | retries as a share of calls, with a floor | one word |
 //! | [`Deadline`] | the instant by which a call must be done, as a value | none |
 //! | [`Timeout`] | how long one attempt may take | none |
 //! | [`Backoff`] | the delays between attempts | none |
 //! | [`Retry`] | attempts until one succeeds or it is enough | none |
+//! | [`Hedge`] | another attempt where the first one is slow; the losers are dropped | none |
+//! | [`AfterPercentile`] | the delay of a hedge, measured | two words, and a histogram |
 //! | [`Pipeline`] | all of it around one operation | none |
 //! | [`Fallback`], [`FallbackFuture`] | what to answer instead, tier by tier | none |
 //! | [`Switch`], [`Switches`] | features that are left out in trouble, by hand, by a breaker, or for a share of calls | two words; one for 32 plain ones |
 //! | [`Shadow`] | any gate, deciding and reporting without refusing | one word |
+//! | [`Group`] | gates by name, a fixed number of them | none |
+//! | [`SharedBucket`] | the limits of many token buckets | one word for each bucket |
+//! | [`BucketSketch`] | a token bucket for each of any number of keys, erring on the side of refusing | four words for each of as many columns as you choose |
 //! | [`Histogram`] | how long calls took: percentiles within 1.6 %, mean, extremes | a word for each of 640 durations, or as many as you choose |
 //! | [`WindowedHistogram`] | the same of the last seconds or minutes | four words for each, or 2 to 16 |
 //! | [`Meter`], [`PipelineMeter`] | what a breaker or a pipeline shows to people: totals, refusals, rows of failures, latencies | 9 words; 12, and one for each reason to refuse |
 //!
-//! The first five, switches, shadows and [`Deadline::on`] a clock are [`Gate`]s: they say whether a call may run,
-//! alone or together as a tuple. A [`Permit`] or a [`Guard`] gives back exactly once what a gate
-//! handed out, however the call ends.
+//! All down to [`RetryBudget`], switches, shadows and [`Deadline::on`] a clock are [`Gate`]s (`CoDel`
+//! in front of one that waits): they say whether a call may run, alone or together as a tuple. A
+//! [`Permit`] or a [`Guard`] gives back exactly once what a gate handed out, however the call ends.
 //!
 //! # Features
 //!
@@ -95,6 +108,7 @@
 #[cfg(feature = "alloc")]
 extern crate alloc;
 
+mod adaptive;
 mod backoff;
 #[cfg(doctest)]
 mod bad_statics;
@@ -102,44 +116,65 @@ mod breaker;
 mod bucket;
 mod budget;
 mod bulkhead;
+mod codel;
 mod deadline;
 mod error;
 mod event;
 mod fallback;
 mod gate;
+mod group;
+mod hedge;
 mod histogram;
+mod inflight;
 mod meter;
 mod on_drop;
 mod pipeline;
 mod pointer;
+mod priority;
 mod ratio;
 mod retry;
 mod rng;
 mod semaphore;
+mod shedder;
+mod sliding;
 mod switch;
 mod sync;
+mod throttle;
 mod time;
 mod timeout;
+mod turns;
+mod warm_up;
+mod wide;
 mod word;
 
+pub use adaptive::{
+    AdaptiveLimit, AdaptiveSnapshot, Aimd, EnvoyGradient, Gradient2, LimitAlgorithm, LimitConfig,
+    MeasuresLatency, Vegas,
+};
 pub use backoff::{Backoff, DelayIter, Delays, Jitter};
 pub use breaker::{
     BreakerConfig, BreakerSnapshot, BreakerToken, CircuitBreaker, Consecutive, Counts, LastCalls,
-    LastTime, Meter, Metering, Named, Rates, State, UntilReady, Window,
+    LastTime, Meter, Metering, Named, Ramp, RampUp, Rates, State, UntilReady, Window,
 };
 pub use bucket::{
-    AcquireTokens, BucketConfig, Lease, Rate, RateError, Reservation, Reserved, TakenTokens,
-    TokenBucket, Tokens,
+    AcquireTokens, BucketConfig, BucketSketch, BucketState, LeakyBucket, Lease, Rate, RateError,
+    Reservation, SharedBucket, SketchColumn, SketchTokens, TakenTokens, TokenBucket, Tokens,
 };
 pub use budget::{BudgetConfig, BudgetSnapshot, RetryBudget};
 pub use bulkhead::{Bulkhead, BulkheadConfig};
+pub use codel::{CoDel, CoDelConfig, CoDelQueue, Sojourn, Waited};
 pub use deadline::{Deadline, DeadlineGate};
 pub use error::{ConfigError, Error, Reason, Rejection};
 pub use event::{Event, GiveUp, Observer};
 pub use fallback::{Answer, Fallback, FallbackFuture, FallingBack, First, OrValue, Tiers};
 pub use gate::{
-    Classify, Entering, FailureIf, Gate, Guard, Immediate, Observed, Outcome, Permit,
+    Classify, Entering, FailureIf, Gate, Guard, Idle, Immediate, Observed, Outcome, Permit,
     ResultClassify, Shadow, WaitGate, WaitingAll,
+};
+pub use group::{Group, GroupIter};
+pub use hedge::{
+    AfterPercentile, Attempts, Count, Hedge, HedgeCall, HedgeDelay, HedgePolicy, PercentileConfig,
+    Percentiles, SideBySide,
 };
 pub use histogram::{
     Histogram, HistogramConfig, HistogramSnapshot, LatencySummary, WindowedHistogram,
@@ -148,10 +183,11 @@ pub use meter::Latencies;
 pub use pipeline::{
     Call, Parts, Pipeline, PipelineMeter, PipelineMetering, PipelineSnapshot, Rejections,
 };
+pub use priority::{AtPriority, Priority};
 pub use ratio::Ratio;
 pub use retry::{
-    Attempt, Budget, Decide, Decision, OnRetry, Operation, Retry, RetryAll, RetryCall, RetryIf,
-    RetryPolicy, RetryState, Retrying, Verdict,
+    Attempt, AttemptPolicy, Budget, Decide, Decision, InTurn, OnRetry, Operation, Retry, RetryAll,
+    RetryCall, RetryIf, RetryNone, RetryPolicy, RetryState, Retrying, Verdict,
 };
 pub use rng::{Random, Rng};
 #[cfg(feature = "alloc")]
@@ -159,13 +195,21 @@ pub use semaphore::HeapQueue;
 pub use semaphore::{
     Acquire, AcquireBefore, PermitSource, Queue, Queued, Semaphore, Several, Slots, Taken, Usage,
 };
+pub use shedder::{Load, LoadShedder, ShedderConfig};
+pub use sliding::{
+    CountedCall, LimitSnapshot, LogEntry, SlidingLog, SlidingLogConfig, SlidingWindowConfig,
+    SlidingWindowCounter,
+};
 pub use switch::{Flag, Switch, SwitchFor, SwitchSnapshot, Switches};
 #[cfg(all(not(loom), fusebox_failed_swaps))]
 #[doc(hidden)]
 pub use sync::failed_swaps;
+pub use throttle::{AdaptiveThrottle, ThrottleConfig, ThrottleSnapshot};
 pub use time::{
     Clock, Counter, Extended, ManualClock, ManualSleep, Ticks, Timer, duration_from_ticks,
     ticks_from_duration,
 };
 pub use timeout::{Timeout, WithTimeout};
+pub use turns::{Acquiring, Reserved};
+pub use warm_up::{WarmUp, WarmUpConfig, WarmedUp};
 pub use word::WORD_BITS;

@@ -44,7 +44,7 @@ pub use parts::Parts;
 use crate::deadline::Deadline;
 use crate::event::Observer;
 use crate::gate::{Classify, Gate, Immediate, ResultClassify, WaitGate};
-use crate::retry::{Attempt, RetryPolicy};
+use crate::retry::{Attempt, AttemptKind, AttemptPolicy};
 use crate::time::Timer;
 use crate::timeout::Timeout;
 
@@ -60,7 +60,7 @@ use crate::timeout::Timeout;
 /// |---|---|---|
 /// | `T` | the [`Timer`] | |
 /// | `C` | the gates around the call | every call is let in |
-/// | `R` | the [`Retry`](crate::Retry) | one attempt |
+/// | `R` | the [`Retry`](crate::Retry) or the [`Hedge`](crate::Hedge) | one attempt |
 /// | `A` | the gates around each attempt | every attempt is let in |
 /// | `K` | the [`Classify`] that says to the gates what a result means | an `Err` is a failure |
 /// | `O` | the [`Observer`] | nobody is told |
@@ -217,6 +217,42 @@ impl<T, C, A, K, O, M> Pipeline<T, C, (), A, K, O, M> {
     pub fn retry<R>(self, retry: R) -> Pipeline<T, C, R, A, K, O, M> {
         self.with(|c, (), a, k, o, m| (c, retry, a, k, o, m))
     }
+
+    /// Makes further attempts as `hedge` says, beside those that run: in place of a retry, each
+    /// attempt between the gates and with the timeout that are given for attempts.
+    ///
+    /// A hedge that is told of a failure makes the next attempt as well, so it is one or the other,
+    /// as with gRPC. To retry what a hedge has given up, with its delays, retry the whole call.
+    ///
+    /// The gates are left by an attempt that lost with [`Outcome::Abandoned`](crate::Outcome),
+    /// before the call returns. Where they refuse an attempt after the first, the others go on
+    /// without it. The delay begins when an attempt turns to its gates: where it may wait there,
+    /// the next one soon waits behind it, so let calls wait at the gates around the call instead.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use fusebox_core::{Bulkhead, BulkheadConfig, Hedge, ManualClock, Pipeline};
+    ///
+    /// static CONNECTIONS: Bulkhead = Bulkhead::new(BulkheadConfig::new(100));
+    /// const HEDGE: Hedge = Hedge::idempotent(Duration::from_millis(50));
+    ///
+    /// # async fn read(_: u64) -> Result<u32, &'static str> { Ok(7) }
+    /// # pollster::block_on(async {
+    /// # let clock: ManualClock = ManualClock::new();
+    /// let answer = Pipeline::new(&clock)
+    ///     .deadline(Duration::from_secs(1))
+    ///     .hedge(HEDGE)
+    ///     .per_attempt(&CONNECTIONS)
+    ///     .call(|_attempt| read(42))
+    ///     .await;
+    /// assert_eq!(answer, Ok(7));
+    /// # });
+    /// ```
+    pub fn hedge<H>(self, hedge: H) -> Pipeline<T, C, H, A, K, O, M> {
+        self.with(|c, (), a, k, o, m| (c, hedge, a, k, o, m))
+    }
 }
 
 impl<T, C, R, K, O, M> Pipeline<T, C, R, (), K, O, M> {
@@ -290,7 +326,7 @@ where
     where
         F: FnMut(Attempt) -> Fut,
         Fut: Future<Output = Result<V, E>>,
-        R: RetryPolicy<E>,
+        R: AttemptPolicy<Kind: AttemptKind<Self, F>>,
         K: Classify<V, E>,
     {
         self.call_before(Deadline::NEVER, operation)
@@ -331,7 +367,7 @@ where
     where
         F: FnMut(Attempt) -> Fut,
         Fut: Future<Output = Result<V, E>>,
-        R: RetryPolicy<E>,
+        R: AttemptPolicy<Kind: AttemptKind<Self, F>>,
         K: Classify<V, E>,
     {
         Call::new(self, deadline, operation)

@@ -88,6 +88,13 @@ impl Ratio {
 }
 
 impl Ratio {
+    /// The least part of `whole` that [reaches](Self::is_reached) this ratio, which is a share: at
+    /// most the whole.
+    pub(crate) const fn least_part(self, whole: u32) -> u32 {
+        let denominator = if self.denominator == 0 { 1 } else { self.denominator };
+        (self.numerator as u64 * whole as u64).div_ceil(denominator as u64) as u32
+    }
+
     /// Whether this is a number above 0 and at most 1.
     pub(crate) const fn is_share(self) -> bool {
         self.numerator > 0 && self.numerator <= self.denominator
@@ -134,6 +141,18 @@ mod tests {
         assert!(most.is_reached(u64::from(u32::MAX), u64::from(u32::MAX) - 1));
         assert!(!Ratio::percent(0).is_reached(0, 0), "of nothing");
         assert!(Ratio::percent(0).is_reached(0, 1));
+    }
+
+    #[test]
+    fn the_least_part_reaches_and_none_below_it() {
+        for (ratio, whole) in
+            (1..=20).flat_map(|n| (n..=20).map(move |d| (Ratio::new(n, d), n + d)))
+        {
+            let least = ratio.least_part(whole);
+            assert!(least <= whole);
+            assert!(ratio.is_reached(least.into(), whole.into()));
+            assert!(!ratio.is_reached(u64::from(least) - 1, whole.into()));
+        }
     }
 
     #[test]

@@ -18,26 +18,31 @@
 //! late, so the deadline is looked at once more after the wait.
 //!
 //! *The budget is asked last*, when everything else speaks for a retry, so that nothing is
-//! withdrawn for a retry that does not happen.
+//! withdrawn for a retry that does not happen. One that its gates refuse has cost the service
+//! nothing, and is given back: an open breaker would otherwise drain the budget that all share.
 //!
 //! *The attempt is plain data.* An `Attempt` with a lifetime would make the operation's closure
 //! generic over it, and then `tokio::spawn` refuses the whole ("implementation of `Send` is not
 //! general enough").
 
 mod attempt;
+mod bare;
 mod call;
 mod decide;
+mod kind;
 mod operation;
 mod policy;
 mod run;
 mod state;
 mod steps;
 
-pub(crate) use attempt::PerAttempt;
+pub(crate) use attempt::{Due, Gated, Maker, PerAttempt, Report};
+pub(crate) use bare::Bare;
 pub use call::RetryCall;
-pub use decide::{Decide, Decision, RetryAll, RetryIf};
+pub use decide::{Decide, Decision, RetryAll, RetryIf, RetryNone};
+pub(crate) use kind::{AttemptKind, AttemptLoop};
+pub use kind::{AttemptPolicy, InTurn};
 pub(crate) use operation::CallResult;
 pub use operation::Operation;
 pub use policy::{Budget, OnRetry, Retry, Retrying};
-pub(crate) use run::RetryLoop;
 pub use state::{Attempt, RetryPolicy, RetryState, Verdict};

@@ -16,6 +16,7 @@
 
 use crate::pointer::through_pointers;
 use crate::sync::{AtomicWord, Ordering, constructor};
+use crate::wide::product;
 
 /// A source of random numbers, good enough for jitter. It is shared by reference.
 ///
@@ -47,7 +48,7 @@ pub trait Random {
     /// 2^64` of itself, which for a delay of a minute in nanoseconds is 3 in a billion.
     #[inline]
     fn below(&self, bound: u64) -> u64 {
-        ((u128::from(self.next_u64()) * u128::from(bound)) >> 64) as u64
+        product(self.next_u64(), bound).0
     }
 }
 
@@ -139,6 +140,15 @@ pub(crate) const fn mix32(mut bits: u32) -> u32 {
     bits = (bits ^ (bits >> 16)).wrapping_mul(0x85eb_ca6b);
     bits = (bits ^ (bits >> 13)).wrapping_mul(0xc2b2_ae35);
     bits ^ (bits >> 16)
+}
+
+/// 2^32 over the golden ratio, made odd, so that 2^32 steps visit every value once.
+const STEP: u32 = 0x9e37_79b9;
+
+/// The place of call number `number` among all 32-bit numbers, in Weyl's sequence: of any run of
+/// calls each part of them gets its share, to within a few calls.
+pub(crate) const fn spread(number: u32) -> u32 {
+    number.wrapping_mul(STEP)
 }
 
 #[cfg(test)]

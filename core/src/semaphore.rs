@@ -1,9 +1,9 @@
 //! A counting semaphore with a bounded queue, first come, first served.
 //!
-//! One state word holds the free permits and the number of waiters, so that taking and giving back
-//! are one compare-and-swap each while nobody waits, without a fence. Waiters have slots of their
-//! own in a fixed array; see `semaphore/pool.rs` for the algorithm, why it loses no wake-up, and
-//! what its fences are for, `semaphore/state.rs` and `semaphore/queue.rs` for the words.
+//! One state word holds the permits in use and the number of waiters, so that taking and giving
+//! back are one compare-and-swap each while nobody waits, without a fence. Waiters have slots of
+//! their own in a fixed array; see `semaphore/pool.rs` for the algorithm, why it loses no wake-up,
+//! and what its fences are for, `semaphore/state.rs` and `semaphore/queue.rs` for the words.
 
 mod acquire;
 mod pool;
@@ -26,7 +26,7 @@ use self::pool::Ledger;
 use self::state::{MAX_PERMITS, MAX_PLACES};
 use crate::deadline::Deadline;
 use crate::error::{ConfigError, Rejection, Setting, setting};
-use crate::gate::{Gate, Outcome, Permit, WaitGate};
+use crate::gate::{Gate, Idle, Outcome, Permit, WaitGate};
 use crate::sync::constructor;
 use crate::time::Timer;
 
@@ -333,6 +333,47 @@ impl<Q: Slots> Semaphore<Q> {
         self.ledger.total()
     }
 
+    /// Changes how many permits there are, from now on.
+    ///
+    /// Where there are more, waiters have them at once, in their turn. Where there are fewer than
+    /// are held, nobody loses any: nothing is free until enough of them have come back. Whoever
+    /// waits for more than there are by then is refused with
+    /// [`Reason::ExceedsBurst`](crate::Reason::ExceedsBurst) when its turn comes, as whoever asks
+    /// for so many is at once.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_new`](Semaphore::try_new), and then nothing has changed.
+    ///
+    /// # Interrupt safety
+    ///
+    /// As giving back while somebody waits. Of two changes at once, the last one holds. A call that
+    /// has begun to take permits before the change may still go by the number before it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use fusebox_core::Semaphore;
+    ///
+    /// let connections: Semaphore = Semaphore::new(10);
+    /// let held = connections.try_acquire_many(4).unwrap();
+    /// connections.set_permits(3)?; // the database asks for mercy
+    /// assert_eq!((connections.in_use(), connections.available()), (4, 0));
+    /// drop(held);
+    /// assert_eq!(connections.available(), 3);
+    /// # Ok::<(), fusebox_core::ConfigError>(())
+    /// ```
+    pub fn set_permits(&self, permits: u32) -> Result<(), ConfigError> {
+        self.resize(PERMITS, permits)
+    }
+
+    /// [`set_permits`](Self::set_permits), where the number was given as `setting`.
+    pub(crate) fn resize(&self, setting: Setting, permits: u32) -> Result<(), ConfigError> {
+        check(setting, permits, 0)?;
+        self.pool().resize(permits);
+        Ok(())
+    }
+
     /// How many permits are free.
     ///
     /// This and the other figures may be old as soon as they are read.
@@ -360,15 +401,12 @@ impl<Q: Slots> Semaphore<Q> {
         self.queue.slots().len()
     }
 
-    /// All figures, of one instant.
+    /// All figures, of one instant; only while [`set_permits`](Self::set_permits) runs, the number
+    /// of permits may be the one before or after.
     #[must_use]
     pub fn snapshot(&self) -> Usage {
         let snapshot = self.ledger.snapshot();
-        Usage {
-            permits: self.ledger.total(),
-            available: snapshot.free(),
-            waiting: snapshot.waiters(),
-        }
+        Usage { permits: self.ledger.total(), in_use: snapshot.held(), waiting: snapshot.waiters() }
     }
 }
 
@@ -383,6 +421,14 @@ impl<Q: Slots> Gate for Semaphore<Q> {
     #[inline]
     fn exit(&self, token: Taken, _outcome: Outcome) {
         self.pool().give(token.0);
+    }
+}
+
+/// No permit is out, and nobody waits for one.
+impl<Q: Slots> Idle for Semaphore<Q> {
+    fn is_idle(&self) -> bool {
+        let usage = self.snapshot();
+        usage.in_use() == 0 && usage.waiting() == 0
     }
 }
 
@@ -411,7 +457,7 @@ impl<Q: Slots> fmt::Debug for Semaphore<Q> {
         let usage = self.snapshot();
         f.debug_struct("Semaphore")
             .field("permits", &usage.permits)
-            .field("available", &usage.available)
+            .field("available", &usage.available())
             .field("waiting", &usage.waiting)
             .field("queue_capacity", &self.queue_capacity())
             .finish()
@@ -478,7 +524,7 @@ impl<Q: Slots> fmt::Debug for Several<'_, Q> {
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Usage {
     permits: u32,
-    available: u32,
+    in_use: u32,
     waiting: u32,
 }
 
@@ -492,13 +538,14 @@ impl Usage {
     /// How many permits are free.
     #[must_use]
     pub const fn available(&self) -> u32 {
-        self.available
+        self.permits.saturating_sub(self.in_use)
     }
 
-    /// How many permits are held, or granted and on their way to a waiter.
+    /// How many permits are held, or granted and on their way to a waiter: more than there are for
+    /// a while, where their number was changed to less.
     #[must_use]
     pub const fn in_use(&self) -> u32 {
-        self.permits.saturating_sub(self.available)
+        self.in_use
     }
 
     /// How many wait.
@@ -507,7 +554,8 @@ impl Usage {
         self.waiting
     }
 
-    /// The part of the permits that is in use, in percent, rounded down: 100 only when all are.
+    /// The part of the permits that is in use, in percent, rounded down: 100 only when all are,
+    /// and more where more are in use than there are any more.
     ///
     /// # Examples
     ///
@@ -524,6 +572,7 @@ impl Usage {
         if self.permits == 0 {
             return 0;
         }
-        (self.in_use() as u64 * 100 / self.permits as u64) as u32
+        let percent = self.in_use as u64 * 100 / self.permits as u64;
+        if percent > u32::MAX as u64 { u32::MAX } else { percent as u32 }
     }
 }

@@ -33,15 +33,12 @@ pub use set::{Flag, Switches};
 use crate::breaker::State;
 use crate::error::{ConfigError, Reason, Rejection, setting};
 use crate::event::{Event, Observer};
-use crate::gate::{Gate, Outcome};
+use crate::gate::{Gate, Idle, Outcome};
 use crate::ratio::Ratio;
-use crate::rng::mix;
+use crate::rng::{mix, spread};
 use crate::sync::{AtomicWord, Ordering, constructor};
 use crate::word::low_half;
 use state::{Snapshot, WHOLE};
-
-/// 2^32 over the golden ratio, made odd, so that 2^32 steps visit every value once.
-const STEP: u32 = 0x9e37_79b9;
 
 /// A feature that can be switched off, by hand or by a circuit breaker, for all calls or a share of
 /// them.
@@ -244,7 +241,7 @@ impl Switch {
     fn take_turn(&self, share: u32) -> bool {
         // Relaxed: a figure; publishes nothing.
         let number = low_half(self.asked.fetch_add(1, Ordering::Relaxed));
-        is_within(number.wrapping_mul(STEP), share)
+        is_within(spread(number), share)
     }
 }
 
@@ -277,14 +274,23 @@ impl Gate for Switch {
     fn exit(&self, (): (), _outcome: Outcome) {}
 }
 
+/// On for all calls, with nothing set by hand and nothing that drives it off.
+impl Idle for Switch {
+    fn is_idle(&self) -> bool {
+        let word = self.load();
+        word.share_now() == WHOLE && word.hand().is_none()
+    }
+}
+
 impl Observer for Switch {
-    /// Off when a breaker opens, on when it closes or judges no more; half-open changes nothing.
+    /// Off when a breaker opens, on when it closes or judges no more; half-open and ramping up change
+    /// nothing.
     fn on_event(&self, event: &Event<'_>) {
         let Event::StateChanged { to, generation, .. } = *event else { return };
         let off = match to {
             State::Open | State::ForcedOpen => Some(true),
             State::Closed | State::Disabled | State::MetricsOnly => Some(false),
-            State::HalfOpen => None,
+            State::HalfOpen | State::RampingUp => None,
         };
         self.update(|old| old.transition_told(generation, off));
     }

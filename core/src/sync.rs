@@ -23,6 +23,14 @@ pub(crate) use portable_atomic::AtomicU32 as NativeWord;
 #[cfg(all(not(loom), target_has_atomic = "64", not(fusebox_word32)))]
 pub(crate) use portable_atomic::AtomicU64 as NativeWord;
 
+#[cfg(not(loom))]
+pub(crate) use NativeWord as SettingWord;
+/// A setting that may be changed while it is in use: a word that is stored and loaded, and that no
+/// decision is committed on. Under loom it is loom's own, as a model needs no help to see all
+/// schedules of a load against a store.
+#[cfg(loom)]
+pub(crate) use modelled::Inner as SettingWord;
+
 #[cfg(all(not(loom), fusebox_failed_swaps))]
 pub use counted::failed_swaps;
 
@@ -155,9 +163,9 @@ mod counted {
 #[cfg(loom)]
 mod modelled {
     #[cfg(fusebox_word32)]
-    use loom::sync::atomic::AtomicU32 as Inner;
+    pub(crate) use loom::sync::atomic::AtomicU32 as Inner;
     #[cfg(not(fusebox_word32))]
-    use loom::sync::atomic::AtomicU64 as Inner;
+    pub(crate) use loom::sync::atomic::AtomicU64 as Inner;
     use loom::sync::atomic::{AtomicUsize, Ordering};
 
     #[derive(Debug)]

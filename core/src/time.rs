@@ -7,6 +7,7 @@
 
 mod extended;
 mod manual;
+pub(crate) mod packed;
 pub(crate) mod scale;
 
 use core::future::Future;
@@ -18,6 +19,7 @@ pub use extended::{Counter, Extended};
 pub use manual::{ManualClock, ManualSleep};
 
 use crate::pointer::through_pointers;
+use crate::wide::billions;
 
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
@@ -159,7 +161,10 @@ pub const fn ticks_from_duration(duration: Duration, per_second: u64) -> u64 {
     let whole = duration.as_secs().saturating_mul(per_second);
     let nanos = duration.subsec_nanos() as u64;
     let part = match nanos.checked_mul(per_second) {
-        Some(product) => product.div_ceil(NANOS_PER_SECOND),
+        Some(product) => match billions(product) {
+            (whole, 0) => whole,
+            (whole, _) => whole.saturating_add(1),
+        },
         // Only a clock faster than 18 GHz comes here: coarser, but still rounded up.
         None => (per_second / NANOS_PER_SECOND + 1).saturating_mul(nanos),
     };
@@ -184,6 +189,16 @@ pub const fn duration_from_ticks(ticks: u64, per_second: u64) -> Duration {
         Duration::from_secs(seconds.saturating_add(1))
     } else {
         Duration::new(seconds, nanos as u32)
+    }
+}
+
+/// How many whole parts of a second, of which it has `parts`, so many ticks are; saturates.
+pub(crate) const fn whole_parts(ticks: u64, parts: u32, per_second: u64) -> u64 {
+    let product = (ticks as u128).wrapping_mul(parts as u128);
+    // Checked, as the compiler would link a panic for a division by zero, which this never is.
+    match product.checked_div(per_second as u128) {
+        Some(whole) if whole <= u64::MAX as u128 => whole as u64,
+        _ => u64::MAX,
     }
 }
 

@@ -77,6 +77,11 @@ impl Field {
         mask(self.width)
     }
 
+    /// What to add to a word for one more in the field: where it is not at its largest.
+    pub(crate) const fn one(self) -> Word {
+        (1 as Word).wrapping_shl(self.shift)
+    }
+
     /// The field's value in `word`.
     pub(crate) const fn get(self, word: Word) -> Word {
         // Wrapping, here and below: a shift is less than the width of a word, but only known to be so

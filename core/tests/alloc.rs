@@ -3,66 +3,15 @@
 //! A counting allocator stands in for the system's. Each audit builds what it needs first, then
 //! makes a million calls during which this thread may allocate nothing.
 
-use std::alloc::{GlobalAlloc, Layout, System};
+mod counting;
+
 use std::cell::Cell;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use counting::{ALLOCATIONS, CALLS, audit};
 use fusebox_core::*;
-
-/// Counts the allocations of each thread, as tests run in several at once.
-struct Counting;
-
-thread_local! {
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-fn count() {
-    // Where the thread is being torn down there is nothing left to count for.
-    let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
-}
-
-// SAFETY: each method passes its arguments on unchanged, so `System`'s guarantees hold.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
-        // SAFETY: as the caller promised.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        count();
-        // SAFETY: as the caller promised.
-        unsafe { System.alloc_zeroed(layout) }
-    }
-
-    unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        count();
-        // SAFETY: as the caller promised.
-        unsafe { System.realloc(block, layout, new_size) }
-    }
-
-    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: as the caller promised.
-        unsafe { System.dealloc(block, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-const CALLS: u32 = 1_000_000;
-
-/// Makes a million calls and expects no allocation by this thread.
-#[track_caller]
-fn audit(mut call: impl FnMut(u32)) {
-    let before = ALLOCATIONS.get();
-    for number in 0..CALLS {
-        call(number);
-    }
-    assert_eq!(ALLOCATIONS.get() - before, 0, "allocations in {CALLS} calls");
-}
 
 /// Polls to the end, by hand: an executor's allocations are its own.
 fn run<F: Future>(future: F) -> F::Output {
@@ -132,6 +81,27 @@ fn breaker() {
         opened += u32::from(turning.is_open());
     });
     assert!(opened > CALLS / 4 && opened < CALLS, "open after {opened} of {CALLS} calls");
+}
+
+/// Through a ramp as well, with settings that change.
+#[test]
+fn breaker_that_ramps_up() {
+    let clock: ManualClock = ManualClock::new();
+    let ramp = RampUp::new(Ramp::linear(Ratio::percent(10), Duration::from_secs(100)));
+    let breaker = CircuitBreaker::with_window(BreakerConfig::standard(), ramp, &clock);
+    let mut refused = 0;
+    audit(|number| {
+        clock.advance(Duration::from_secs(1));
+        let config = BreakerConfig::standard().consecutive_failures(3 + number % 3);
+        breaker.reconfigure(&config).unwrap();
+        let permit = breaker.permit().map(|permit| permit.finish(Outcome::Success));
+        refused +=
+            u32::from(permit.is_err_and(|rejection| rejection.reason() == Reason::RampingUp));
+        if number % 1000 == 0 {
+            breaker.trip();
+        }
+    });
+    assert!(refused > CALLS / 100, "{refused} refused in ramps");
 }
 
 /// A meter, an observer, and the wait for an open breaker.
@@ -324,6 +294,37 @@ fn retry() {
 }
 
 #[test]
+fn hedge() {
+    let clock: ManualClock = ManualClock::new();
+    let (timer, permits) = (&clock, Semaphore::<Queue<0>>::new(8));
+    let budget = RetryBudget::new(BudgetConfig::new(Ratio::percent(50)), timer);
+    let delay = AfterPercentile::new(
+        PercentileConfig::new(Ratio::percent(50), Duration::from_millis(1)),
+        WindowedHistogram::<_>::new(Duration::from_secs(10), HistogramConfig::standard(), timer),
+    );
+    let hedge = Hedge::idempotent(&delay).max_attempts::<3>().budget(&budget);
+    let pipeline = Pipeline::new(timer).hedge(hedge).per_attempt(&permits);
+    let (mut worked, hedges) = (0, Cell::new(0));
+    audit(|number| {
+        let operation = |attempt: Attempt| {
+            hedges.set(hedges.get() + u32::from(attempt.is_hedge()));
+            let slow = u64::from(number % 16 == 3);
+            let end = timer.now().saturating_add(slow * 3_000_000);
+            async move {
+                timer.sleep_until(end).await;
+                if number % 64 == 3 { Err(()) } else { Ok(()) }
+            }
+        };
+        worked += u32::from(waited(timer, hedge.call(timer, operation)).is_ok());
+        worked += u32::from(waited(timer, pipeline.call(operation)).is_ok());
+        // Not an executor that waits: one poll, then cancelled.
+        let call = pin!(pipeline.call(operation));
+        let _ = call.poll(&mut Context::from_waker(Waker::noop()));
+    });
+    assert!(worked > 0 && worked < 2 * CALLS && hedges.get() > 0);
+}
+
+#[test]
 fn retry_budget() {
     let clock: ManualClock = ManualClock::new();
     let budget = RetryBudget::new(BudgetConfig::new(Ratio::percent(20)), &clock);
@@ -334,6 +335,81 @@ fn retry_budget() {
         *if budget.try_withdraw().is_ok() { &mut paid } else { &mut refused } += 1;
     });
     assert!(paid > 0 && refused > 0, "{paid} paid, {refused} refused");
+}
+
+/// By key and by name: states beside their limits, a sketch, and gates of a group.
+#[test]
+fn buckets_by_key() {
+    let clock: ManualClock = ManualClock::new();
+    let config = BucketConfig::per_second(100).burst(10);
+    let shared = SharedBucket::new(config, &clock);
+    let states = Group::new(["a", "b"].map(|name| (name, BucketState::new())));
+    let sketch = BucketSketch::new(config, &clock, [const { SketchColumn::new() }; 8]);
+    let (mut granted, mut idle) = (0, 0);
+    audit(|number| {
+        clock.advance(Duration::from_millis(5));
+        let state = states.get(if number % 2 == 0 { "a" } else { "b" }).unwrap();
+        granted += u32::from(shared.try_acquire(state, number % 4).is_ok());
+        idle += u32::from(shared.is_idle_at(state, clock.now()));
+        let hash = u64::from(number % 3);
+        granted += u32::from(sketch.of(hash, 2).call(|| Ok::<_, ()>(1)).is_ok());
+        let _ = (sketch.peek(hash), sketch.try_acquire(hash, 11));
+    });
+    assert!(granted > CALLS / 4 && granted < 2 * CALLS && idle < CALLS, "{granted} and {idle}");
+}
+
+#[test]
+fn sliding_log() {
+    let clock: ManualClock = ManualClock::new();
+    let log: SlidingLog<16, _> = SlidingLog::new(SlidingLogConfig::per_second(), &clock);
+    let (mut granted, mut denied) = (0, 0);
+    audit(|number| {
+        clock.advance(Duration::from_millis(20));
+        *if log.try_acquire().is_ok() { &mut granted } else { &mut denied } += 1;
+        if let Ok(token) = log.enter() {
+            log.exit(token, if number % 2 == 0 { Outcome::Refused } else { Outcome::Success });
+        }
+        let _ = run(log.guard(async { Ok::<_, ()>(1) }));
+        assert!(log.snapshot().used > 0);
+    });
+    assert!(granted > CALLS / 20 && denied > CALLS / 20, "{granted} granted, {denied} denied");
+}
+
+#[test]
+fn sliding_window_counter() {
+    let clock: ManualClock = ManualClock::new();
+    let counter = SlidingWindowCounter::new(SlidingWindowConfig::per_second(16), &clock);
+    let (mut granted, mut denied) = (0, 0);
+    audit(|number| {
+        clock.advance(Duration::from_millis(20));
+        *if counter.try_acquire(1).is_ok() { &mut granted } else { &mut denied } += 1;
+        if let Ok(token) = counter.enter() {
+            counter.exit(token, if number % 2 == 0 { Outcome::Refused } else { Outcome::Success });
+        }
+        let _ = run(counter.guard(async { Ok::<_, ()>(1) }));
+        assert!(counter.snapshot().used > 0);
+    });
+    assert!(granted > CALLS / 20 && denied > CALLS / 20, "{granted} granted, {denied} denied");
+}
+
+#[test]
+fn warm_up() {
+    let clock: ManualClock = ManualClock::new();
+    let config = WarmUpConfig::new(Rate::per_second(10), Duration::from_secs(10));
+    let limit = WarmUp::new(config, &clock);
+    let (mut granted, mut denied) = (0, 0);
+    audit(|number| {
+        clock.advance(Duration::from_millis(20));
+        *if limit.try_acquire().is_ok() { &mut granted } else { &mut denied } += 1;
+        if let Ok(token) = limit.enter() {
+            limit.exit(token, if number % 2 == 0 { Outcome::Refused } else { Outcome::Success });
+        }
+        let _ = run(limit.guard(async { Ok::<_, ()>(1) }));
+        let mut waiting = pin!(limit.acquire(&clock));
+        let _ = waiting.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert!(limit.level() <= Duration::from_secs(11));
+    });
+    assert!(granted > CALLS / 20 && denied > CALLS / 20, "{granted} granted, {denied} denied");
 }
 
 #[test]
@@ -385,6 +461,94 @@ fn semaphore_and_bulkhead() {
         assert!(matches!(late.as_mut().poll(&mut context), Poll::Ready(Err(_))));
         drop(only);
     });
+}
+
+#[test]
+fn load_shedder() {
+    let shedder = LoadShedder::new(ShedderConfig::new(2));
+    audit(|_| {
+        let busy = shedder.permit();
+        assert!(shedder.at(Priority::Low).permit().is_err());
+        let _ = run(shedder.at(Priority::Critical).guard(async { Ok::<_, ()>(1) }));
+        shedder.set_limit(2).unwrap();
+        drop(busy);
+    });
+}
+
+#[test]
+fn codel() {
+    let clock: ManualClock = ManualClock::new();
+    let timer = &clock;
+    let codel = CoDel::new(CoDelConfig::new(), &clock);
+    let bulkhead: Bulkhead<Queue<2>> = Bulkhead::new(BulkheadConfig::new(1));
+    let queue = codel.queue(&bulkhead);
+    let mut context = Context::from_waker(Waker::noop());
+    let (mut served, mut shed) = (0, 0);
+    audit(|number| {
+        let enqueued = clock.now();
+        let busy = bulkhead.permit();
+        let mut waits = pin!(queue.wait_enter(&timer, Deadline::NEVER));
+        assert!(waits.as_mut().poll(&mut context).is_pending());
+        clock.advance(Duration::from_millis(u64::from(number % 1000) / 40));
+        drop(busy);
+        match waits.as_mut().poll(&mut context) {
+            Poll::Ready(Ok(token)) => {
+                served += 1;
+                queue.exit(token, Outcome::Success);
+            }
+            Poll::Ready(Err(_)) => shed += 1,
+            Poll::Pending => unreachable!("it is its turn"),
+        }
+        let _ = codel.since(enqueued).call(|| Ok::<_, ()>(1));
+    });
+    assert!(served > 0 && shed > 0, "{served} served, {shed} shed");
+    assert_eq!(bulkhead.snapshot().in_use(), 0);
+}
+
+#[test]
+fn adaptive_throttle() {
+    let clock: ManualClock = ManualClock::new();
+    let throttle: AdaptiveThrottle<_, _> =
+        AdaptiveThrottle::new(ThrottleConfig::new(), &clock, Rng::from_seed(7));
+    let (mut sent, mut refused) = (0, 0);
+    audit(|number| {
+        clock.advance(Duration::from_millis(50));
+        let operation = || if number % 10 == 0 { Ok(1) } else { Err(()) };
+        match throttle.call(operation) {
+            Err(Error::Rejected(_)) => refused += 1,
+            _ => sent += 1,
+        }
+    });
+    assert!(sent > 0 && refused > 0, "{sent} sent, {refused} refused");
+}
+
+/// Through windows, probes and drops.
+fn audit_limit<A: LimitAlgorithm>(clock: &ManualClock, config: LimitConfig<A>) {
+    let limit = AdaptiveLimit::new(config.window(Duration::from_millis(2)), clock);
+    let (mut probes, mut limits, mut last) = (0, 0, 0);
+    audit(|number| {
+        let high = limit.at(Priority::High);
+        let busy = high.permit();
+        clock.advance_ticks(1_000_000);
+        let result = if number % 1000 < 100 { Err(()) } else { Ok(()) };
+        let _ = limit.call(|| result);
+        let _ = run(limit.guard(std::future::ready(result)));
+        let _ = busy.map(Permit::success);
+        let now = limit.snapshot();
+        probes += u32::from(now.is_probing());
+        limits += u32::from(now.limit() != last);
+        last = now.limit();
+    });
+    assert!(limits > 0 && probes < CALLS, "{limits} limits, {probes} in probes");
+}
+
+#[test]
+fn adaptive_limits() {
+    let clock: ManualClock = ManualClock::new();
+    audit_limit(&clock, LimitConfig::aimd());
+    audit_limit(&clock, LimitConfig::vegas().initial(2));
+    audit_limit(&clock, LimitConfig::gradient2().min(2).initial(4));
+    audit_limit(&clock, LimitConfig::envoy_gradient());
 }
 
 /// All gates at once, let in and refused by the last one, at once and after a wait.

@@ -8,6 +8,10 @@ mod config;
 mod events;
 #[path = "breaker_api/figures.rs"]
 mod figures;
+#[path = "breaker_api/live.rs"]
+mod live;
+#[path = "breaker_api/ramp.rs"]
+mod ramp;
 #[path = "breaker_api/rules.rs"]
 mod rules;
 #[path = "breaker_api/waiting.rs"]

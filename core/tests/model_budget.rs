@@ -10,20 +10,10 @@ mod modelling;
 use std::time::Duration;
 
 use fusebox_core::{
-    BudgetConfig, Clock, ConfigError, Ratio, RetryBudget, Ticks, WORD_BITS, ticks_from_duration,
+    BudgetConfig, ConfigError, Ratio, RetryBudget, Ticks, WORD_BITS, ticks_from_duration,
 };
+use modelling::Hz;
 use proptest::prelude::*;
-
-/// A clock that is never read: the tests give the time.
-struct Hz<const PER_SECOND: u64>;
-
-impl<const PER_SECOND: u64> Clock for Hz<PER_SECOND> {
-    const TICKS_PER_SECOND: u64 = PER_SECOND;
-
-    fn now(&self) -> Ticks {
-        panic!("only the given time counts here")
-    }
-}
 
 /// The floor's interval has at least this many units of time, as documented.
 const STEPS: i128 = if WORD_BITS == 64 { 1_024 } else { 16 };

@@ -185,6 +185,10 @@ impl Walk<'_> {
                 Ok(value) => return Ok(value),
                 Err(error) => error,
             };
+            if number > 1 && matches!(error, Error::Rejected(_)) {
+                // It was paid for, and did not take place.
+                self.seen.budget += 1;
+            }
             match self.judge(number, &error) {
                 Ok(wait) => {
                     self.seen.retries.push((number, wait));

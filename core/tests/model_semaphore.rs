@@ -34,6 +34,8 @@ enum Op {
     DropPermit(usize),
     /// The clock jumps, backwards too.
     Step(i64),
+    /// Change how many permits there are.
+    Resize(u32),
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -47,17 +49,18 @@ fn op() -> impl Strategy<Value = Op> {
         3 => (0..8usize).prop_map(Op::DropWait),
         6 => (0..8usize).prop_map(Op::DropPermit),
         2 => prop_oneof![-5..15i64, Just(i64::MAX), Just(i64::MIN)].prop_map(Op::Step),
+        2 => (1..8u32).prop_map(Op::Resize),
     ]
 }
 
 /// What the semaphore should do.
 struct Model {
     total: u32,
-    free: u32,
+    held: u32,
     /// Who waits, oldest first: number and need.
     queue: VecDeque<(usize, u32)>,
-    /// Who was granted permits and has not collected them.
-    granted: Vec<(usize, u32)>,
+    /// Whose wait is over, but who has not been told: whether with permits.
+    answered: Vec<(usize, bool)>,
 }
 
 impl Model {
@@ -66,10 +69,10 @@ impl Model {
             Err(Reason::ExceedsBurst)
         } else if n == 0 {
             Ok(())
-        } else if !self.queue.is_empty() || self.free < n {
+        } else if !self.queue.is_empty() || self.held + n > self.total {
             Err(Reason::BulkheadFull)
         } else {
-            self.free -= n;
+            self.held += n;
             Ok(())
         }
     }
@@ -77,7 +80,7 @@ impl Model {
     /// `None`: waits.
     fn start(&mut self, who: usize, n: u32) -> Option<Result<(), Reason>> {
         match self.try_take(n) {
-            Err(Reason::BulkheadFull) if self.queue.len() + self.granted.len() == PLACES => {
+            Err(Reason::BulkheadFull) if self.queue.len() + self.answered.len() == PLACES => {
                 Some(Err(Reason::QueueFull))
             }
             Err(Reason::BulkheadFull) => {
@@ -90,38 +93,45 @@ impl Model {
     }
 
     fn give(&mut self, n: u32) {
-        self.free += n;
-        assert!(self.free <= self.total);
+        self.held -= n;
         self.grant();
     }
 
     fn grant(&mut self) {
         while let Some(&(who, n)) = self.queue.front() {
-            if n > self.free {
+            let granted = n <= self.total;
+            if granted && self.held + n > self.total {
                 return;
             }
-            self.free -= n;
+            self.held += if granted { n } else { 0 };
             self.queue.pop_front();
-            self.granted.push((who, n));
+            self.answered.push((who, granted));
         }
     }
 
-    fn is_granted(&self, who: usize) -> bool {
-        self.granted.iter().any(|&(other, _)| other == who)
+    fn is_answered(&self, who: usize) -> bool {
+        self.answered.iter().any(|&(other, _)| other == who)
     }
 
-    fn collect(&mut self, who: usize) {
-        self.granted.retain(|&(other, _)| other != who);
+    fn collect(&mut self, who: usize) -> Option<bool> {
+        let index = self.answered.iter().position(|&(other, _)| other == who)?;
+        Some(self.answered.swap_remove(index).1)
     }
 
     fn cancel(&mut self, who: usize, n: u32) {
-        if self.is_granted(who) {
-            self.collect(who);
-            self.give(n);
-        } else {
-            self.queue.retain(|&(other, _)| other != who);
-            self.grant();
+        match self.collect(who) {
+            Some(true) => self.give(n),
+            Some(false) => {}
+            None => {
+                self.queue.retain(|&(other, _)| other != who);
+                self.grant();
+            }
         }
+    }
+
+    fn resize(&mut self, total: u32) {
+        self.total = total;
+        self.grant();
     }
 }
 
@@ -184,9 +194,8 @@ impl<'a> Run<'a> {
     fn poll(&mut self, index: usize) {
         let mut waiter = self.waiters.remove(index);
         let answer = waiter.poll();
-        let expected = if self.model.is_granted(waiter.who) {
-            self.model.collect(waiter.who);
-            Some(Ok(()))
+        let expected = if let Some(granted) = self.model.collect(waiter.who) {
+            Some(if granted { Ok(()) } else { Err(Reason::ExceedsBurst) })
         } else if waiter.until.is_some_and(|until| self.clock.now() >= until) {
             self.model.cancel(waiter.who, waiter.n);
             Some(Err(Reason::QueueTimeout))
@@ -259,6 +268,10 @@ impl<'a> Run<'a> {
             }
             Op::Poll(_) | Op::DropWait(_) | Op::DropPermit(_) => {}
             Op::Step(ticks) => clock.advance_ticks(ticks as u64),
+            Op::Resize(total) => {
+                pool.set_permits(total).unwrap();
+                self.model.resize(total);
+            }
         }
     }
 
@@ -276,13 +289,14 @@ impl<'a> Run<'a> {
 
     fn compare(&self) {
         let usage = self.pool.snapshot();
-        assert_eq!(usage.available(), self.model.free);
-        assert_eq!(usage.in_use(), self.model.total - self.model.free);
+        assert_eq!(usage.permits(), self.model.total);
+        assert_eq!(usage.available(), self.model.total.saturating_sub(self.model.held));
+        assert_eq!(usage.in_use(), self.model.held);
         assert_eq!(usage.waiting() as usize, self.model.queue.len());
         for waiter in &self.waiters {
             let woken = waiter.wakes.0.load(Ordering::Relaxed);
-            let granted = usize::from(self.model.is_granted(waiter.who));
-            assert_eq!(woken, granted, "woken exactly once, exactly when granted");
+            let answered = usize::from(self.model.is_answered(waiter.who));
+            assert_eq!(woken, answered, "woken exactly once, exactly when answered");
         }
     }
 }
@@ -295,15 +309,15 @@ proptest! {
         let pool = Semaphore::<Queue<PLACES>>::new(total);
         let clock: ManualClock = ManualClock::new();
         clock.set(Ticks(1_000));
-        let model = Model { total, free: total, queue: VecDeque::new(), granted: Vec::new() };
+        let model = Model { total, held: 0, queue: VecDeque::new(), answered: Vec::new() };
         let (waiters, permits) = (Vec::new(), Vec::new());
         let mut run = Run { pool: &pool, clock: &clock, model, waiters, permits, started: 0 };
         for op in &ops {
             run.apply(op);
             run.compare();
         }
-        let Run { waiters, permits, .. } = run;
+        let Run { waiters, permits, model, .. } = run;
         drop((permits, waiters));
-        prop_assert_eq!((pool.available(), pool.waiting()), (total, 0));
+        prop_assert_eq!((pool.available(), pool.waiting()), (model.total, 0));
     }
 }

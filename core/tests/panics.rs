@@ -11,9 +11,9 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use fusebox_core::{
-    Backoff, BreakerConfig, BudgetConfig, CircuitBreaker, Deadline, Event, Gate, ManualClock,
-    Observer, Outcome, Pipeline, Queue, Ratio, Rejection, Retry, RetryBudget, Retrying, Semaphore,
-    State, Timer, WaitGate,
+    AdaptiveLimit, Backoff, BreakerConfig, BudgetConfig, CircuitBreaker, Clock, CoDel, CoDelConfig,
+    Deadline, Event, Gate, LimitConfig, ManualClock, Observer, Outcome, Pipeline, Priority, Queue,
+    Ratio, Rejection, Retry, RetryBudget, Retrying, Semaphore, State, Ticks, Timer, WaitGate,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -308,4 +308,101 @@ fn a_waker_that_panics_when_dropped_leaves_nobody_asleep() {
     let _held = permits.try_acquire_many(2).unwrap();
     let mut waits = [(); 2].map(|()| Box::pin(permits.acquire()));
     assert!(waits.iter_mut().all(|wait| poll(wait.as_mut()).is_pending()));
+}
+
+/// A clock that panics while it is armed.
+#[derive(Default)]
+struct Trap {
+    armed: Cell<bool>,
+}
+
+impl Clock for Trap {
+    const TICKS_PER_SECOND: u64 = 1_000;
+
+    fn now(&self) -> Ticks {
+        assert!(!self.armed.get(), "the clock");
+        Ticks(7)
+    }
+}
+
+/// An adaptive limit reads the clock when it has let a call in, and when one has ended.
+#[test]
+fn a_clock_that_panics_costs_an_adaptive_limit_no_place() {
+    let clock = Trap::default();
+    let limit = AdaptiveLimit::new(LimitConfig::gradient2(), &clock);
+    clock.armed.set(true);
+    assert_panics(|| limit.permit());
+    assert_panics(|| limit.at(Priority::High).enter());
+    assert_eq!(limit.in_flight(), 0);
+    clock.armed.set(false);
+    let call = limit.permit().unwrap();
+    clock.armed.set(true);
+    assert_panics(|| call.success());
+    assert_eq!(limit.in_flight(), 0);
+}
+
+/// `CoDel` reads the clock when the gate that it is around has let a call in.
+#[test]
+fn a_clock_that_panics_costs_no_permit_behind_codel() {
+    let (clock, timer) = (Trap::default(), ManualClock::<1000>::new());
+    let timer = &timer;
+    let permits: Semaphore<Queue<1>> = Semaphore::new(1);
+    let codel = CoDel::new(CoDelConfig::new(), &clock);
+    let queue = codel.queue(&permits);
+    let held = permits.try_acquire().unwrap();
+    let mut waits = Box::pin(queue.wait_enter(&timer, Deadline::NEVER));
+    assert!(poll(waits.as_mut()).is_pending());
+    drop(held);
+    clock.armed.set(true);
+    assert_panics(|| poll(waits.as_mut()));
+    drop(waits);
+    assert_eq!((permits.available(), permits.waiting()), (1, 0));
+}
+
+/// A waker whose clones panic when they are dropped, while it is armed. What `Wake` makes of an
+/// `Arc` cannot, as its last owner is never the one in the queue.
+mod grenade {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::task::{RawWaker, RawWakerVTable, Waker};
+
+    pub(super) static ARMED: AtomicBool = AtomicBool::new(false);
+
+    static VTABLE: RawWakerVTable = RawWakerVTable::new(|_| RAW, |_| {}, |_| {}, |_| drop());
+    const RAW: RawWaker = RawWaker::new(std::ptr::null(), &VTABLE);
+
+    fn drop() {
+        assert!(!ARMED.swap(false, Ordering::Relaxed), "a waker panics when it is dropped");
+    }
+
+    pub(super) fn waker() -> Waker {
+        // SAFETY: it has no data, so there is nothing that its functions could get wrong.
+        unsafe { Waker::from_raw(RAW) }
+    }
+}
+
+/// Collecting a permit drops the waker that stood in the queue: what is then the caller's is
+/// nobody's when that panics, and the place in the queue may be another's already.
+#[test]
+fn a_waker_that_panics_when_it_is_dropped_costs_no_permit() {
+    static PERMITS: Semaphore<Queue<1>> = Semaphore::new(1);
+    let waker = grenade::waker();
+    let arm = || grenade::ARMED.store(true, Ordering::Relaxed);
+
+    let held = PERMITS.try_acquire().unwrap();
+    let mut first = Box::pin(PERMITS.acquire());
+    assert!(first.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    drop(held);
+    arm();
+    assert_panics(|| first.as_mut().poll(&mut Context::from_waker(&waker)));
+    assert_eq!((PERMITS.in_use(), PERMITS.waiting()), (0, 0));
+
+    // The place has a new owner when the wait that panicked is dropped.
+    let held = PERMITS.try_acquire().unwrap();
+    let mut second = Box::pin(PERMITS.acquire());
+    assert!(second.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    drop(first);
+    assert_eq!(PERMITS.waiting(), 1);
+    drop(held);
+    drop(second);
+    assert_eq!((PERMITS.in_use(), PERMITS.waiting()), (0, 0));
 }

@@ -8,10 +8,10 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use fusebox_core::{
-    Attempt, Backoff, BreakerConfig, BucketConfig, BudgetConfig, CircuitBreaker, Clock, Deadline,
-    Error, Event, FailureIf, Gate, GiveUp, Immediate, ManualClock, Observer, Outcome, Pipeline,
-    Queue, Ratio, Reason, Rejection, Retry, RetryBudget, Semaphore, Ticks, Timeout, Timer,
-    TokenBucket, WaitGate,
+    Attempt, Backoff, BreakerConfig, BucketConfig, BudgetConfig, Call, CircuitBreaker, Clock,
+    Deadline, Error, Event, FailureIf, Gate, GiveUp, Immediate, ManualClock, Observer, Operation,
+    Outcome, Pipeline, Queue, Ratio, Reason, Rejection, Retry, RetryBudget, Semaphore, Ticks,
+    Timeout, Timer, TokenBucket, WaitGate,
 };
 
 const MS: fn(u64) -> Duration = Duration::from_millis;
@@ -424,6 +424,32 @@ fn a_retry_that_is_cancelled_at_its_gate_costs_nothing() {
     assert_eq!((journal.take(), budget.balance()), (vec!["gate given up".to_owned()], 5));
 }
 
+/// A retry that its gate refused stayed paid for: a breaker that opened in the middle of an outage
+/// drained the budget that all callers share by retries that never ran.
+#[test]
+fn a_retry_that_its_gate_refuses_costs_nothing() {
+    let (clock, journal) = (ManualClock::<1000>::new(), Journal::default());
+    let gate = Scribe::new("gate", &journal);
+    let config = BudgetConfig::new(Ratio::percent(0)).floor_per_second(5);
+    let budget = RetryBudget::new(config, &clock);
+    let pipeline = Pipeline::new(&clock)
+        .retry(Retry::new(Backoff::none()).max_attempts(4).budget(&budget))
+        .per_attempt(&gate);
+    // One that lasts ends the call; one that passes is tried again, and pays for that anew.
+    for reason in [Reason::CircuitOpen, Reason::BulkheadFull] {
+        gate.refusing.set(None);
+        let call = pipeline.call(|_| {
+            gate.refusing.set(Some(reason));
+            async { Err::<(), _>(()) }
+        });
+        assert_eq!(ready(call), Err(Error::Rejected(Rejection::new(reason))));
+        assert_eq!(budget.balance(), 5);
+    }
+    // A first attempt was not paid for.
+    assert!(ready(pipeline.call(|_| async { Ok::<_, ()>(()) })).is_err());
+    assert_eq!(budget.balance(), 5);
+}
+
 /// A timer that woke late, or a place that came free in the last moment, let an attempt start after
 /// the deadline. It was cut off at its first poll, and the breaker was charged with the failure of
 /// an operation that had no time at all.
@@ -576,4 +602,43 @@ fn without_deadline_and_timeout_no_clock_is_read() {
         .per_attempt(gate);
     assert_eq!(ready(pipeline.call(|_| async { Ok::<_, ()>(1) })), Ok(1));
     assert_eq!(ready(pipeline.call(|_| async { Err::<(), _>(2) })), Err(Error::Inner(2)));
+}
+
+/// Something that can be sent once.
+struct Letter(Option<&'static str>);
+
+impl Operation for Letter {
+    type Value = ();
+    type Error = &'static str;
+    type Future = std::future::Ready<Result<(), &'static str>>;
+
+    fn attempt(&mut self, _attempt: Attempt) -> Self::Future {
+        std::future::ready(Err(self.0.take().expect("it is sent once")))
+    }
+
+    fn can_repeat(&self, _waiting: u32) -> bool {
+        self.0.is_some()
+    }
+}
+
+#[test]
+fn what_cannot_be_repeated_is_not_and_no_retry_is_paid_for() {
+    let (clock, journal) = (ManualClock::<1000>::new(), Journal::default());
+    let config = BudgetConfig::new(Ratio::percent(100)).floor_per_second(0);
+    let budget = RetryBudget::new(config, &clock);
+    let refusing = Scribe::new("gate", &journal);
+    refusing.refusing.set(Some(Reason::RateLimited));
+    let retry = Retry::new(Backoff::none()).budget(&budget);
+    let pipeline =
+        Pipeline::new(&clock).retry(retry).per_attempt(&refusing).observed_by("pipeline", &journal);
+    let mut call = pin!(Call::new(&pipeline, Deadline::NEVER, Letter(Some("lost"))));
+    // Refused before it was sent, it still can be.
+    assert!(poll(call.as_mut()).is_pending());
+    refusing.refusing.set(None);
+    journal.take();
+    let balance = budget.balance();
+    assert_eq!(poll(call.as_mut()), Poll::Ready(Err(Error::Inner("lost"))));
+    assert_eq!(budget.balance(), balance, "nothing was withdrawn");
+    let told = journal.take();
+    assert_eq!(told.last().map(String::as_str), Some("pipeline: gave up after 2, NotRetryable"));
 }

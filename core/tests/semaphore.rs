@@ -155,6 +155,26 @@ fn figures_are_those_of_one_instant() {
     assert_eq!((pool.in_use(), pool.waiting()), (2, 0), "granted, on its way");
 }
 
+#[test]
+fn fewer_permits_than_are_held_are_no_permits_until_enough_are_back() {
+    let bulkhead: Bulkhead<Queue<1>> = Bulkhead::new(BulkheadConfig::new(10));
+    let held = [(); 4].map(|()| bulkhead.permit().unwrap());
+    bulkhead.set_max_concurrent(2).unwrap();
+    let usage = bulkhead.snapshot();
+    assert_eq!((usage.permits(), usage.available(), usage.in_use()), (2, 0, 4));
+    assert_eq!(usage.percent(), 200);
+    let [one, two, three, four] = held;
+    drop((one, two));
+    assert_eq!(bulkhead.permit().unwrap_err().reason(), Reason::BulkheadFull);
+    drop(three);
+    let again = bulkhead.permit().unwrap();
+    drop((four, again));
+    assert_eq!(bulkhead.snapshot().available(), 2);
+    let error = bulkhead.set_max_concurrent(0).unwrap_err().to_string();
+    assert!(error.starts_with("the bulkhead's `max_concurrent`"), "{error}");
+    assert_eq!(bulkhead.snapshot().permits(), 2, "nothing has changed");
+}
+
 #[cfg(feature = "alloc")]
 #[test]
 fn a_queue_on_the_heap_has_the_places_asked_for() {

@@ -1,10 +1,13 @@
 //! Shadow mode: it decides and reports, and never refuses, whenever it is turned on or off.
 
 use std::cell::RefCell;
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 
 use fusebox_core::{
-    BreakerConfig, CircuitBreaker, Event, Gate, ManualClock, Named, Observer, Outcome, Reason,
-    Semaphore, Shadow, State,
+    BreakerConfig, CircuitBreaker, Deadline, Event, Gate, ManualClock, Named, Observer, Outcome,
+    Queue, Reason, Semaphore, Shadow, State, WaitGate,
 };
 
 #[derive(Default)]
@@ -54,6 +57,31 @@ fn turning_it_while_calls_are_out_loses_nothing() {
     shadow.only_watch();
     drop(held);
     assert_eq!(permits.available(), 2);
+}
+
+/// In the dark nobody waits; a wait that began in the light is let in at its next poll, and its
+/// place in the queue is free.
+#[test]
+fn who_would_wait_is_let_in_at_once() {
+    let clock: ManualClock = ManualClock::new();
+    let permits: Semaphore<Queue<1>> = Semaphore::new(1);
+    let shadow = Shadow::new(&permits);
+    let mut cx = Context::from_waker(Waker::noop());
+    let held = permits.try_acquire().unwrap();
+    let mut dark = pin!(shadow.wait_enter(&clock, Deadline::NEVER));
+    assert!(matches!(dark.as_mut().poll(&mut cx), Poll::Ready(Ok(None))));
+    assert_eq!((shadow.spared(), permits.waiting()), (1, 0));
+
+    shadow.enforce();
+    let mut light = pin!(shadow.wait_enter(&clock, Deadline::NEVER));
+    assert!(light.as_mut().poll(&mut cx).is_pending());
+    let full = pin!(shadow.wait_enter(&clock, Deadline::NEVER)).poll(&mut cx);
+    assert!(matches!(full, Poll::Ready(Err(full)) if full.reason() == Reason::QueueFull));
+    shadow.only_watch();
+    assert!(matches!(light.poll(&mut cx), Poll::Ready(Ok(None))));
+    assert_eq!((shadow.spared(), permits.waiting()), (2, 0));
+    drop(held);
+    assert_eq!(permits.available(), 1);
 }
 
 #[test]

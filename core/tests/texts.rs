@@ -4,9 +4,12 @@
 use std::time::Duration;
 
 use fusebox_core::{
-    Backoff, BreakerConfig, BucketConfig, BudgetConfig, CircuitBreaker, Event, Gate, GiveUp,
-    Histogram, HistogramConfig, ManualClock, Pipeline, Rate, Ratio, Reason, Rejection, Retry,
-    RetryBudget, TokenBucket, WORD_BITS, WindowedHistogram,
+    AdaptiveLimit, AdaptiveThrottle, AfterPercentile, Backoff, BreakerConfig, BucketConfig,
+    BudgetConfig, CircuitBreaker, CoDel, CoDelConfig, Event, Gate, GiveUp, Hedge, Histogram,
+    HistogramConfig, LimitAlgorithm, LimitConfig, LoadShedder, ManualClock, PercentileConfig,
+    Pipeline, Priority, Rate, Ratio, Reason, Rejection, Retry, RetryBudget, Rng, ShedderConfig,
+    SlidingLog, SlidingLogConfig, SlidingWindowConfig, SlidingWindowCounter, ThrottleConfig,
+    TokenBucket, WORD_BITS, WarmUp, WarmUpConfig, WindowedHistogram,
 };
 
 const MS: Duration = Duration::from_millis(1);
@@ -92,6 +95,109 @@ fn retries_say_what_would_be_right() {
 }
 
 #[test]
+fn shedders_say_what_would_be_right() {
+    let said = |config| LoadShedder::try_new(config).unwrap_err().to_string();
+    let most = by_width("16777215", "4095");
+    assert_eq!(
+        said(ShedderConfig::new(0)),
+        format!("the shedder's limit must be from 1 to {most}, but is 0")
+    );
+    let shares = "the shares of the priorities must be more than 0 % and at most 100 %, and none \
+                  above that of a higher priority, but is ";
+    let hundred = ShedderConfig::new(100);
+    assert_eq!(said(hundred.share(Priority::High, Ratio::percent(70))), shares.to_owned() + "70 %");
+    assert_eq!(said(hundred.share(Priority::Low, Ratio::percent(0))), shares.to_owned() + "0 %");
+}
+
+#[test]
+fn codel_says_what_would_be_right() {
+    let said = |config| CoDel::try_new(config, Millis::new()).unwrap_err().to_string();
+    let good = CoDelConfig::new();
+    assert_eq!(
+        said(good.target(101 * MS)),
+        "CoDel's `target` must be from 1ns to 100ms, but is 101ms"
+    );
+    let day = Duration::from_secs(86_400);
+    assert_eq!(said(good.interval(day)), "CoDel's `interval` must be at most 3600s, but is 86400s");
+    assert_eq!(
+        said(good.max_lateness(day)),
+        "CoDel's `max_lateness` must be at most 3600s, but is 86400s"
+    );
+}
+
+#[test]
+fn throttles_say_what_would_be_right() {
+    let rng = Rng::from_seed(1);
+    let said = |config| {
+        let made: Result<AdaptiveThrottle<_, _>, _> =
+            AdaptiveThrottle::try_new(config, Millis::new(), &rng);
+        made.map(drop).unwrap_err().to_string()
+    };
+    let good = ThrottleConfig::new();
+    assert_eq!(
+        said(good.multiplier(Ratio::percent(99))),
+        "the throttle's `multiplier` must be at least 1, its parts at most 65535, but is 99 %"
+    );
+    assert_eq!(
+        said(good.max_rejection(Ratio::percent(101))),
+        "the throttle's `max_rejection` must be more than 0 % and at most 100 %, its parts at most \
+         65535, but is 101 %"
+    );
+    let text = said(good.window(Duration::ZERO));
+    assert!(text.starts_with("the throttle's `window` must be from "), "{text}");
+}
+
+#[test]
+fn adaptive_limits_say_what_would_be_right() {
+    fn said<A: LimitAlgorithm>(config: LimitConfig<A>) -> String {
+        AdaptiveLimit::try_new(config, Millis::new()).unwrap_err().to_string()
+    }
+    let good = LimitConfig::gradient2();
+    let (most, samples) = by_width(("16777215", "16384"), ("4095", "100"));
+    assert_eq!(said(good.max(0)), format!("the limit's `max` must be from 1 to {most}, but is 0"));
+    assert_eq!(said(good.min(201)), "the limit's `min` must be from 1 to 200, but is 201");
+    assert_eq!(said(good.initial(19)), "the limit's `initial` must be from 20 to 200, but is 19");
+    assert_eq!(
+        said(good.min_samples(0)),
+        format!("the limit's `min_samples` must be from 1 to {samples}, but is 0")
+    );
+    assert_eq!(
+        said(good.probe_interval(99 * MS)),
+        "the limit's `probe_interval` must be from 100ms to 3600s, but is 99ms"
+    );
+    assert_eq!(
+        said(good.base_latency(5_000 * MS)),
+        "the limit's `base_latency` must be from 1ns to 5s, but is 5s"
+    );
+    assert_eq!(
+        said(good.drop_share(Ratio::percent(0))),
+        "the limit's `drop_share` must be more than 0 % and at most 100 %, but is 0 %"
+    );
+    // What is wrong with the algorithm is told, too, and what was wrong first.
+    assert_eq!(
+        said(good.tolerance(Ratio::percent(200)).smoothing(Ratio::percent(0))),
+        "the limit's `tolerance` must be at least 100 % and below 200 %, but is 200 %"
+    );
+    assert_eq!(
+        said(LimitConfig::aimd().backoff(Ratio::percent(49))),
+        "the limit's `backoff` must be at least 50 % and below 100 %, but is 49 %"
+    );
+    assert_eq!(
+        said(LimitConfig::vegas().alpha(6)),
+        "the limit's `alpha` must be from 1 to 5, but is 6"
+    );
+    assert_eq!(
+        said(LimitConfig::envoy_gradient().percentile(100)),
+        "the limit's `percentile` must be from 1 to 99, but is 100"
+    );
+    // Bounds that were not set give way to those that were.
+    let small = AdaptiveLimit::new(good.max(5), Millis::new());
+    assert_eq!(small.limit(), 5);
+    let large = AdaptiveLimit::new(good.min(50), Millis::new());
+    assert_eq!(large.limit(), 50);
+}
+
+#[test]
 #[should_panic(expected = "the meter's `max_concurrent` must be at least 1")]
 fn a_meter_says_what_would_be_right() {
     let _ = fusebox_core::Meter::new().max_concurrent(0);
@@ -115,6 +221,32 @@ fn histograms_say_what_would_be_right() {
 }
 
 #[test]
+fn hedges_say_what_would_be_right() {
+    let good = PercentileConfig::new(Ratio::percent(95), 50 * MS);
+    let said = |config| AfterPercentile::<Millis, _>::try_new(config, ()).unwrap_err().to_string();
+    assert_eq!(
+        said(PercentileConfig::new(Ratio::percent(0), MS)),
+        "the percentile of a hedge must be above 0 % and at most 100 %, but is 0 %"
+    );
+    assert_eq!(
+        said(good.at_most(40 * MS)),
+        "the delay of a hedge whose percentile is not known must be at most 40ms, but is 50ms"
+    );
+    assert_eq!(
+        said(good.at_most(60 * MS).at_least(70 * MS)),
+        "the hedge's `at_least` must be at most 60ms, but is 70ms"
+    );
+    assert_eq!(
+        said(good.every(Duration::ZERO)),
+        "the hedge's `every` must be from 1ms to 4611686018427387s, but is 0ns"
+    );
+    assert_eq!(
+        said(good.at_most(Duration::ZERO)),
+        "the hedge's `at_most` must be from 1ms to 4611686018427387s, but is 0ns"
+    );
+}
+
+#[test]
 fn an_event_is_a_line() {
     let rejection = Rejection::after_ticks(Reason::CircuitOpen, 1_500, 1_000);
     let lines = [
@@ -125,6 +257,14 @@ fn an_event_is_a_line() {
         (
             Event::Retrying { name: "db", attempt: 2, delay: 5 * MS },
             "db: attempt 2 failed, the next one follows in 5ms",
+        ),
+        (
+            Event::Hedged { name: "db", attempt: 2, running: 1 },
+            "db: no answer so far, attempt 2 starts as well",
+        ),
+        (
+            Event::Hedged { name: "db", attempt: 3, running: 0 },
+            "db: all attempts so far have failed, attempt 3 starts",
         ),
         (
             Event::GaveUp { name: "db", attempts: 1, cause: GiveUp::NotRetryable },
@@ -161,6 +301,16 @@ fn debug_is_in_the_units_of_the_user() {
     );
     let endless = format!("{:?}", Retry::new(backoff).unlimited());
     assert!(endless.contains("max_attempts: None, deadline: None"), "{endless}");
+    assert_eq!(
+        format!("{:?}", Hedge::idempotent(50 * MS)),
+        "Hedge { delay: 50ms, max_attempts: 2, deadline: None, name: \"hedge\", .. }"
+    );
+    let percentile = PercentileConfig::new(Ratio::percent(95), 50 * MS);
+    let percentile = AfterPercentile::<Millis, _>::new(percentile, ());
+    assert_eq!(
+        format!("{:?}", percentile),
+        "AfterPercentile { share: Ratio { numerator: 19, denominator: 20 }, delay: 50ms, .. }"
+    );
     let pipeline = format!("{:?}", Pipeline::new(&Millis::new()));
     assert!(pipeline.contains("deadline: None"), "{pipeline}");
 
@@ -179,6 +329,27 @@ fn debug_is_in_the_units_of_the_user() {
     let bucket = TokenBucket::new(BucketConfig::per_second(8).burst(5), &clock);
     let text = format!("{bucket:?}");
     assert!(text.starts_with("TokenBucket { burst: 5, every: 125ms, "), "{text}");
+    let shedder = LoadShedder::new(ShedderConfig::new(7));
+    assert_eq!(
+        format!("{:?}", shedder.at(Priority::High)),
+        "AtPriority { gate: LoadShedder { limit: 7, in_flight: 0, .. }, priority: High }"
+    );
+    let codel = CoDel::new(CoDelConfig::new(), &clock);
+    assert_eq!(format!("{codel:?}"), "CoDel { overloaded: false, target: 5ms, .. }");
+    let limit = AdaptiveLimit::new(LimitConfig::vegas(), &clock);
+    assert_eq!(
+        format!("{limit:?}"),
+        "AdaptiveLimit { limit: 20, in_flight: 0, base_latency: None, probing: false, .. }"
+    );
+    let log: SlidingLog<7, _> = SlidingLog::new(SlidingLogConfig::per_second(), &clock);
+    let text = format!("{log:?}");
+    assert!(text.starts_with("SlidingLog { limit: 7, window: 1s, "), "{text}");
+    let counter = SlidingWindowCounter::new(SlidingWindowConfig::per_second(7), &clock);
+    let text = format!("{counter:?}");
+    assert!(text.starts_with("SlidingWindowCounter { limit: 7, window: 1"), "{text}");
+    let warm_up = WarmUp::new(WarmUpConfig::new(Rate::per_second(8), 4_000 * MS), &clock);
+    let text = format!("{warm_up:?}");
+    assert!(text.starts_with("WarmUp { every: 125ms, warm_up: 4s, "), "{text}");
     let budget = RetryBudget::new(BudgetConfig::new(Ratio::percent(20)).reserve(50), &clock);
     assert_eq!(
         format!("{budget:?}"),

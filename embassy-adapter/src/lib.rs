@@ -215,6 +215,23 @@ pub type LastCalls<C = EmbassyClock, const B: usize = 10> = fusebox_core::LastCa
 /// The core's [`LastTime`](fusebox_core::LastTime), on [`EmbassyClock`] unless told otherwise.
 pub type LastTime<C = EmbassyClock, const B: usize = 10> = fusebox_core::LastTime<C, B>;
 
+/// The core's [`RampUp`](fusebox_core::RampUp), on [`EmbassyClock`] unless told otherwise.
+///
+/// # Examples
+///
+/// ```
+/// use core::time::Duration;
+/// use fusebox_embassy::prelude::*;
+///
+/// static RADIO: CircuitBreaker<EmbassyClock, RampUp> = CircuitBreaker::with_window(
+///     BreakerConfig::standard(),
+///     RampUp::new(Ramp::linear(Ratio::percent(10), Duration::from_secs(60))),
+///     EmbassyClock,
+/// );
+/// assert!(RADIO.permit().is_ok());
+/// ```
+pub type RampUp<C = EmbassyClock, W = Consecutive> = fusebox_core::RampUp<C, W>;
+
 /// The core's [`TokenBucket`](fusebox_core::TokenBucket), on [`EmbassyClock`] unless told
 /// otherwise.
 ///
@@ -229,6 +246,20 @@ pub type LastTime<C = EmbassyClock, const B: usize = 10> = fusebox_core::LastTim
 /// assert!(PACKETS.try_acquire(1).is_err());
 /// ```
 pub type TokenBucket<C = EmbassyClock> = fusebox_core::TokenBucket<C>;
+
+/// The core's [`LeakyBucket`](fusebox_core::LeakyBucket), on [`EmbassyClock`] unless told
+/// otherwise.
+pub type LeakyBucket<C = EmbassyClock> = fusebox_core::LeakyBucket<C>;
+
+/// The core's [`SlidingLog`](fusebox_core::SlidingLog), on [`EmbassyClock`] unless told otherwise.
+pub type SlidingLog<const N: usize, C = EmbassyClock> = fusebox_core::SlidingLog<N, C>;
+
+/// The core's [`SlidingWindowCounter`](fusebox_core::SlidingWindowCounter), on [`EmbassyClock`]
+/// unless told otherwise.
+pub type SlidingWindowCounter<C = EmbassyClock> = fusebox_core::SlidingWindowCounter<C>;
+
+/// The core's [`WarmUp`](fusebox_core::WarmUp), on [`EmbassyClock`] unless told otherwise.
+pub type WarmUp<C = EmbassyClock> = fusebox_core::WarmUp<C>;
 
 /// The core's [`RetryBudget`](fusebox_core::RetryBudget), on [`EmbassyClock`] unless told
 /// otherwise.

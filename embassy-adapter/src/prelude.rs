@@ -6,8 +6,9 @@
 pub use crate::{
     Attempt, Backoff, BreakerConfig, BucketConfig, BudgetConfig, Bulkhead, BulkheadConfig,
     CircuitBreaker, Classify, Clock, Counts, Deadline, Decide, Decision, EmbassyClock,
-    EmbassyTimer, Error, Event, FailureIf, Gate, Immediate, Jitter, LastCalls, LastTime,
-    ManualClock, Meter, Named, Observer, Outcome, Permit, Pipeline, Queue, Random, Rate, Rates,
-    Ratio, Reason, Rejection, Retry, RetryBudget, RetryIf, Retrying, Rng, Semaphore, State, Ticks,
-    Timeout, Timer, TokenBucket, WaitGate,
+    EmbassyTimer, Error, Event, FailureIf, Gate, Hedge, Immediate, Jitter, LastCalls, LastTime,
+    LeakyBucket, ManualClock, Meter, Named, Observer, Outcome, Permit, Pipeline, Queue, Ramp,
+    RampUp, Random, Rate, Rates, Ratio, Reason, Rejection, Retry, RetryBudget, RetryIf, Retrying,
+    Rng, Semaphore, SlidingLog, SlidingLogConfig, SlidingWindowConfig, SlidingWindowCounter, State,
+    Ticks, Timeout, Timer, TokenBucket, WaitGate, WarmUp, WarmUpConfig,
 };

@@ -21,6 +21,7 @@ const _: () = {
     send_sync_unpin::<EmbassySleep>();
     send_sync_unpin::<CircuitBreaker>();
     send_sync_unpin::<CircuitBreaker<EmbassyClock, (LastCalls, LastTime), Meter>>();
+    send_sync_unpin::<CircuitBreaker<EmbassyClock, RampUp<EmbassyClock, LastTime>>>();
     send_sync_unpin::<TokenBucket>();
     send_sync_unpin::<RetryBudget>();
     send_sync_unpin::<UntilReady<'static, EmbassyClock, Consecutive, (), (), EmbassyTimer>>();
@@ -30,6 +31,9 @@ const _: () = {
     send_sync_unpin::<WithTimeout<EmbassyTimer, Fut>>();
     send_sync_unpin::<Guard<&'static CircuitBreaker, WithTimeout<EmbassyTimer, Fut>>>();
     send_sync_unpin::<RetryCall<EmbassyTimer, Policy, Make>>();
+    send_sync_unpin::<HedgeCall<EmbassyTimer, Hedge<3>, Make>>();
+    send_sync_unpin::<Call<&'static Pipe<Gates, Hedge, Immediate<&'static CircuitBreaker>>, Make>>(
+    );
     send_sync_unpin::<Pipe<Gates, Policy, Immediate<&'static CircuitBreaker>>>();
     send_sync_unpin::<Entering<&'static Gates, EmbassyTimer>>();
     send_sync_unpin::<Call<&'static Pipe<Gates, Policy, Immediate<&'static CircuitBreaker>>, Make>>(

@@ -362,3 +362,66 @@ fn timeout_against_grant() {
         assert_at_rest(&pool, 1, 0);
     });
 }
+
+/// Race: a waiter queues for a permit that there is not yet, while there come to be more. Fails where
+/// who changes the number does not go round the waiters, or reads them before its write: without the
+/// fence, the one sees no slot, the other the old number.
+#[test]
+fn growth_against_enqueue() {
+    up_to(3, || {
+        let pool = pool(1);
+        let held = hold(&pool, 1);
+        let waiter = {
+            let pool = Arc::clone(&pool);
+            thread::spawn(move || drop(block_on(wait(&pool, 1)).unwrap()))
+        };
+        pool.set_permits(2).unwrap();
+        waiter.join().unwrap();
+        drop(held);
+        assert_at_rest(&pool, 2, 0);
+    });
+}
+
+/// Race: there come to be fewer permits than a waiter needs while it queues, with another behind it.
+/// Fails where it is not refused: it would wait for ever, and the other with it.
+#[test]
+fn shrinking_against_a_waiter_for_more() {
+    up_to(3, || {
+        let pool = pool(2);
+        let held = hold(&pool, 1);
+        let waiter = {
+            let pool = Arc::clone(&pool);
+            thread::spawn(move || {
+                let refused = block_on(wait(&pool, 2)).unwrap_err();
+                assert_eq!(refused.reason(), Reason::ExceedsBurst);
+            })
+        };
+        pool.set_permits(1).unwrap();
+        waiter.join().unwrap();
+        let mut next = queue(&pool, 1);
+        drop(held);
+        assert!(poll(&mut next).is_ready(), "the permit is free, and one waits on");
+        assert_at_rest(&pool, 1, 0);
+    });
+}
+
+/// Race: there come to be fewer permits than are held, while one more is taken and another comes
+/// back. Fails where the change cuts what is held down to the new number: then the one that comes
+/// back makes another free that is still held.
+#[test]
+fn shrinking_against_taking_and_giving_back() {
+    up_to(3, || {
+        let pool = pool(2);
+        let held = hold(&pool, 1);
+        let taker = {
+            let pool = Arc::clone(&pool);
+            thread::spawn(move || Permit::enter(pool))
+        };
+        pool.set_permits(1).unwrap();
+        drop(held);
+        let taken = taker.join().unwrap();
+        assert_at_rest(&pool, u32::from(taken.is_err()), 0);
+        drop(taken);
+        assert_at_rest(&pool, 1, 0);
+    });
+}

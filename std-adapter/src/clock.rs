@@ -11,8 +11,12 @@ use fusebox_core::{Clock, Ticks};
 pub(crate) const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
 /// What the clocks read at the origin: 13 days. An instant may lie before the origin, where a tokio
-/// runtime paused its time before any clock was read, and must still be told from others.
-const AT_ORIGIN: u64 = 1 << 50;
+/// runtime paused its time before any clock was read, and must still be told from others. So may
+/// the first reading, by what it takes to note the origin.
+///
+/// Not a power of two: a state word that is new reads 0, and every wrap of its time is 0 again. A
+/// reading just before that would take the word for one from the near future, and refuse.
+const AT_ORIGIN: u64 = 13 * 86_400 * NANOS_PER_SECOND;
 
 /// The first reading of any clock in this process.
 fn origin() -> Instant {

@@ -38,16 +38,32 @@
 //!
 //! | feature | what it adds |
 //! |---|---|
-//! | `tokio` (default) | [`TokioTimer`]: tokio's time, paused time included |
+//! | `fast-clock` | [`FastClock`]: the processor's time stamp counter |
+//! | `keyed` | [`Keyed`] and [`KeyedBuckets`]: a gate for each key, in bounded memory; [`KeyedSketch`]: limits for more keys than there is room for |
+//! | `tokio` (default) | [`TokioTimer`]: tokio's time, paused time included; [`with_deadline`]: a deadline that goes along with a task |
+//! | `http` | refusals and timeouts as HTTP responses (module `http`), for axum, hyper and others, and, with `tokio`, deadlines in headers; implies `tower` |
+//! | `tower` | layers for tower (module `tower`): a gate or a whole pipeline around a service |
 #![forbid(unsafe_code)]
 
 pub mod blocking;
 mod clock;
+#[cfg(feature = "fast-clock")]
+mod fast_clock;
+#[cfg(feature = "http")]
+pub mod http;
+#[cfg(feature = "keyed")]
+mod keyed;
 mod last_error;
+mod peer;
 pub mod prelude;
+mod registry;
 mod rng;
 #[cfg(feature = "tokio")]
+mod task_deadline;
+#[cfg(feature = "tokio")]
 mod tokio_timer;
+#[cfg(feature = "tower")]
+pub mod tower;
 
 /// The README's examples are tests too.
 #[cfg(all(doctest, feature = "tokio"))]
@@ -59,8 +75,21 @@ pub use fusebox_core::*;
 // What is named here takes precedence over the names of the core.
 
 pub use clock::StdClock;
+#[cfg(feature = "fast-clock")]
+pub use fast_clock::FastClock;
+#[cfg(feature = "keyed")]
+pub use keyed::{
+    Keyed, KeyedBucket, KeyedBuckets, KeyedGate, KeyedSketch, KeyedTaken, KeyedTokens,
+};
 pub use last_error::{LastError, Noting};
+pub use peer::{NotANetwork, PeerNetwork, TrustedProxies};
+pub use registry::{
+    Configured, DuplicateName, Inspect, Registry, Reset, SwitchBoard, SwitchTextError,
+    SwitchTextProblem, UnknownName,
+};
 pub use rng::StdRng;
+#[cfg(feature = "tokio")]
+pub use task_deadline::{WithDeadline, current_deadline, with_deadline};
 #[cfg(feature = "tokio")]
 pub use tokio_timer::{TokioSleep, TokioTimer, TokioTimer as TokioClock};
 
@@ -113,6 +142,23 @@ pub type LastCalls<C = StdClock, const B: usize = 10> = fusebox_core::LastCalls<
 /// The core's [`LastTime`](fusebox_core::LastTime), on [`StdClock`] unless told otherwise.
 pub type LastTime<C = StdClock, const B: usize = 10> = fusebox_core::LastTime<C, B>;
 
+/// The core's [`RampUp`](fusebox_core::RampUp), on [`StdClock`] unless told otherwise.
+///
+/// # Examples
+///
+/// ```
+/// use core::time::Duration;
+/// use fusebox_std::prelude::*;
+///
+/// static DB: CircuitBreaker<StdClock, RampUp> = CircuitBreaker::with_window(
+///     BreakerConfig::standard(),
+///     RampUp::new(Ramp::linear(Ratio::percent(10), Duration::from_secs(60))),
+///     StdClock,
+/// );
+/// assert!(DB.permit().is_ok());
+/// ```
+pub type RampUp<C = StdClock, W = Consecutive> = fusebox_core::RampUp<C, W>;
+
 /// The core's [`Histogram`](fusebox_core::Histogram), on [`StdClock`] unless told otherwise.
 ///
 /// # Examples
@@ -155,6 +201,38 @@ pub type WindowedHistogram<
     const STEPS: usize = 32,
 > = fusebox_core::WindowedHistogram<C, SLICES, OCTAVES, STEPS>;
 
+/// The core's [`AfterPercentile`](fusebox_core::AfterPercentile), on [`TokioTimer`] unless told
+/// otherwise.
+///
+/// # Examples
+///
+/// ```
+/// use fusebox_std::prelude::*;
+/// use std::time::Duration;
+///
+/// /// What all but the slowest 5 % of the attempts took in the last minute.
+/// static SLOW: AfterPercentile = AfterPercentile::new(
+///     PercentileConfig::new(Ratio::percent(95), Duration::from_millis(50)),
+///     WindowedHistogram::new(Duration::from_secs(60), HistogramConfig::standard(), TokioTimer),
+/// );
+/// // One more attempt or retry for ten calls.
+/// static BUDGET: RetryBudget = RetryBudget::new(BudgetConfig::new(Ratio::percent(10)), StdClock);
+///
+/// # async fn read(id: u32) -> std::io::Result<u32> { Ok(id) }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let row = Pipeline::new(TokioTimer)
+///     .deadline(Duration::from_secs(1))
+///     .hedge(Hedge::idempotent(&SLOW).budget(&BUDGET))
+///     .call(|_attempt| read(7))
+///     .await;
+/// assert!(matches!(row, Ok(7)));
+/// # }
+/// ```
+#[cfg(feature = "tokio")]
+pub type AfterPercentile<C = TokioTimer, H = WindowedHistogram<C>> =
+    fusebox_core::AfterPercentile<C, H>;
+
 /// The core's [`TokenBucket`](fusebox_core::TokenBucket), on [`StdClock`] unless told otherwise.
 ///
 /// # Examples
@@ -167,6 +245,62 @@ pub type WindowedHistogram<
 /// assert!(MAILS.try_acquire(1).is_err());
 /// ```
 pub type TokenBucket<C = StdClock> = fusebox_core::TokenBucket<C>;
+
+/// The core's [`LeakyBucket`](fusebox_core::LeakyBucket), on [`StdClock`] unless told otherwise.
+///
+/// # Examples
+///
+/// ```
+/// use fusebox_std::prelude::*;
+///
+/// static POSTS: LeakyBucket =
+///     LeakyBucket::new(BucketConfig::paced(Rate::per_minute(20)).max_queue(10), StdClock);
+/// assert!(POSTS.try_acquire(1).is_ok());
+/// assert!(POSTS.try_acquire(1).is_err());
+/// ```
+pub type LeakyBucket<C = StdClock> = fusebox_core::LeakyBucket<C>;
+
+/// The core's [`SlidingLog`](fusebox_core::SlidingLog), on [`StdClock`] unless told otherwise.
+///
+/// # Examples
+///
+/// ```
+/// use fusebox_std::prelude::*;
+///
+/// static LOGINS: SlidingLog<5> = SlidingLog::new(SlidingLogConfig::per_minute(), StdClock);
+/// assert!(LOGINS.try_acquire().is_ok());
+/// ```
+pub type SlidingLog<const N: usize, C = StdClock> = fusebox_core::SlidingLog<N, C>;
+
+/// The core's [`SlidingWindowCounter`](fusebox_core::SlidingWindowCounter), on [`StdClock`] unless
+/// told otherwise.
+///
+/// # Examples
+///
+/// ```
+/// use fusebox_std::prelude::*;
+///
+/// static SEARCHES: SlidingWindowCounter =
+///     SlidingWindowCounter::new(SlidingWindowConfig::per_minute(100), StdClock);
+/// assert!(SEARCHES.try_acquire(1).is_ok());
+/// ```
+pub type SlidingWindowCounter<C = StdClock> = fusebox_core::SlidingWindowCounter<C>;
+
+/// The core's [`WarmUp`](fusebox_core::WarmUp), on [`StdClock`] unless told otherwise.
+///
+/// # Examples
+///
+/// ```
+/// use fusebox_std::prelude::*;
+/// use std::time::Duration;
+///
+/// static CACHE: WarmUp = WarmUp::new(
+///     WarmUpConfig::new(Rate::per_second(100), Duration::from_secs(30)),
+///     StdClock,
+/// );
+/// assert!(CACHE.try_acquire().is_ok());
+/// ```
+pub type WarmUp<C = StdClock> = fusebox_core::WarmUp<C>;
 
 /// The core's [`RetryBudget`](fusebox_core::RetryBudget), on [`StdClock`] unless told otherwise.
 ///
@@ -181,3 +315,50 @@ pub type TokenBucket<C = StdClock> = fusebox_core::TokenBucket<C>;
 /// assert!(BUDGET.try_withdraw().is_ok());
 /// ```
 pub type RetryBudget<C = StdClock> = fusebox_core::RetryBudget<C>;
+
+/// The core's [`CoDel`](fusebox_core::CoDel), on [`StdClock`] unless told otherwise.
+///
+/// # Examples
+///
+/// ```
+/// use fusebox_std::prelude::*;
+///
+/// static QUEUE: CoDel = CoDel::new(CoDelConfig::new(), StdClock);
+///
+/// let enqueued = StdClock.now();
+/// // .. and when its turn has come:
+/// assert!(QUEUE.since(enqueued).permit().is_ok());
+/// ```
+pub type CoDel<C = StdClock> = fusebox_core::CoDel<C>;
+
+/// The core's [`AdaptiveThrottle`](fusebox_core::AdaptiveThrottle), on [`StdClock`] and [`StdRng`]
+/// unless told otherwise.
+///
+/// # Examples
+///
+/// ```
+/// use fusebox_std::prelude::*;
+///
+/// static SEARCH: AdaptiveThrottle =
+///     AdaptiveThrottle::new(ThrottleConfig::new(), StdClock, StdRng);
+/// assert_eq!(SEARCH.call(|| Ok::<_, std::fmt::Error>("found")), Ok("found"));
+/// ```
+pub type AdaptiveThrottle<C = StdClock, R = StdRng, const B: usize = 10> =
+    fusebox_core::AdaptiveThrottle<C, R, B>;
+
+/// The core's [`AdaptiveLimit`](fusebox_core::AdaptiveLimit), by [`Gradient2`] on [`StdClock`]
+/// unless told otherwise.
+///
+/// # Examples
+///
+/// ```
+/// use fusebox_std::prelude::*;
+///
+/// static REQUESTS: AdaptiveLimit = AdaptiveLimit::new(LimitConfig::gradient2(), StdClock);
+/// static QUERIES: AdaptiveLimit<StdClock, Vegas> =
+///     AdaptiveLimit::new(LimitConfig::vegas().max(50), StdClock);
+///
+/// let answer = (REQUESTS.at(Priority::High), &QUERIES).call(|| Ok::<_, std::fmt::Error>(7));
+/// assert_eq!(answer, Ok(7));
+/// ```
+pub type AdaptiveLimit<C = StdClock, A = Gradient2> = fusebox_core::AdaptiveLimit<C, A>;

@@ -9,6 +9,7 @@ use std::future::{Pending, Ready};
 use std::marker::PhantomPinned;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use fusebox_std::blocking::{ThreadSleep, ThreadTimer};
 use fusebox_std::prelude::*;
@@ -60,6 +61,7 @@ type Local = Rc<u8>;
 type Delay = Backoff<StdRng>;
 type Fut<T, E = ()> = Ready<Result<T, E>>;
 type Make<T, E = ()> = fn(Attempt) -> Fut<T, E>;
+type HedgedCall<P, F> = Call<&'static Pipeline<TokioTimer, (), Hedge<3>, Immediate<P>>, F>;
 type Pinned = (PhantomPinned, Pending<Result<(), ()>>);
 /// Cannot be moved once it runs.
 type Limited = WithTimeout<TokioTimer, Fut<u8>>;
@@ -87,6 +89,9 @@ assert_auto!(PipelineSnapshot: yes, yes, yes);
 assert_auto!(Rejections: yes, yes, yes);
 assert_auto!(Usage: yes, yes, yes);
 assert_auto!(RateError: yes, yes, yes);
+assert_auto!(Load: yes, yes, yes);
+assert_auto!(AdaptiveSnapshot: yes, yes, yes);
+assert_auto!(ThrottleSnapshot: yes, yes, yes);
 assert_auto!(GiveUp: yes, yes, yes);
 assert_auto!(Reason: yes, yes, yes);
 assert_auto!(Rejection: yes, yes, yes);
@@ -105,9 +110,22 @@ assert_auto!(BreakerConfig: yes, yes, yes);
 assert_auto!(BucketConfig: yes, yes, yes);
 assert_auto!(BudgetConfig: yes, yes, yes);
 assert_auto!(BulkheadConfig: yes, yes, yes);
+assert_auto!(ShedderConfig: yes, yes, yes);
+assert_auto!(CoDelConfig: yes, yes, yes);
+assert_auto!(ThrottleConfig: yes, yes, yes);
+assert_auto!(LimitConfig<Aimd>: yes, yes, yes);
+assert_auto!(LimitConfig<Vegas>: yes, yes, yes);
+assert_auto!(LimitConfig<Gradient2>: yes, yes, yes);
+assert_auto!(LimitConfig<EnvoyGradient>: yes, yes, yes);
+assert_auto!(Priority: yes, yes, yes);
+assert_auto!(SlidingWindowConfig: yes, yes, yes);
+assert_auto!(WarmUpConfig: yes, yes, yes);
+assert_auto!(SlidingLogConfig: yes, yes, yes);
 assert_auto!(HistogramConfig: yes, yes, yes);
+assert_auto!(PercentileConfig: yes, yes, yes);
 assert_auto!(Ratio: yes, yes, yes);
 assert_auto!(Rate: yes, yes, yes);
+assert_auto!(Ramp: yes, yes, yes);
 assert_auto!(Rates: yes, yes, yes);
 assert_auto!(Jitter: yes, yes, yes);
 assert_auto!(ResultClassify: yes, yes, yes);
@@ -116,9 +134,15 @@ assert_auto!(FailureIf<Alone>: yes, no, yes);
 assert_auto!(RetryAll: yes, yes, yes);
 assert_auto!(RetryIf<fn(&Local) -> bool>: yes, yes, yes);
 assert_auto!(RetryIf<Alone>: yes, no, yes);
+assert_auto!(RetryNone: yes, yes, yes);
+assert_auto!(InTurn: yes, yes, yes);
+assert_auto!(SideBySide: yes, yes, yes);
+assert_auto!(Attempts<2>: yes, yes, yes);
 
 // Clocks, timers, randomness.
 assert_auto!(StdClock: yes, yes, yes);
+#[cfg(feature = "fast-clock")]
+assert_auto!(fusebox_std::FastClock: yes, yes, yes);
 assert_auto!(Extended<u8>: yes, yes, yes);
 assert_auto!(Extended<Alone>: yes, no, yes);
 assert_auto!(Extended<Local>: no, no, yes);
@@ -140,6 +164,7 @@ assert_auto!(CircuitBreaker<StdClock, Consecutive, Meter, Named<Alone>>: yes, no
 assert_auto!(CircuitBreaker<Rc<StdClock>>: no, no, yes);
 assert_auto!(LastCalls<Rc<StdClock>>: yes, yes, yes);
 assert_auto!(LastTime<Rc<StdClock>>: yes, yes, yes);
+assert_auto!(RampUp<Rc<StdClock>, LastCalls>: yes, yes, yes);
 assert_auto!(Meter: yes, yes, yes);
 assert_auto!(Meter<Histogram>: yes, yes, yes);
 assert_auto!(Meter<WindowedHistogram<Rc<StdClock>>>: no, no, yes);
@@ -156,6 +181,21 @@ assert_auto!(Noting<'static, Alone>: yes, no, yes);
 assert_auto!(Named<Local>: no, no, yes);
 assert_auto!(TokenBucket: yes, yes, yes);
 assert_auto!(TokenBucket<Rc<StdClock>>: no, no, yes);
+assert_auto!(SharedBucket<StdClock>: yes, yes, yes);
+assert_auto!(SharedBucket<Rc<StdClock>>: no, no, yes);
+assert_auto!(BucketState: yes, yes, yes);
+assert_auto!(BucketSketch<StdClock, [SketchColumn; 4]>: yes, yes, yes);
+assert_auto!(BucketSketch<Rc<StdClock>, [SketchColumn; 4]>: no, no, yes);
+assert_auto!(SketchColumn: yes, yes, yes);
+assert_auto!(SketchTokens<'static, StdClock, [SketchColumn; 4]>: yes, yes, yes);
+assert_auto!(SketchTokens<'static, Rc<StdClock>, [SketchColumn; 4]>: no, no, yes);
+assert_auto!(LeakyBucket: yes, yes, yes);
+assert_auto!(SlidingWindowCounter: yes, yes, yes);
+assert_auto!(SlidingWindowCounter<Rc<StdClock>>: no, no, yes);
+assert_auto!(WarmUp: yes, yes, yes);
+assert_auto!(WarmUp<Rc<StdClock>>: no, no, yes);
+assert_auto!(SlidingLog<4>: yes, yes, yes);
+assert_auto!(SlidingLog<4, Rc<StdClock>>: no, no, yes);
 assert_auto!(Tokens<'static, StdClock>: yes, yes, yes);
 assert_auto!(Tokens<'static, Rc<StdClock>>: no, no, yes);
 assert_auto!(Semaphore: yes, yes, yes);
@@ -164,6 +204,19 @@ assert_auto!(Semaphore<HeapQueue>: yes, yes, yes);
 assert_auto!(Several<'static, Waiters>: yes, yes, yes);
 assert_auto!(Bulkhead: yes, yes, yes);
 assert_auto!(Bulkhead<HeapQueue>: yes, yes, yes);
+assert_auto!(LoadShedder: yes, yes, yes);
+assert_auto!(AtPriority<'static, LoadShedder>: yes, yes, yes);
+assert_auto!(CoDel: yes, yes, yes);
+assert_auto!(CoDel<Rc<StdClock>>: no, no, yes);
+assert_auto!(Waited<'static, StdClock>: yes, yes, yes);
+assert_auto!(CoDelQueue<'static, StdClock, &'static Bulkhead<Waiters>>: yes, yes, yes);
+assert_auto!(CoDelQueue<'static, StdClock, Rc<Bulkhead<Waiters>>>: no, no, yes);
+assert_auto!(AdaptiveThrottle: yes, yes, yes);
+assert_auto!(AdaptiveThrottle<StdClock, Alone>: yes, no, yes);
+assert_auto!(AdaptiveLimit: yes, yes, yes);
+assert_auto!(AdaptiveLimit<StdClock, EnvoyGradient>: yes, yes, yes);
+assert_auto!(AdaptiveLimit<Rc<StdClock>, Aimd>: no, no, yes);
+assert_auto!(AtPriority<'static, AdaptiveLimit>: yes, yes, yes);
 assert_auto!(DeadlineGate<StdClock>: yes, yes, yes);
 assert_auto!(Immediate<&'static CircuitBreaker>: yes, yes, yes);
 assert_auto!(Immediate<Rc<CircuitBreaker>>: no, no, yes);
@@ -175,12 +228,135 @@ assert_auto!(SwitchFor<'static>: yes, yes, yes);
 assert_auto!(Switches: yes, yes, yes);
 assert_auto!(Flag<'static>: yes, yes, yes);
 
+// Gates by name.
+assert_auto!(Group<CircuitBreaker, 2>: yes, yes, yes);
+assert_auto!(Group<Alone, 2>: yes, no, yes);
+assert_auto!(GroupIter<'static, CircuitBreaker>: yes, yes, yes);
+assert_auto!(GroupIter<'static, Alone>: no, no, yes);
+assert_auto!(PeerNetwork: yes, yes, yes);
+assert_auto!(TrustedProxies: yes, yes, yes);
+assert_auto!(Registry<CircuitBreaker>: yes, yes, yes);
+assert_auto!(Registry<Alone>: no, no, yes);
+assert_auto!(SwitchBoard: yes, yes, yes);
+assert_auto!(DuplicateName: yes, yes, yes);
+assert_auto!(UnknownName: yes, yes, yes);
+assert_auto!(SwitchTextError: yes, yes, yes);
+assert_auto!(SwitchTextProblem: yes, yes, yes);
+
+// Gates by key.
+#[cfg(feature = "http")]
+mod http {
+    use super::*;
+    use fusebox_std::http::*;
+
+    assert_auto!(deadline::DeadlineHeader: yes, yes, yes);
+    assert_auto!(deadline::Incoming: yes, yes, yes);
+    assert_auto!(deadline::DeadlineLayer: yes, yes, yes);
+    assert_auto!(deadline::DeadlineService<Alone>: yes, no, yes);
+    assert_auto!(deadline::SendDeadlineLayer: yes, yes, yes);
+    assert_auto!(deadline::SendDeadlineService<Local>: no, no, yes);
+    assert_auto!(WithDeadline<Fut<u8>>: yes, yes, no);
+    assert_auto!(WithDeadline<Fut<Local>>: no, no, no);
+    assert_auto!(ServerErrors: yes, yes, yes);
+    assert_auto!(FailureStatus<Alone>: yes, no, yes);
+    assert_auto!(RateLimitPolicy: yes, yes, yes);
+    assert_auto!(HttpLayer<Alone>: yes, no, yes);
+    assert_auto!(HttpService<Local>: no, no, yes);
+    assert_auto!(HttpFuture<Fut<u8>>: yes, yes, yes);
+    assert_auto!(HttpFuture<Pinned>: yes, yes, no);
+}
+
+#[cfg(feature = "tower")]
+mod layers {
+    use super::*;
+    use fusebox_std::tower::*;
+
+    /// Has the auto traits of what it is made of.
+    #[derive(Clone)]
+    #[allow(dead_code, reason = "only its type is looked at")]
+    struct Served<F>(F);
+
+    impl<F: std::future::Future<Output = Result<u8, ()>>> ::tower::Service<u8> for Served<F> {
+        type Response = u8;
+        type Error = ();
+        type Future = F;
+
+        fn poll_ready(
+            &mut self,
+            _: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<Result<(), ()>> {
+            std::task::Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, _: u8) -> F {
+            unreachable!("only its type is looked at")
+        }
+    }
+
+    type Plain = Served<Fut<u8>>;
+    type Choose<G> = fn(&u8) -> Result<G, Rejection>;
+    type Sent<S> = Sending<S, u8, ResendClones>;
+    type SentThrough<P, S> = Call<P, Sent<S>>;
+
+    assert_auto!(GateLayer<Arc<CircuitBreaker>>: yes, yes, yes);
+    assert_auto!(GateLayer<Arc<CircuitBreaker>, Alone>: yes, no, yes);
+    assert_auto!(GateService<Plain, Arc<Bulkhead>>: yes, yes, yes);
+    assert_auto!(GateService<Local, Arc<Bulkhead>>: no, no, yes);
+    assert_auto!(GateByLayer<Alone>: yes, no, yes);
+    assert_auto!(GateByService<Plain, Choose<Arc<Bulkhead>>>: yes, yes, yes);
+    assert_auto!(GateByFuture<Plain, u8, Choose<Arc<Bulkhead>>, Arc<Bulkhead>, ResultClassify>: yes, yes, yes);
+    assert_auto!(GateByFuture<Plain, u8, Choose<Rc<Bulkhead>>, Rc<Bulkhead>, ResultClassify>: no, no, yes);
+    assert_auto!(PipelineLayer<Arc<Pipe>>: yes, yes, yes);
+    assert_auto!(PipelineLayer<Rc<Pipe>>: no, no, yes);
+    assert_auto!(PipelineService<Plain, Arc<Pipe>, ResendClones>: yes, yes, yes);
+    assert_auto!(BoxErrorLayer: yes, yes, yes);
+    assert_auto!(BoxErrorService<Alone>: yes, no, yes);
+    assert_auto!(BoxErrorFuture<Fut<u8>>: yes, yes, yes);
+    assert_auto!(Calling<Plain, u8>: yes, yes, yes);
+    assert_auto!(Calling<Served<std::future::Pending<Result<u8, ()>>>, u8>: yes, yes, yes);
+    assert_auto!(Sent<Plain>: yes, yes, yes);
+    assert_auto!(Guard<Arc<Bulkhead>, Calling<Plain, u8>>: yes, yes, yes);
+    assert_auto!(SentThrough<Arc<Pipe>, Plain>: yes, yes, no);
+    assert_auto!(SentThrough<Rc<Pipe>, Plain>: no, no, no);
+}
+
+#[cfg(feature = "keyed")]
+mod keyed {
+    use super::*;
+    use fusebox_std::{
+        Keyed, KeyedBucket, KeyedBuckets, KeyedGate, KeyedSketch, KeyedTaken, KeyedTokens,
+    };
+
+    assert_auto!(Keyed<u8, CircuitBreaker>: yes, yes, yes);
+    assert_auto!(Keyed<Alone, CircuitBreaker>: yes, no, yes);
+    assert_auto!(Keyed<u8, CircuitBreaker<Rc<StdClock>>>: no, no, yes);
+    assert_auto!(KeyedGate<CircuitBreaker>: yes, yes, yes);
+    assert_auto!(KeyedGate<CircuitBreaker<Rc<StdClock>>>: no, no, yes);
+    assert_auto!(Permit<KeyedGate<Bulkhead>>: yes, yes, yes);
+    assert_auto!(KeyedBuckets<u8>: yes, yes, yes);
+    assert_auto!(KeyedBuckets<Alone>: yes, no, yes);
+    assert_auto!(KeyedBuckets<u8, Rc<StdClock>>: no, no, yes);
+    assert_auto!(KeyedTokens<'static, String, str>: yes, yes, yes);
+    assert_auto!(KeyedTokens<'static, Alone>: no, no, yes);
+    assert_auto!(KeyedTaken: yes, yes, yes);
+    assert_auto!(KeyedBucket<Arc<KeyedBuckets<u8>>, u8>: yes, yes, yes);
+    assert_auto!(KeyedBucket<Rc<KeyedBuckets<u8>>, u8>: no, no, yes);
+    // Keys are not kept.
+    assert_auto!(KeyedSketch<str>: yes, yes, yes);
+    assert_auto!(KeyedSketch<Local>: yes, yes, yes);
+    assert_auto!(KeyedSketch<u8, Rc<StdClock>>: no, no, yes);
+}
+
 // What calls hold of them.
 assert_auto!(BreakerToken: yes, yes, yes);
 assert_auto!(BreakerToken<Ticks>: yes, yes, yes);
 assert_auto!(BreakerToken<Ticks, Ticks>: yes, yes, yes);
 assert_auto!(Taken: yes, yes, yes);
 assert_auto!(TakenTokens: yes, yes, yes);
+assert_auto!(CountedCall: yes, yes, yes);
+assert_auto!(WarmedUp: yes, yes, yes);
+assert_auto!(LogEntry: yes, yes, yes);
+assert_auto!(LimitSnapshot: yes, yes, yes);
 assert_auto!(Reservation<'static, StdClock>: yes, yes, yes);
 assert_auto!(Reservation<'static, Rc<StdClock>>: no, no, yes);
 assert_auto!(Lease<&'static TokenBucket, StdClock>: yes, no, yes);
@@ -198,6 +374,12 @@ assert_auto!(Retry<Delay>: yes, yes, yes);
 assert_auto!(Retry<Delay, RetryAll, &'static RetryBudget<StdClock>>: yes, yes, yes);
 assert_auto!(Retry<Delay, RetryAll, Arc<RetryBudget<StdClock>>>: yes, yes, yes);
 assert_auto!(Retry<Delay, Alone>: yes, no, yes);
+assert_auto!(Hedge: yes, yes, yes);
+assert_auto!(Hedge<3, Duration, RetryAll, Arc<RetryBudget<StdClock>>>: yes, yes, yes);
+assert_auto!(Hedge<2, Local>: no, no, yes);
+assert_auto!(Hedge<2, &'static AfterPercentile<TokioTimer>>: yes, yes, yes);
+assert_auto!(AfterPercentile<TokioTimer, Arc<Timed>>: yes, yes, yes);
+assert_auto!(AfterPercentile<TokioTimer, Rc<Timed>>: no, no, yes);
 assert_auto!(Pipe: yes, yes, yes);
 assert_auto!(Pipe<Arc<DeadlineGate<StdClock>>>: yes, yes, yes);
 assert_auto!(Pipe<Rc<DeadlineGate<StdClock>>>: no, no, yes);
@@ -222,6 +404,12 @@ assert_auto!(AcquireTokens<'static, StdClock, &'static ManualClock>: yes, yes, y
 assert_auto!(AcquireTokens<'static, Rc<StdClock>, TokioTimer>: no, no, no);
 assert_auto!(Reserved<TokioSleep>: yes, yes, no);
 assert_auto!(Reserved<ThreadSleep>: no, no, yes);
+assert_auto!(Reserved<TokioSleep, WarmedUp>: yes, yes, no);
+assert_auto!(Acquiring<&'static WarmUp, TokioTimer>: yes, yes, no);
+assert_auto!(Acquiring<&'static WarmUp, &'static ManualClock>: yes, yes, yes);
+assert_auto!(Acquiring<&'static WarmUp<Rc<StdClock>>, TokioTimer>: no, no, no);
+assert_auto!(Acquiring<&'static WarmUp, ThreadTimer>: no, no, yes);
+assert_auto!(EnteringOf<WarmUp>: yes, yes, no);
 assert_auto!(Acquire<&'static Semaphore<Waiters>>: yes, yes, yes);
 assert_auto!(Acquire<Arc<Semaphore<HeapQueue>>>: yes, yes, yes);
 assert_auto!(Acquire<Rc<Semaphore<Waiters>>>: no, no, yes);
@@ -236,6 +424,9 @@ assert_auto!(EnteringOf<(&'static Bulkhead<Waiters>, TokenBucket)>: yes, yes, no
 assert_auto!(EnteringOf<(Immediate<CircuitBreaker>, Option<Immediate<()>>)>: yes, yes, yes);
 assert_auto!(EnteringOf<(Rc<Bulkhead<Waiters>>, Immediate<()>)>: no, no, no);
 assert_auto!(EnteringOf<Observed<Bulkhead<Waiters>, &'static dyn Observer>>: no, no, no);
+assert_auto!(EnteringOf<CoDelQueue<'static, StdClock, &'static Bulkhead<Waiters>>>: yes, yes, no);
+assert_auto!(Sojourn<()>: yes, yes, yes);
+assert_auto!(Sojourn<Pinned>: yes, yes, no);
 assert_auto!(Entering<Arc<Semaphore<Waiters>>, TokioTimer>: yes, yes, no);
 assert_auto!(Entering<Rc<Semaphore<Waiters>>, TokioTimer>: no, no, no);
 assert_auto!(Entering<&'static TokenBucket, &'static ManualClock>: yes, yes, yes);
@@ -250,6 +441,12 @@ assert_auto!(RetryCall<TokioTimer, Retry<Delay>, Make<u8>>: yes, yes, no);
 assert_auto!(RetryCall<TokioTimer, Retry<Delay>, Make<Local>>: no, no, no);
 assert_auto!(RetryCall<TokioTimer, Retry<Delay>, Make<u8, Alone>>: yes, no, no);
 assert_auto!(RetryCall<ThreadTimer, Retry<Delay>, Make<u8>>: no, no, yes);
+assert_auto!(HedgeCall<TokioTimer, Hedge, Make<u8>>: yes, yes, no);
+assert_auto!(HedgeCall<TokioTimer, &'static Hedge<5>, Make<Local>>: no, no, no);
+assert_auto!(HedgeCall<TokioTimer, Hedge<2, Duration, RetryAll, Rc<()>>, Make<u8>>: no, no, no);
+assert_auto!(HedgeCall<&'static ManualClock, Hedge<3>, Make<u8>>: yes, yes, yes);
+assert_auto!(HedgedCall<&'static Bulkhead, Make<u8>>: yes, yes, no);
+assert_auto!(HedgedCall<Rc<Bulkhead>, Make<u8>>: no, no, no);
 assert_auto!(CallOf<(), (), Make<u8>>: yes, yes, no);
 assert_auto!(CallOf<(), (), Make<Local>>: no, no, no);
 assert_auto!(CallOf<Arc<()>, &'static (), Make<u8>>: yes, yes, no);
@@ -273,21 +470,29 @@ assert_auto!(OrValue<First<Fut<Local>>>: no, no, yes);
 
 /// What the core exports beside types.
 const TRAITS: &[&str] = &[
+    "AttemptPolicy",
     "Budget",
     "Classify",
     "Clock",
+    "Count",
     "Counter",
     "Decide",
     "Delays",
     "Fallback",
     "FallbackFuture",
     "Gate",
+    "HedgeDelay",
+    "HedgePolicy",
+    "Idle",
     "Latencies",
+    "LimitAlgorithm",
+    "MeasuresLatency",
     "Metering",
     "Observer",
     "OnRetry",
     "Operation",
     "Parts",
+    "Percentiles",
     "PermitSource",
     "PipelineMetering",
     "Random",

@@ -102,6 +102,25 @@ async fn a_server_is_left_alone_as_long_as_it_asks() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_hedge_starts_its_attempts_on_time_and_the_fastest_is_the_answer() {
+    let (begun, at) = (Instant::now(), RefCell::new(Vec::new()));
+    let hedge = Hedge::idempotent(ms(50)).max_attempts::<4>();
+    let pipeline = Pipeline::new(TokioTimer).hedge(hedge).attempt_timeout(ms(500));
+    let operation = |attempt: Attempt| {
+        at.borrow_mut().push(begun.elapsed());
+        async move {
+            sleep(if attempt.number == 3 { ms(20) } else { ms(400) }).await;
+            Ok::<_, ()>(attempt.number)
+        }
+    };
+    assert_eq!(hedge.call(TokioTimer, operation).await, Ok(3));
+    assert_eq!(begun.elapsed(), ms(120));
+    assert_eq!(pipeline.call(operation).await, Ok(3));
+    assert_eq!(begun.elapsed(), ms(240));
+    assert_eq!(*at.borrow(), [0, 50, 100, 120, 170, 220].map(ms));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_pipeline_takes_its_timeouts_delays_and_deadline() {
     let begun = Instant::now();
     let pipeline = Pipeline::new(TokioTimer)
@@ -137,4 +156,41 @@ async fn a_busy_operation_is_timed_out_all_the_same() {
     let guarded = Timeout::new(ms(20)).run(TokioTimer, busy);
     let result = tokio::time::timeout(Duration::from_secs(20), guarded).await;
     assert_eq!(result.expect("in time"), Err(Error::TimedOut));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bucket_and_a_warm_up_let_in_at_their_pace() {
+    let paced = BucketConfig::paced(Rate::per_second(10)).max_queue(5);
+    let bucket = LeakyBucket::new(paced, TokioTimer);
+    let begun = Instant::now();
+    for calls in 0..5 {
+        bucket.acquire(TokioTimer, 1).await.expect("the queue is not full");
+        assert_eq!(begun.elapsed(), ms(100) * calls);
+    }
+
+    let config = WarmUpConfig::new(Rate::per_second(10), ms(2_000));
+    let limit = WarmUp::new(config, TokioTimer);
+    let (begun, mut calls) = (Instant::now(), Vec::new());
+    for _ in 0..22 {
+        limit.acquire(TokioTimer).await.expect("the next turn is near");
+        calls.push(begun.elapsed());
+    }
+    // Guava's curve: from cold to warm in two seconds, in which half as many are let in.
+    let at = |call: usize, time: Duration| {
+        let late = calls[call].abs_diff(time);
+        assert!(late < ms(20), "call {call} came at {:?}", calls[call]);
+    };
+    at(0, ms(0));
+    at(1, ms(290)); // 3 to 2.8 intervals, as the first call warms it up a little.
+    at(10, ms(2_000));
+    at(20, ms(3_000));
+    assert!(calls[21] - calls[20] >= ms(100) && calls[21] - calls[20] < ms(101));
+
+    // One gives up behind another: as if it had not come.
+    let before = limit.time_until();
+    let (first, second) = (limit.acquire(TokioTimer), limit.acquire(TokioTimer));
+    let in_vain = tokio::time::timeout(ms(50), second);
+    let (first, second) = tokio::join!(first, in_vain);
+    assert!(first.is_ok() && second.is_err());
+    assert!(limit.time_until() <= before);
 }

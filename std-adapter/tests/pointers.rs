@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use fusebox_std::prelude::*;
 use fusebox_std::{
-    Budget, Delays, Latencies, PipelineMetering, Random, RetryPolicy, Rng, blocking,
+    AttemptPolicy, Budget, Delays, HedgeDelay, HedgePolicy, Latencies, Percentiles,
+    PipelineMetering, Random, RetryPolicy, Rng, SideBySide, blocking,
 };
 
 #[derive(Default)]
@@ -29,6 +30,8 @@ fn every_trait_goes_through_every_pointer() {
     fn random<R: Random>() {}
     fn delays<D: Delays>() {}
     fn policy<R: RetryPolicy<u8>>() {}
+    fn hedge<H: HedgePolicy<ManualClock, u8>>() {}
+    fn attempts<P: AttemptPolicy<Kind = SideBySide>>() {}
     macro_rules! through {
         ($($pointer:ident)+) => {$(
             gate::<$pointer<Bulkhead>>();
@@ -39,6 +42,8 @@ fn every_trait_goes_through_every_pointer() {
             random::<$pointer<dyn Random>>();
             delays::<$pointer<dyn Delays>>();
             policy::<$pointer<Retry>>();
+            hedge::<$pointer<Hedge<3, $pointer<dyn HedgeDelay<ManualClock>>>>>();
+            attempts::<$pointer<Hedge>>();
         )+};
     }
     through!(Box Rc Arc);
@@ -47,11 +52,14 @@ fn every_trait_goes_through_every_pointer() {
 #[test]
 fn meters_and_histograms_go_through_every_pointer() {
     fn latencies<L: Latencies<ManualClock>>() {}
+    fn percentiles<H: Percentiles<ManualClock>>() {}
     fn metering<M: PipelineMetering<ManualClock>>() {}
     macro_rules! through {
         ($($pointer:ident)+) => {$(
             latencies::<$pointer<Histogram<ManualClock>>>();
             latencies::<$pointer<WindowedHistogram<ManualClock>>>();
+            percentiles::<$pointer<Histogram<ManualClock>>>();
+            percentiles::<$pointer<WindowedHistogram<ManualClock>>>();
             metering::<$pointer<PipelineMeter<ManualClock, $pointer<Histogram<ManualClock>>>>>();
         )+};
     }

@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use fusebox_std::prelude::*;
 use fusebox_std::{
-    Acquire, AcquireBefore, BudgetConfig, Event, Guard, HeapQueue, Meter, Ratio, Rejection,
-    Retrying,
+    Acquire, AcquireBefore, BudgetConfig, Event, Guard, HeapQueue, HedgeCall, Meter, Ratio,
+    Rejection, Retrying,
 };
 
 const MS: Duration = Duration::from_millis(1);
@@ -149,6 +149,22 @@ fn waits_for_tokens() {
 }
 
 #[test]
+fn waits_for_turns() {
+    let answers: Result<_, Rejection> = spawned(async {
+        let config = WarmUpConfig::new(Rate::per_second(1000), SECOND);
+        let (limit, timer) = (WarmUp::new(config, StdClock), TokioTimer);
+        limit.acquire(&timer).await?;
+        limit.acquire(&timer).await?;
+        limit.acquire_before(&timer, soon()).await?;
+        limit.acquire_timeout(TokioTimer, SECOND).await?;
+        limit.wait_enter(&timer, soon()).await?;
+        (&limit, Some(&limit)).wait_enter(&timer, Deadline::NEVER).await?;
+        Ok(())
+    });
+    assert_eq!(answers, Ok(()));
+}
+
+#[test]
 fn waits_for_permits() {
     let answers: Result<_, Rejection> = spawned(async {
         let semaphore = Semaphore::<Queue<4>>::new(2);
@@ -213,6 +229,33 @@ fn waits_at_gates_of_all_kinds() {
 }
 
 #[test]
+fn gates_that_shed() {
+    let answers: Result<_, Rejection> = spawned(async {
+        let (client, path) = (client(), String::from("x"));
+        let shedder = LoadShedder::new(ShedderConfig::new(4));
+        let limit: AdaptiveLimit = AdaptiveLimit::new(LimitConfig::gradient2(), StdClock);
+        let throttle: AdaptiveThrottle =
+            AdaptiveThrottle::new(ThrottleConfig::new(), StdClock, StdRng);
+        let codel: CoDel = CoDel::new(CoDelConfig::new(), StdClock);
+        let gates = (
+            shedder.at(Priority::High),
+            limit.at(Priority::Low),
+            &throttle,
+            codel.since(StdClock.now()),
+        );
+        let guarded = gates.guard(async { client.get(&path).await }).await;
+        let bulkhead = Bulkhead::<Queue<4>>::new(BulkheadConfig::new(1));
+        let queue = codel.queue(&bulkhead);
+        let token = behind(bulkhead.permit()?, queue.wait_enter(&TokioTimer, soon())).await?;
+        queue.exit(token, Outcome::Success);
+        let pipeline = Pipeline::new(TokioTimer).per_call_waiting(codel.queue(&bulkhead));
+        let piped = pipeline.call(|_| client.get(&path)).await;
+        Ok([guarded, piped])
+    });
+    assert_eq!(answers, Ok([(); 2].map(|()| Ok("db/x".to_owned()))));
+}
+
+#[test]
 fn wait_enter() {
     struct Silent(#[allow(dead_code, reason = "to be borrowed")] u8);
     impl Observer for Silent {
@@ -253,6 +296,39 @@ fn retry() {
             .await
     });
     assert_eq!(answer, Ok("db/x".to_owned()));
+}
+
+#[test]
+fn hedge() {
+    static SLOW: AfterPercentile = AfterPercentile::new(
+        PercentileConfig::new(Ratio::percent(95), Duration::from_micros(100)),
+        WindowedHistogram::new(SECOND, HistogramConfig::standard(), TokioTimer),
+    );
+    let answers = spawned(async {
+        let (client, path, bulkhead) =
+            (client(), String::from("x"), Bulkhead::<Queue<4>>::new(BulkheadConfig::new(4)));
+        let hedge = Hedge::idempotent(&SLOW)
+            .max_attempts::<3>()
+            .when(RetryIf(|error: &Failure| *error == Failure))
+            .budget(&BUDGET);
+        let pipeline = Pipeline::new(TokioTimer)
+            .deadline(SECOND)
+            .per_call(&bulkhead)
+            .hedge(&hedge)
+            .per_attempt_waiting((&bulkhead, Arc::new(())))
+            .attempt_timeout(SECOND);
+        let alone = hedge.call(TokioTimer, |_| client.get(&path)).await;
+        let (piped, joined, owned) = tokio::join!(
+            pipeline.call(|attempt| {
+                let client = &client;
+                async move { client.get(if attempt.number > 3 { "" } else { "x" }).await }
+            }),
+            hedge.call(TokioTimer, |_| client.get(&path)),
+            HedgeCall::new(Arc::new(hedge), TokioTimer, soon(), |_| client.get(&path)),
+        );
+        [alone, piped, joined, owned]
+    });
+    assert_eq!(answers, [(); 4].map(|()| Ok("db/x".to_owned())));
 }
 
 #[test]

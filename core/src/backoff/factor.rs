@@ -1,5 +1,7 @@
 //! A growth factor and its powers, without floats and without division.
 
+use crate::wide::product;
+
 /// The first bit of a mantissa.
 const TOP: u64 = 1 << 63;
 
@@ -33,11 +35,10 @@ impl Factor {
 
     /// Rounded down in the 64th bit.
     const fn times(self, other: Self) -> Self {
-        let product = (self.mantissa as u128) * (other.mantissa as u128);
+        let (high, low) = product(self.mantissa, other.mantissa);
         let exponent = self.exponent.saturating_add(other.exponent);
-        let high = (product >> 64) as u64;
         if high & TOP == 0 {
-            Self { mantissa: (product >> 63) as u64, exponent }
+            Self { mantissa: high << 1 | low >> 63, exponent }
         } else {
             Self { mantissa: high, exponent: exponent.saturating_add(1) }
         }
@@ -58,11 +59,16 @@ impl Factor {
 
     /// This times `value`, rounded down; saturates.
     pub(super) const fn scale(self, value: u64) -> u64 {
-        if self.exponent > 63 {
-            return if value == 0 { 0 } else { u64::MAX };
+        let (high, low) = product(self.mantissa, value);
+        // The product over 2^64 is half of the value at exponent 0.
+        let spare = high.leading_zeros();
+        if value == 0 || self.exponent < spare {
+            // Shifted by less than 64, as something is spare; by 1 and 63 at exponent 0.
+            let up = self.exponent.wrapping_add(1);
+            high.wrapping_shl(up) | low.wrapping_shr(64_u32.wrapping_sub(up))
+        } else {
+            u64::MAX
         }
-        let product = ((self.mantissa as u128) * (value as u128)) >> (63 - self.exponent);
-        if product > u64::MAX as u128 { u64::MAX } else { product as u64 }
     }
 }
 

@@ -6,10 +6,11 @@ use super::window::{Ended, Slow};
 use super::{BreakerToken, CircuitBreaker, Counts, Metering, State, Window};
 use crate::error::{Reason, Rejection};
 use crate::event::{Event, Observer};
-use crate::gate::Outcome;
+use crate::gate::{Idle, Outcome};
 use crate::meter::Start;
 use crate::on_drop::OnDrop;
 use crate::time::{Clock, Ticks};
+use crate::word::widen;
 
 impl<C, W, M, O> CircuitBreaker<C, W, M, O>
 where
@@ -18,19 +19,26 @@ where
     M: Metering<C>,
     O: Observer,
 {
+    /// The reading that the caller gave, or else one of the clock.
+    ///
+    /// A value and no closure, so that calls with and without a reading share the code for what is
+    /// rare.
+    #[inline]
+    fn now(&self, at: Option<Ticks>) -> Ticks {
+        at.unwrap_or_else(|| self.clock.now())
+    }
+
     #[inline]
     pub(super) fn admit(
         &self,
-        now: impl Fn() -> Ticks,
+        at: Option<Ticks>,
     ) -> Result<BreakerToken<W::Start, M::Start>, Rejection> {
         let word = self.load();
-        let generation = if word.state() == State::Closed {
-            word.generation()
-        } else {
-            self.admit_unless_closed(word, &now)?
-        };
+        let word = if word.is(State::Closed) { word } else { self.admit_unless_closed(word, at)? };
+        let generation = word.generation();
         let is_timed = self.window.needs_start() || M::Start::IS_KNOWN;
-        let now = if is_timed { now() } else { Ticks::ZERO };
+        // Never slow, should slow calls matter from now on.
+        let now = if is_timed { self.now(at) } else { Ticks::MAX };
         let token =
             BreakerToken { generation, start: W::Start::at(now), metered: M::Start::at(now) };
         if let Err(rejection) = self.meter.begin() {
@@ -40,37 +48,43 @@ where
         Ok(token)
     }
 
-    /// The rare side of `admit`, kept out of the callers' code.
+    /// The rare side of `admit`, kept out of the callers' code: the word that lets the call in.
     #[inline(never)]
     fn admit_unless_closed(
         &self,
         mut old: Snapshot,
-        now: &impl Fn() -> Ticks,
-    ) -> Result<Generation, Rejection> {
+        at: Option<Ticks>,
+    ) -> Result<Snapshot, Rejection> {
+        let now = &|| self.now(at);
         // Lock-free: a failed swap is another call's progress.
         loop {
-            match old.transition_admit(&self.rules, now) {
-                Admit::Free => return Ok(old.generation()),
-                Admit::Probe(new) => {
-                    if self.swap(old, new) {
-                        // Should the observer panic, nobody else knows of the probe.
-                        let lost = OnDrop(|| self.give_back(new.generation()));
-                        self.changed(old, new, now);
-                        core::mem::forget(lost);
-                        return Ok(new.generation());
+            let (new, answer) = match self.ask_word(old, now) {
+                Admit::In(new) => (new, Ok(new)),
+                Admit::Open(new, left) => (new, Err(Self::refused_for(Reason::CircuitOpen, left))),
+                Admit::Never => (old, Err(Rejection::new(Reason::CircuitOpen))),
+                Admit::Busy => (old, Err(Rejection::new(Reason::ProbesBusy))),
+                Admit::Ramping(left) => (old, Err(Self::refused_for(Reason::RampingUp, left))),
+            };
+            if new == old || self.swap(old, new) {
+                // Should the observer panic, nobody else knows of the probe.
+                let lost = OnDrop(|| {
+                    if let Ok(new) = answer {
+                        self.give_back(new.generation());
                     }
-                }
-                Admit::Reopen(new) => {
-                    if self.swap(old, new) {
-                        self.changed(old, new, now);
-                        return Err(self.refuse(self.open_for(new.open_ticks(&self.rules, now()))));
-                    }
-                }
-                Admit::Wait(left) => return Err(self.refuse(self.open_for(left))),
-                Admit::Never => return Err(self.refuse(Rejection::new(Reason::CircuitOpen))),
-                Admit::Busy => return Err(self.refuse(Rejection::new(Reason::ProbesBusy))),
+                });
+                self.changed(old, new, now);
+                core::mem::forget(lost);
+                return answer.map_err(|rejection| self.refuse(rejection));
             }
             old = self.load();
+        }
+    }
+
+    #[inline]
+    fn ask_word(&self, old: Snapshot, now: impl Fn() -> Ticks) -> Admit {
+        match self.window.ramp() {
+            Some(ramp) if old.is(State::RampingUp) => old.transition_admit_in_ramp(ramp, now()),
+            _ => old.transition_admit(&self.rules, now),
         }
     }
 
@@ -79,16 +93,16 @@ where
         &self,
         token: BreakerToken<W::Start, M::Start>,
         outcome: Outcome,
-        now: impl Fn() -> Ticks,
+        at: Option<Ticks>,
     ) {
         // Closed and clean, a success has nothing to say to a breaker without a window.
         if outcome == Outcome::Success
             && !W::COUNTS_SUCCESSES
             && self.load() == Snapshot::clean(token.generation)
         {
-            self.meter.end(outcome, false, token.metered, now);
+            self.meter.end(outcome, false, token.metered, || self.now(at));
         } else {
-            self.settle_counted(token, outcome, &now);
+            self.settle_counted(token, outcome, at);
         }
     }
 
@@ -97,94 +111,96 @@ where
         &self,
         token: BreakerToken<W::Start, M::Start>,
         outcome: Outcome,
-        now: &impl Fn() -> Ticks,
+        at: Option<Ticks>,
     ) {
-        let end = (self.window.needs_end() || M::Start::IS_KNOWN).then(now);
-        let now = &|| end.unwrap_or_else(now);
-        let end = end.unwrap_or_default();
+        let is_timed = self.window.needs_end() || M::Start::IS_KNOWN;
+        let at = if is_timed { Some(self.now(at)) } else { at };
+        let now = &|| self.now(at);
+        let end = if is_timed { now() } else { Ticks::ZERO };
         let outcome = match outcome {
-            Outcome::Abandoned if self.rules.abandoned_fails => Outcome::Failure,
+            Outcome::Abandoned if self.rules.probing().abandoned_fails() => Outcome::Failure,
             _ => outcome,
         };
-        let judged = match outcome {
-            Outcome::Success => Some(false),
-            Outcome::Failure => Some(true),
-            Outcome::Ignored | Outcome::Abandoned | Outcome::Refused => None,
-        };
+        let failed = outcome == Outcome::Failure;
+        let judged = failed || outcome == Outcome::Success;
         let slow = self.window.slow(token.start.ticks(), end);
         // Before the judgement: what the meter adds to the counts for a rule or an event has this
         // call in it, as the window's counts have, and no place is lost should either of
         // them panic.
-        let is_slow = judged.is_some() && slow.is_slow();
+        let is_slow = judged && slow.is_slow();
         self.meter.end(outcome, is_slow, token.metered, now);
-        let generation = token.generation;
-        match judged {
-            Some(failed) => self.judge(Ended { generation, failed, slow, now: end }, now),
-            None => self.give_back(generation),
-        }
+        self.judge(Ended { generation: token.generation, failed, slow, now: end }, judged, now);
     }
 
     #[inline]
-    fn judge(&self, ended: Ended<W::Slow>, now: &impl Fn() -> Ticks) {
-        let Ended { failed, slow, .. } = ended;
+    fn judge(&self, ended: Ended<W::Slow>, judged: bool, now: &impl Fn() -> Ticks) {
         let mut counted = None;
+        // Lock-free: a failed swap is another call's progress.
         loop {
             let old = self.load();
             if old.generation() != ended.generation {
                 return;
             }
-            let (settled, failed) = match old.state() {
-                State::Closed | State::MetricsOnly => {
-                    let trips = match counted {
-                        // Other calls ended meanwhile: the rule has not been told yet of the
-                        // failures in a row that there are by now.
-                        Some(trips) => trips || self.ask_again(old, failed),
-                        None => {
-                            let Some(trips) = self.count(old, ended) else { return };
-                            *counted.insert(trips)
-                        }
-                    };
-                    (old.transition_judged(&self.rules, failed, trips, now), failed)
+            let mut failed = ended.failed;
+            let ramps = self.window.ramp().is_some() && old.is(State::RampingUp);
+            let settled = if old.is(State::HalfOpen) {
+                failed |= ended.slow.is_slow();
+                if judged {
+                    old.transition_probed(self.rules.probing(), failed)
+                } else {
+                    Settle::Update(old.return_probe())
                 }
-                State::HalfOpen => {
-                    let failed = failed || slow.is_slow();
-                    (old.transition_probed(&self.rules, failed, now), failed)
+            } else if (old.counts() || ramps) && judged {
+                let mut trips = match counted {
+                    Some(trips) => trips,
+                    None => {
+                        let is_over = || self.load().generation() != ended.generation;
+                        let Some(trips) = self.window.record(ended, &is_over) else { return };
+                        trips
+                    }
+                };
+                // Once more after a failed swap: other calls ended meanwhile, and the rule has not
+                // been told yet of the failures in a row that there are by now.
+                trips |= self.asks(old, failed);
+                counted = Some(trips);
+                if ramps {
+                    old.transition_judged_in_ramp(&self.rules, failed, trips)
+                } else {
+                    old.transition_judged(&self.rules, failed, trips)
                 }
+            } else {
                 // A call is never let in while open, and while disabled it is not counted.
-                State::Open | State::ForcedOpen | State::Disabled => return,
+                return;
             };
-            match settled {
-                Settle::Nothing => return,
-                Settle::Update(new) if self.swap(old, new) => {
-                    return self.changed_after(old, new, failed, now);
-                }
-                Settle::Update(_) => {}
+            let new = match settled {
+                Settle::Update(new) if new == old => return,
+                Settle::Update(new) => match self.window.ramp() {
+                    Some(ramp) if old.is(State::HalfOpen) && new.is(State::Closed) => {
+                        old.transition_ramp(ramp, now())
+                    }
+                    _ => new,
+                },
+                Settle::Trip => old.transition_trip(&self.rules, now()),
+            };
+            if self.swap(old, new) {
+                return self.changed_after(old, new, failed, now);
             }
         }
     }
 
-    /// Asks a rule of the user's own once more, about a call that the window has counted already.
-    #[cold]
-    fn ask_again(&self, old: Snapshot, failed: bool) -> bool {
-        let Some(rule) = self.rules.custom else { return false };
-        let failures = if failed { u64::from(old.failures()) + 1 } else { 0 };
-        let base =
-            self.meter.add_to(Counts { consecutive_failures: failures, ..Counts::default() });
-        self.window.ask(old.generation(), failed, base, rule)
+    /// Whether a rule of the user's own trips, about a call that the window has counted.
+    #[inline]
+    fn asks(&self, old: Snapshot, failed: bool) -> bool {
+        self.rules.custom.is_some_and(|rule| self.ask(rule, old, failed))
     }
 
-    /// Counts a call in the window; `None` where the breaker has left its generation.
-    #[inline]
-    fn count(&self, old: Snapshot, ended: Ended<W::Slow>) -> Option<bool> {
-        let custom = self.rules.custom;
-        let base = if custom.is_some() {
-            let failures = if ended.failed { u64::from(old.failures()) + 1 } else { 0 };
-            self.meter.add_to(Counts { consecutive_failures: failures, ..Counts::default() })
-        } else {
-            Counts::default()
-        };
-        let generation = ended.generation;
-        self.window.record(ended, base, custom, &|| self.load().generation() != generation)
+    #[cold]
+    #[inline(never)]
+    fn ask(&self, rule: fn(&Counts) -> bool, old: Snapshot, failed: bool) -> bool {
+        let mut counts = self.own_counts(old);
+        let failures = counts.consecutive_failures.saturating_add(1);
+        counts.consecutive_failures = if failed { failures } else { 0 };
+        self.window.ask(old.generation(), failed, counts, rule)
     }
 
     /// A call ended that says nothing: a probe's place is free again.
@@ -201,8 +217,8 @@ where
         }
     }
 
-    fn open_for(&self, ticks: u64) -> Rejection {
-        Rejection::after_ticks(Reason::CircuitOpen, ticks, C::TICKS_PER_SECOND)
+    fn refused_for(reason: Reason, ticks: u64) -> Rejection {
+        Rejection::after_ticks(reason, ticks, C::TICKS_PER_SECOND)
     }
 
     #[cold]
@@ -256,18 +272,22 @@ where
         self.observer.on_event(&Event::StateChanged { name, from, to, counts, generation });
     }
 
-    pub(super) fn counts_of(&self, word: Snapshot, now: impl FnOnce() -> Ticks) -> Counts {
+    /// What the word and the meter have counted.
+    fn own_counts(&self, word: Snapshot) -> Counts {
         let (done, failed) = word.probes();
-        let own = Counts {
-            requests: u64::from(done),
-            failures: u64::from(failed),
-            successes: u64::from(done.saturating_sub(failed)),
-            consecutive_failures: u64::from(word.failures()),
+        self.meter.add_to(Counts {
+            requests: widen(done),
+            failures: widen(failed),
+            successes: widen(done.saturating_sub(failed)),
+            consecutive_failures: widen(word.failures()),
             ..Counts::default()
-        };
-        let own = self.meter.add_to(own);
+        })
+    }
+
+    pub(super) fn counts_of(&self, word: Snapshot, now: impl FnOnce() -> Ticks) -> Counts {
+        let own = self.own_counts(word);
         match word.state() {
-            State::Closed | State::MetricsOnly => {
+            State::Closed | State::MetricsOnly | State::RampingUp => {
                 let now = if self.window.needs_end() { now() } else { Ticks::ZERO };
                 self.window.read(word.generation(), now, own)
             }
@@ -285,16 +305,49 @@ where
         loop {
             let old = self.load();
             match old.transition_admit(&self.rules, now) {
-                Admit::Free | Admit::Probe(_) => return Ok(0),
-                Admit::Wait(left) => return Ok(left),
-                Admit::Busy => return Ok(self.rules.look_again()),
-                Admit::Never => return Err(Rejection::new(Reason::CircuitOpen)),
-                Admit::Reopen(new) => {
+                // Ramping up as well: the next call may be in the share.
+                Admit::In(_) | Admit::Ramping(_) => return Ok(0),
+                Admit::Open(new, left) if new == old => return Ok(left),
+                Admit::Open(new, _) => {
                     if self.swap(old, new) {
                         self.changed(old, new, &now);
                     }
                 }
+                Admit::Busy => return Ok(self.rules.look_again()),
+                Admit::Never => return Err(Rejection::new(Reason::CircuitOpen)),
             }
+        }
+    }
+}
+
+/// Idle when closed with no failure or slow call counted, in a row or in its window. Stale when
+/// closed, and when its open time or its ramp is over; a state that was set by hand never is.
+impl<C, W, M, O> Idle for CircuitBreaker<C, W, M, O>
+where
+    C: Clock,
+    W: Window<C>,
+    M: Metering<C>,
+    O: Observer,
+{
+    fn is_idle(&self) -> bool {
+        let word = self.load();
+        if word.state() != State::Closed || word.failures() > 0 {
+            return false;
+        }
+        let counts = self.counts_of(word, || self.clock.now());
+        counts.failures == 0 && counts.slow == 0
+    }
+
+    fn is_stale(&self) -> bool {
+        let word = self.load();
+        match word.state() {
+            // Probes that are out have somebody who holds them, unless they were forgotten.
+            State::Closed | State::HalfOpen => true,
+            State::Open => word.open_ticks(self.rules.room, self.clock.now()) == 0,
+            State::RampingUp => {
+                self.until_closed(word, || self.clock.now()).is_none_or(|left| left.is_zero())
+            }
+            State::ForcedOpen | State::Disabled | State::MetricsOnly => false,
         }
     }
 }

@@ -53,6 +53,7 @@ pub struct BreakerConfig {
     pub(super) probe_rate: Option<Ratio>,
     pub(super) half_open_timeout: Duration,
     pub(super) lateness: Duration,
+    pub(super) room: (Duration, Duration),
     pub(super) abandoned_fails: bool,
 }
 
@@ -73,6 +74,7 @@ impl BreakerConfig {
             probe_rate: None,
             half_open_timeout: Duration::from_secs(60),
             lateness: DEFAULT_LATENESS,
+            room: (Duration::ZERO, Duration::ZERO),
             abandoned_fails: false,
         }
     }
@@ -148,8 +150,9 @@ impl BreakerConfig {
     }
 
     /// Each time a probe fails, the next open time is `growth` times as long, up to `at_most`; once
-    /// closed, it starts from [`open_for`](Self::open_for) again. `growth` is at least 1. It
-    /// grows at most 31 times, where words are 32 bits 7 times.
+    /// closed, it starts from [`open_for`](Self::open_for) again. `growth` is at least 1, and where
+    /// words are 32 bits at most 255. It grows at most 31 times, where words are 32 bits 7
+    /// times.
     pub const fn open_growth(self, growth: Ratio, at_most: Duration) -> Self {
         Self { growth, open_at_most: at_most, ..self }
     }
@@ -200,9 +203,23 @@ impl BreakerConfig {
         Self { lateness, ..self }
     }
 
+    /// Leaves room to [`reconfigure`](crate::CircuitBreaker::reconfigure) the breaker, while it is
+    /// in use, to open times and half-open timeouts of up to these, where they are longer than those
+    /// that it is made with. The longer they are, the less precise are both kinds of time: what is
+    /// said of that at [`open_for`](Self::open_for) and
+    /// [`half_open_timeout`](Self::half_open_timeout) is then said of these times.
+    pub const fn room_for(self, open: Duration, half_open_timeout: Duration) -> Self {
+        Self { room: (open, half_open_timeout), ..self }
+    }
+
     /// Whether it can trip without a window.
     pub(super) const fn has_rule(&self) -> bool {
-        self.consecutive != 0 || self.custom.is_some()
+        self.has_count() || self.custom.is_some()
+    }
+
+    /// Whether failures in a row trip it.
+    pub(super) const fn has_count(&self) -> bool {
+        self.consecutive != 0
     }
 
     /// Counts a call that was abandoned (its permit dropped, its future cancelled) as a failure;

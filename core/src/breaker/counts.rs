@@ -23,6 +23,10 @@ pub enum State {
     Disabled = 4,
     /// Calls are let in and counted, but never trip the breaker. Set and left only by hand.
     MetricsOnly = 5,
+    /// A growing share of the calls is let in, and judged. Set by enough good probes where the
+    /// breaker [ramps up](crate::RampUp); left when a rule trips, and to closed by the first call
+    /// after the ramp.
+    RampingUp = 6,
 }
 
 impl fmt::Display for State {
@@ -34,6 +38,7 @@ impl fmt::Display for State {
             Self::ForcedOpen => "forced open",
             Self::Disabled => "disabled",
             Self::MetricsOnly => "metrics only",
+            Self::RampingUp => "ramping up",
         })
     }
 }
@@ -89,4 +94,7 @@ pub struct BreakerSnapshot {
     pub latency: Option<LatencySummary>,
     /// The time left until a probe may be let in; `None` unless open.
     pub until_half_open: Option<Duration>,
+    /// The time left until all calls are let in; zero once that is over, until a call comes; `None`
+    /// unless ramping up.
+    pub until_closed: Option<Duration>,
 }

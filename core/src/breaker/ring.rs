@@ -102,9 +102,9 @@ impl Head {
 
 /// The sums of a ring.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Sums {
-    pub(super) requests: u64,
-    pub(super) failures: u64,
+pub(crate) struct Sums {
+    pub(crate) requests: u64,
+    pub(crate) failures: u64,
     pub(super) slow: u64,
 }
 

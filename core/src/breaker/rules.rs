@@ -1,4 +1,9 @@
 //! A breaker's configuration, checked and turned into ticks.
+//!
+//! Settings may change while they are in use, so each stands in a word of its own that is loaded
+//! and stored whole: a reader has it as it was before or as it is after. Several are never read as
+//! one, which would take a lock or a second copy of them all, so every mix of old and new settings
+//! must do no harm; `breaker/live.rs` says why it does none.
 
 use super::config::BreakerConfig;
 use super::counts::Counts;
@@ -6,8 +11,10 @@ use super::state::{Generation, MAX_FAILURES, MAX_PROBES, OPEN_BITS, PROBE_BITS, 
 use crate::error::{ConfigError, Setting, check, setting};
 use crate::ratio::Ratio;
 use crate::rng::mix32;
-use crate::time::scale::{HEADROOM, Scale};
-use crate::time::{Ticks, check_rate, in_ticks};
+use crate::sync::{AtomicWord, Ordering, SettingWord, constructor};
+use crate::time::scale::{Coarse, HEADROOM};
+use crate::time::{Ticks, check_rate, duration_from_ticks, in_ticks};
+use crate::word::{Field, WORD_BITS, Word, by_width, low_half, mask, widen};
 
 const CONSECUTIVE_FAILURES: Setting = setting!(
     "the breaker's `consecutive_failures`" must "be from 1 to 2^32 - 1" or "be from 1 to 1048575"
@@ -24,7 +31,9 @@ const PROBES_TO_JUDGE: Setting = setting!(
     "the number of probes of the breaker's `probe_failure_rate`"
         must "be from 1 to 63" or "be from 1 to 15"
 );
-const OPEN_GROWTH: Setting = setting!("the breaker's `open_growth`" must "be at least 100 %");
+const OPEN_GROWTH: Setting = setting!(
+    "the breaker's `open_growth`" must "be at least 100 %" or "be from 100 % to 25500 %"
+);
 const OPEN_FOR: Setting = setting!(
     "the breaker's `open_for`" must "be from one tick of the clock to a quarter of its range"
 );
@@ -39,40 +48,149 @@ const HALF_OPEN_TIMEOUT: Setting = setting!(
 const MAX_LATENESS: Setting = setting!(
     "the breaker's `max_lateness`" must "be at most a quarter of the clock's range"
 );
+const ROOM_OPEN: Setting = setting!(
+    "the open time of the breaker's `room_for`" must "be at most a quarter of the clock's range"
+);
+const ROOM_TIMEOUT: Setting = setting!(
+    "the half-open timeout of the breaker's `room_for`"
+        must "be at most a quarter of the clock's range"
+);
+const OPEN_IN_ROOM: Setting = setting!(
+    "the longest open time of `reconfigure`" must "fit the room that the breaker was made with"
+);
+const TIMEOUT_IN_ROOM: Setting = setting!(
+    "the `half_open_timeout` of `reconfigure`" must "fit the room that the breaker was made with"
+);
 
+const _: () = assert!(MAX_FAILURES < widen(Word::MAX));
 const _: () = assert!(OPEN_BITS - HEADROOM < u32::BITS && PROBE_BITS - PROBE_HEADROOM < u16::BITS);
 
 /// What the state machine goes by.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) struct Rules {
     pub(super) custom: Option<fn(&Counts) -> bool>,
-    pub(super) probe_rate: Option<Ratio>,
-    open_for: u64,
-    open_at_most: u64,
+    /// So many failures in a row trip: more than a word counts where they are no rule.
+    consecutive: SettingWord,
+    /// As [`Room::wait`] has it, as is the next one.
+    open_for: SettingWord,
+    open_at_most: SettingWord,
+    /// A [`Factor`].
+    growth: SettingWord,
+    /// A [`Jitter`].
+    jitter: SettingWord,
+    /// [`Probing`], and whether a change of the settings is under way.
+    probing: AtomicWord,
+    pub(super) room: Room,
+}
+
+/// The settings as words.
+#[derive(Clone, Copy)]
+struct Words {
+    consecutive: Word,
+    open_for: Word,
+    open_at_most: Word,
     growth: Factor,
-    seed: u32,
-    /// The random part of an open time, in parts of 2^31; 0 for none.
-    jitter: u32,
-    /// 0 where failures in a row are no rule.
-    pub(super) consecutive: u32,
-    /// In units, as are the next two. The headroom leaves a horizon at most 24 bits.
+    jitter: Jitter,
+    probing: Probing,
+}
+
+/// The scales of the instants in the state word: made for the longest times, and never changed, so
+/// that what stands in the word means the same for ever.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Room {
+    /// In units, as is the next one. The headroom leaves a horizon at most 24 bits.
     pub(super) open_horizon: u32,
     /// The headroom leaves this one at most 12 bits, and what is rounded up in it.
     pub(super) probe_horizon: u16,
-    /// How long the probes have from the reading at which the last one was let in.
-    pub(super) probe_time: u16,
-    pub(super) open_scale: Scale,
-    pub(super) probe_scale: Scale,
-    pub(super) max_probes: u8,
-    /// The successes that close; judged by rate, the probes of a round.
-    pub(super) probes_to_judge: u8,
-    pub(super) abandoned_fails: bool,
+    pub(super) open: Coarse,
+    pub(super) probe: Coarse,
 }
 
-impl Rules {
-    /// Checks `config` for a clock of `hz` ticks per second.
-    pub(super) const fn new(config: &BreakerConfig, hz: u64) -> Result<Self, ConfigError> {
-        check!(check_rate(hz));
+/// The times of a configuration, in ticks: each is at most a quarter of the range.
+#[derive(Clone, Copy)]
+struct Times {
+    open_for: u64,
+    open_at_most: u64,
+    timeout: u64,
+    lateness: u64,
+}
+
+impl Times {
+    const fn new(config: &BreakerConfig, hz: u64) -> Result<Self, ConfigError> {
+        let open_for = check!(in_ticks(OPEN_FOR, config.open_for, hz, 1));
+        let open_at_most = check!(in_ticks(OPEN_AT_MOST, config.open_at_most, hz, open_for));
+        let timeout = check!(in_ticks(HALF_OPEN_TIMEOUT, config.half_open_timeout, hz, 1));
+        let lateness = check!(in_ticks(MAX_LATENESS, config.lateness, hz, 0));
+        Ok(Self { open_for, open_at_most, timeout, lateness })
+    }
+}
+
+/// How many units of `scale` the probes have: one more than the time rounded up, as a reading is
+/// rounded down. Never early.
+const fn probe_time(scale: Coarse, timeout: u64) -> Word {
+    scale.units_up(timeout).saturating_add(1)
+}
+
+impl Room {
+    const fn new(config: &BreakerConfig, times: Times, hz: u64) -> Result<Self, ConfigError> {
+        let open = check!(in_ticks(ROOM_OPEN, config.room.0, hz, 0));
+        let open = if open > times.open_at_most { open } else { times.open_at_most };
+        let timeout = check!(in_ticks(ROOM_TIMEOUT, config.room.1, hz, 0));
+        let timeout = if timeout > times.timeout { timeout } else { times.timeout };
+        let lateness = times.lateness;
+        let open_reach = open.saturating_add(lateness);
+        let open = Coarse::fit(open_reach, OPEN_BITS, HEADROOM);
+        let probe = Coarse::fit(timeout.saturating_add(lateness), PROBE_BITS, PROBE_HEADROOM);
+        // The time is rounded up by itself: so must the lateness be, or a reader that is just so late
+        // would take a live deadline for a stale one.
+        let probe_horizon = probe_time(probe, timeout).saturating_add(probe.units_up(lateness));
+        let open_horizon = open.units_up(open_reach) as u32;
+        Ok(Self { open_horizon, probe_horizon: probe_horizon as u16, open, probe })
+    }
+
+    /// An open time in one word: in ticks, and where words are 32 bits and the longest one is not,
+    /// rounded down to the few of them by which it fits, 22 bits finer than the units of the state
+    /// word.
+    const fn wait(self, ticks: u64) -> Word {
+        let wait = Coarse::by(self.wait_shift()).units(Ticks(ticks));
+        if wait == 0 { 1 } else { wait }
+    }
+
+    const fn wait_shift(self) -> u32 {
+        // So much finer is a word that the horizon fills.
+        self.open.shift().saturating_sub(WORD_BITS - (OPEN_BITS - HEADROOM))
+    }
+
+    /// The same in ticks.
+    pub(super) const fn ticks(self, wait: Word) -> u64 {
+        // Never more than 31, as the longest time has 63 bits; that spares a small target half of a
+        // shift of 64 bits.
+        widen(wait).wrapping_shl(self.wait_shift() & 31)
+    }
+
+    /// Checks that new times, with their lateness, come within the horizons.
+    fn holds(self, times: Times, hz: u64) -> Result<(), ConfigError> {
+        let Times { open_at_most, timeout, lateness, .. } = times;
+        let most = |scale: Coarse, units: u64| duration_from_ticks(scale.ticks(units), hz);
+        let tick = duration_from_ticks(1, hz);
+        let reach = self.open.ticks(u64::from(self.open_horizon));
+        if open_at_most.saturating_add(lateness) > reach {
+            let most = duration_from_ticks(reach.saturating_sub(lateness), hz);
+            return Err(OPEN_IN_ROOM.duration(duration_from_ticks(open_at_most, hz), tick, most));
+        }
+        let late = self.probe.units_up(lateness);
+        let units = Word::from(self.probe_horizon).saturating_sub(late);
+        if probe_time(self.probe, timeout) > units {
+            let most = most(self.probe, widen(units.saturating_sub(1)));
+            return Err(TIMEOUT_IN_ROOM.duration(duration_from_ticks(timeout, hz), tick, most));
+        }
+        Ok(())
+    }
+}
+
+impl Words {
+    /// Checks `config`, but for its times, which are given in ticks and fit the room.
+    const fn new(config: &BreakerConfig, times: Times, room: Room) -> Result<Self, ConfigError> {
         let consecutive = config.consecutive as u64;
         if consecutive > MAX_FAILURES {
             return Err(CONSECUTIVE_FAILURES.number(consecutive, 1, MAX_FAILURES));
@@ -80,60 +198,86 @@ impl Rules {
         if config.jitter_percent > 100 {
             return Err(OPEN_JITTER.ratio(Ratio::percent(config.jitter_percent)));
         }
-        check!(MOST_PROBES.check(config.max_probes as u64, 1, MAX_PROBES));
-        let to_judge = config.success_threshold as u64;
-        match config.probe_rate {
-            Some(rate) => {
-                if !rate.is_share() {
-                    return Err(PROBE_FAILURE_RATE.ratio(rate));
-                }
-                check!(PROBES_TO_JUDGE.check(to_judge, 1, MAX_PROBES));
-            }
-            None => {
-                check!(SUCCESS_THRESHOLD.check(to_judge, 1, MAX_PROBES));
-            }
-        }
-        let growth = config.growth;
-        if growth.denominator() == 0 || growth.numerator() < growth.denominator() {
-            return Err(OPEN_GROWTH.ratio(growth));
-        }
-        let open_for = check!(in_ticks(OPEN_FOR, config.open_for, hz, 1));
-        let open_at_most = check!(in_ticks(OPEN_AT_MOST, config.open_at_most, hz, open_for));
-        let timeout = check!(in_ticks(HALF_OPEN_TIMEOUT, config.half_open_timeout, hz, 1));
-        let lateness = check!(in_ticks(MAX_LATENESS, config.lateness, hz, 0));
-
-        // Each is at most a quarter of the range.
-        let open_reach = open_at_most.saturating_add(lateness);
-        let open_scale = Scale::fit(open_reach, OPEN_BITS, HEADROOM, 0);
-        let probe_reach = timeout.saturating_add(lateness);
-        let probe_scale = Scale::fit(probe_reach, PROBE_BITS, PROBE_HEADROOM, 0);
-        // One unit more than the time rounded up, as a reading is rounded down: never early.
-        let probe_time = probe_scale.units_up(timeout).saturating_add(1);
+        let growth = check!(Factor::new(config.growth));
         Ok(Self {
-            custom: config.custom,
-            probe_rate: config.probe_rate,
-            open_for,
-            open_at_most,
-            growth: Factor::new(growth),
-            seed: (config.seed ^ (config.seed >> 32)) as u32,
-            jitter: percent_of_one(config.jitter_percent),
-            consecutive: config.consecutive,
-            open_horizon: open_scale.units_up(open_reach) as u32,
-            // The time is rounded up by itself: so must the lateness be, or a reader that is just
-            // so late would take a live deadline for a stale one.
-            probe_horizon: probe_time.saturating_add(probe_scale.units_up(lateness)) as u16,
-            probe_time: probe_time as u16,
-            open_scale,
-            probe_scale,
-            max_probes: config.max_probes as u8,
-            probes_to_judge: config.success_threshold as u8,
-            abandoned_fails: config.abandoned_fails,
+            consecutive: if consecutive == 0 { Word::MAX } else { consecutive as Word },
+            open_for: room.wait(times.open_for),
+            open_at_most: room.wait(times.open_at_most),
+            growth,
+            jitter: Jitter::new(config.jitter_percent, config.seed),
+            probing: check!(Probing::new(config, probe_time(room.probe, times.timeout))),
         })
+    }
+}
+
+impl Rules {
+    constructor! {
+        /// Checks `config` for a clock of `hz` ticks per second.
+        pub(super) const fn new(config: &BreakerConfig, hz: u64) -> Result<Self, ConfigError> {
+            check!(check_rate(hz));
+            let times = check!(Times::new(config, hz));
+            let room = check!(Room::new(config, times, hz));
+            let words = check!(Words::new(config, times, room));
+            Ok(Self {
+                custom: config.custom,
+                consecutive: SettingWord::new(words.consecutive),
+                open_for: SettingWord::new(words.open_for),
+                open_at_most: SettingWord::new(words.open_at_most),
+                growth: SettingWord::new(words.growth.0),
+                jitter: SettingWord::new(words.jitter.0),
+                probing: AtomicWord::new(words.probing.0),
+                room,
+            })
+        }
+    }
+
+    /// Puts the settings of `config` in force, but for its custom rule.
+    pub(super) fn change(&self, config: &BreakerConfig, hz: u64) -> Result<(), ConfigError> {
+        let times = Times::new(config, hz)?;
+        self.room.holds(times, hz)?;
+        let words = Words::new(config, times, self.room)?;
+        let old = self.probing();
+        let claimed = Probing(CHANGING.set(old.0, 1));
+        // Acquire: the stores of a change before this one came before ours; pairs with the Release
+        // below. Relaxed on failure: nothing is read that it could publish.
+        let claim = || {
+            self.probing.compare_exchange(old.0, claimed.0, Ordering::Acquire, Ordering::Relaxed)
+        };
+        if CHANGING.get(old.0) != 0 || claim().is_err() {
+            return Err(ConfigError::ChangeUnderWay);
+        }
+        // Relaxed: each is whole by itself, and any mix of old and new does; see `live.rs`.
+        self.consecutive.store(words.consecutive, Ordering::Relaxed);
+        self.open_for.store(words.open_for, Ordering::Relaxed);
+        self.open_at_most.store(words.open_at_most, Ordering::Relaxed);
+        self.growth.store(words.growth.0, Ordering::Relaxed);
+        self.jitter.store(words.jitter.0, Ordering::Relaxed);
+        // A store will do, as nobody else writes while the change is under way. Release: pairs with
+        // the Acquire above.
+        self.probing.store(words.probing.0, Ordering::Release);
+        Ok(())
+    }
+
+    /// So many failures in a row trip; more than can be counted where they are no rule.
+    #[inline]
+    pub(super) fn consecutive(&self) -> Word {
+        // Relaxed, here and below: a setting is a number, and publishes nothing.
+        self.consecutive.load(Ordering::Relaxed)
+    }
+
+    /// How half-open is judged.
+    #[inline]
+    pub(super) fn probing(&self) -> Probing {
+        Probing(self.probing.load(Ordering::Relaxed))
+    }
+
+    fn open_for(&self) -> Word {
+        self.open_for.load(Ordering::Relaxed)
     }
 
     /// How many ticks to let pass before looking again whether a probe has come back.
-    pub(super) const fn look_again(&self) -> u64 {
-        self.open_for / 16 + 1
+    pub(super) fn look_again(&self) -> u64 {
+        self.room.ticks(self.open_for()) / 16 + 1
     }
 
     /// How many ticks to stay open after having reopened `streak` times.
@@ -141,65 +285,171 @@ impl Rules {
     /// `min(at_most, open_for * growth^streak)`, less a random part of at most the jitter: after
     /// the cap, so that the cap holds.
     pub(super) fn open_time(&self, streak: u32, generation: Generation, now: Ticks) -> u64 {
-        let mut wait = self.open_for;
+        let at_most = self.open_at_most.load(Ordering::Relaxed);
+        let growth = Factor(self.growth.load(Ordering::Relaxed));
+        let jitter = Jitter(self.jitter.load(Ordering::Relaxed));
+        let mut wait = self.open_for();
         for _ in 0..streak {
-            if wait >= self.open_at_most {
-                break;
-            }
-            wait = self.growth.of(wait).min(self.open_at_most);
-        }
-        if self.jitter == 0 {
-            return wait;
+            wait = growth.of(wait, at_most);
         }
         let late = (now.0 >> 32) as u32;
-        let random = mix32(self.seed ^ now.0 as u32 ^ late.rotate_left(16) ^ u32::from(generation));
+        let seed = jitter.seed() ^ now.0 as u32 ^ late.rotate_left(16) ^ u32::from(generation);
         // Never the whole of the jitter.
-        let part = (u64::from(self.jitter) * u64::from(random)) >> 32;
-        wait.saturating_sub(Factor { mantissa: part as u32, shift: 31 }.of(wait))
+        let part = (u64::from(jitter.parts()) * u64::from(mix32(seed))) >> 32;
+        self.room.ticks(wait.wrapping_sub(part_of(wait, part as u32)))
     }
 }
 
-/// `percent` of 1, in parts of 2^31, rounded down.
-const fn percent_of_one(percent: u32) -> u32 {
-    (((percent as u64) << 31) / 100) as u32
+/// What half-open goes by, in one word: a round of probes is never judged by half of a change.
+///
+/// ```text
+///  64-bit words:
+///   63    27      26         25      24        19 18       13 12   6 5         0
+///  +--------+----------+-----------+-----------+-----------+-------+------------+
+///  |  time  | changing | abandoned | to reopen | to close  | round | max probes |
+///  |   37   |    1     |     1     |     6     |     6     |   7   |     6      |
+///  +--------+----------+-----------+-----------+-----------+-------+------------+
+///  32-bit words: time 13, then 1, 1, 4, 4, 5, 4.
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Probing(Word);
+
+const MOST: Field = Field::lowest(by_width(6, 4));
+const ROUND: Field = MOST.above(by_width(7, 5));
+const TO_CLOSE: Field = ROUND.above(by_width(6, 4));
+const TO_REOPEN: Field = TO_CLOSE.above(by_width(6, 4));
+const ABANDONED: Field = TO_REOPEN.above(1);
+const CHANGING: Field = ABANDONED.above(1);
+const TIME: Field = CHANGING.above(WORD_BITS - CHANGING.end());
+const _: () = assert!(widen(MOST.max()) == MAX_PROBES && widen(ROUND.max()) > 2 * MAX_PROBES);
+const _: () = assert!(TIME.width() > PROBE_BITS - PROBE_HEADROOM + 1);
+
+impl Probing {
+    const fn new(config: &BreakerConfig, time: Word) -> Result<Self, ConfigError> {
+        let most = check!(MOST_PROBES.check(config.max_probes as u64, 1, MAX_PROBES));
+        let to_close = config.success_threshold as u64;
+        let (round, to_reopen) = match config.probe_rate {
+            Some(rate) => {
+                if !rate.is_share() {
+                    return Err(PROBE_FAILURE_RATE.ratio(rate));
+                }
+                check!(PROBES_TO_JUDGE.check(to_close, 1, MAX_PROBES));
+                // Of all probes of the round: reached now means reached at its end as well.
+                (to_close as Word, rate.least_part(to_close as u32) as Word)
+            }
+            None => {
+                check!(SUCCESS_THRESHOLD.check(to_close, 1, MAX_PROBES));
+                (ROUND.max(), 1)
+            }
+        };
+        let word = TO_CLOSE.set(ROUND.set(MOST.set(0, most as Word), round), to_close as Word);
+        let word = ABANDONED.set(TO_REOPEN.set(word, to_reopen), config.abandoned_fails as Word);
+        Ok(Self(TIME.set(word, time)))
+    }
+
+    /// The most probes that are out at once.
+    pub(super) const fn most(self) -> Word {
+        MOST.get(self.0)
+    }
+
+    /// The most probes of one half-open; judged by successes in a row, more than there can be.
+    pub(super) const fn round(self) -> Word {
+        ROUND.get(self.0)
+    }
+
+    /// So many probes that reported close, unless [so many of them failed](Self::to_reopen).
+    pub(super) const fn to_close(self) -> Word {
+        TO_CLOSE.get(self.0)
+    }
+
+    pub(super) const fn to_reopen(self) -> Word {
+        TO_REOPEN.get(self.0)
+    }
+
+    /// Whether an abandoned call has failed.
+    pub(super) const fn abandoned_fails(self) -> bool {
+        ABANDONED.get(self.0) != 0
+    }
+
+    /// How many units the probes have from the reading at which the last one was let in.
+    pub(super) const fn time(self) -> Word {
+        TIME.get(self.0)
+    }
 }
 
-/// A number that times are multiplied by: `mantissa / 2^shift`.
+/// The random part of an open time, in the highest bits, and the seed of all random parts, in all
+/// of them: 32 bits and 32 more, or 12 and 20 more.
+#[derive(Clone, Copy)]
+struct Jitter(Word);
+
+impl Jitter {
+    /// `percent` is at most 100, and rounded down; all but one part for the whole.
+    const fn new(percent: u32, seed: u64) -> Self {
+        let parts = ((percent as u64) << 32) / 100;
+        let parts = if parts > u32::MAX as u64 { u32::MAX as u64 } else { parts };
+        if WORD_BITS == 64 {
+            let seed = (seed ^ (seed >> 32)) & 0xffff_ffff;
+            return Self(((parts << 32) | seed) as Word);
+        }
+        let seed = seed ^ (seed >> 20) ^ (seed >> 40);
+        Self((parts as Word & !mask(20)) | (seed as Word & mask(20)))
+    }
+
+    const fn seed(self) -> u32 {
+        low_half(self.0)
+    }
+
+    /// In parts of 2^32; 0 for none.
+    const fn parts(self) -> u32 {
+        low_half((self.0 >> (WORD_BITS - 32)) & !mask(by_width(0, 20)))
+    }
+}
+
+/// A product of two words.
+#[cfg(any(not(target_has_atomic = "64"), fusebox_word32))]
+type Product = u64;
+/// A product of two words.
+#[cfg(all(target_has_atomic = "64", not(fusebox_word32)))]
+type Product = u128;
+
+/// So many parts of 2^32 of `wait`, rounded down.
+#[inline]
+const fn part_of(wait: Word, parts: u32) -> Word {
+    ((wait as Product).wrapping_mul(parts as Product) >> 32) as Word
+}
+
+/// A number of at least 1 that times are multiplied by, in parts of 2^32 (where words are 32 bits
+/// 2^24).
 ///
 /// Not a fraction of two numbers, as a small target would need half a kilobyte to divide 64 bits.
-#[derive(Clone, Copy, Debug)]
-struct Factor {
-    mantissa: u32,
-    shift: u8,
-}
+#[derive(Clone, Copy)]
+struct Factor(Word);
+
+/// How many bits of a factor are its fraction.
+const FRACTION: u32 = by_width(32, 24);
+const _: () = assert!(FRACTION < WORD_BITS);
 
 impl Factor {
-    /// `ratio`, of at least 1, rounded up in the 32nd bit: a product that is a whole number of
-    /// ticks is then exactly that, up to 2^31 over the denominator.
-    const fn new(ratio: Ratio) -> Self {
+    /// `ratio`, of at least 1, rounded up: a product that is a whole number of ticks is then
+    /// exactly that, up to the parts over the denominator.
+    const fn new(ratio: Ratio) -> Result<Self, ConfigError> {
         let (numerator, denominator) = (ratio.numerator() as u64, ratio.denominator() as u64);
-        // A denominator of 0 is refused in `Rules::new`.
-        let denominator = if denominator == 0 { 1 } else { denominator };
-        let mut shift = 31;
-        let mut mantissa = (numerator << shift).div_ceil(denominator);
-        while mantissa > u32::MAX as u64 {
-            shift -= 1;
-            mantissa = (numerator << shift).div_ceil(denominator);
+        if denominator == 0 || numerator < denominator {
+            return Err(OPEN_GROWTH.ratio(ratio));
         }
-        Self { mantissa: mantissa as u32, shift }
+        let (whole, rest) = (numerator / denominator, numerator % denominator);
+        let most = widen(mask(WORD_BITS - FRACTION));
+        if whole > most || (whole == most && rest > 0) {
+            return Err(OPEN_GROWTH.ratio(ratio));
+        }
+        // A fraction that is rounded up to the next whole number counts as one.
+        let parts = (rest << FRACTION).div_ceil(denominator);
+        Ok(Self((whole << FRACTION).wrapping_add(parts) as Word))
     }
 
-    /// This times `ticks`, rounded down; saturates.
-    const fn of(self, ticks: u64) -> u64 {
-        // In halves, the carry of the lower one added to the upper: no product is longer than 64
-        // bits, nor is that sum.
-        let low = (ticks & 0xffff_ffff) * self.mantissa as u64;
-        let high = ((ticks >> 32) * self.mantissa as u64).wrapping_add(low >> 32);
-        let shift = (self.shift & 31) as u32;
-        let upper = 32 - shift;
-        if high.leading_zeros() < upper {
-            return u64::MAX;
-        }
-        high << upper | (low as u32 >> shift) as u64
+    /// This times `wait`, rounded down, but `at_most`.
+    const fn of(self, wait: Word, at_most: Word) -> Word {
+        let grown = (wait as Product).wrapping_mul(self.0 as Product) >> FRACTION;
+        if grown > at_most as Product { at_most } else { grown as Word }
     }
 }

@@ -3,9 +3,10 @@
 use core::fmt;
 
 use super::counts::State;
-use super::rules::Rules;
+use super::ramp::Ramping;
+use super::rules::{Probing, Room, Rules};
 use crate::time::{Ticks, scale};
-use crate::word::{Field, WORD_BITS, Word, by_width, widen};
+use crate::word::{Field, WORD_BITS, Word, by_width, low_half, widen};
 
 /// The state word.
 ///
@@ -21,6 +22,10 @@ use crate::word::{Field, WORD_BITS, Word, by_width, widen};
 ///  payload, by state:
 ///   closed, metrics only   failures in a row; saturates
 ///   open                   the end of the open time, scaled and wrapping (time/scale.rs)
+///   ramping up             +------------------------+-----------------+
+///                          |       its end          | failures in row |
+///                          |      28 or 14          |     12 or 6     |
+///                          +------------------------+-----------------+
 ///   half-open              +----------------+--------+------+-----------+
 ///                          | probe deadline | failed | done | in flight |
 ///                          |    22 or 8     | 6 or 4 |6 or 4|  6 or 4   |
@@ -46,6 +51,9 @@ const DONE: Field = IN_FLIGHT.above(by_width(6, 4));
 const FAILED: Field = DONE.above(by_width(6, 4));
 const PROBE_DEADLINE: Field = FAILED.above(WORD_BITS - FAILED.end());
 
+const RAMP_FAILURES: Field = GENERATION.above(by_width(12, 6));
+const RAMP_END: Field = RAMP_FAILURES.above(WORD_BITS - RAMP_FAILURES.end());
+
 /// The most failures in a row that can be counted.
 pub(super) const MAX_FAILURES: u64 = PAYLOAD.max() as u64;
 /// The most probes, at once or in all.
@@ -58,6 +66,11 @@ pub(super) const PROBE_BITS: u32 = PROBE_DEADLINE.width();
 /// looked at only while all probes are out, and a needless wait there costs at most one more
 /// half-open timeout.
 pub(super) const PROBE_HEADROOM: u32 = by_width(10, 3);
+
+/// The width of the end of a ramp.
+pub(super) const RAMP_BITS: u32 = RAMP_END.width();
+/// As few as for probes, and for the same reason: a needless ramp costs no more than one.
+pub(super) const RAMP_HEADROOM: u32 = by_width(10, 4);
 
 const _: () = assert!(PAYLOAD.end() == WORD_BITS && PROBE_DEADLINE.end() == WORD_BITS);
 const _: () = assert!(PROBE_BITS > PROBE_HEADROOM && OPEN_BITS > scale::HEADROOM);
@@ -72,27 +85,26 @@ pub(crate) const GENERATION_BITS: u32 = GENERATION.width();
 /// What the word says to a call that wants in.
 #[must_use]
 pub(super) enum Admit {
-    /// Let it in; nothing is written.
-    Free,
-    /// Let it in as a probe, once this word is committed.
-    Probe(Snapshot),
-    /// Refuse it, once this word is committed: the probes never reported, so the breaker reopens.
-    Reopen(Snapshot),
-    /// Refuse it: open for this many more ticks.
-    Wait(u64),
+    /// Let it in, once this word is committed: as a probe where it is another word.
+    In(Snapshot),
+    /// Refuse it: open for so many more ticks. Once this word is committed: where it is another, the
+    /// probes never reported, and the breaker reopens.
+    Open(Snapshot, u64),
     /// Refuse it: forced open.
     Never,
     /// Refuse it: all probes are out.
     Busy,
+    /// Refuse it: not in the share, which is of all in so many ticks.
+    Ramping(u64),
 }
 
 /// What a result does to the word.
 #[must_use]
 pub(super) enum Settle {
-    /// Nothing: it is late, or says nothing new.
-    Nothing,
-    /// This word.
+    /// This word; where it is the same, nothing is written.
     Update(Snapshot),
+    /// It trips.
+    Trip,
 }
 
 impl Snapshot {
@@ -106,9 +118,22 @@ impl Snapshot {
             2 => State::HalfOpen,
             3 => State::ForcedOpen,
             4 => State::Disabled,
-            // 5; 6 and 7 are never written.
+            6 => State::RampingUp,
+            // 5; 7 is never written.
             _ => State::MetricsOnly,
         }
+    }
+
+    /// Whether the state is this one; cheaper than to decode which one it is.
+    #[inline]
+    pub(super) const fn is(self, state: State) -> bool {
+        STATE.get(self.0) == state as Word
+    }
+
+    /// Whether calls that end are counted: closed, or metrics only.
+    #[inline]
+    pub(super) const fn counts(self) -> bool {
+        self.is(State::Closed) || self.is(State::MetricsOnly)
     }
 
     pub(super) const fn generation(self) -> Generation {
@@ -123,6 +148,7 @@ impl Snapshot {
     pub(super) const fn failures(self) -> Word {
         match self.state() {
             State::Closed | State::MetricsOnly => PAYLOAD.get(self.0),
+            State::RampingUp => RAMP_FAILURES.get(self.0),
             _ => 0,
         }
     }
@@ -154,16 +180,16 @@ impl Snapshot {
     }
 
     /// How many units of the open time are left at `now`; 0 where it is over. Only for open words.
-    const fn open_left(self, rules: &Rules, now: Ticks) -> Word {
-        let now = rules.open_scale.units(now);
-        scale::ahead(PAYLOAD.get(self.0), now, OPEN_BITS, rules.open_horizon as Word)
+    const fn open_left(self, room: Room, now: Ticks) -> Word {
+        let now = room.open.units(now);
+        scale::ahead(PAYLOAD.get(self.0), now, OPEN_BITS, room.open_horizon as Word)
     }
 
     /// How many ticks after `now` the open time is over: exact. Only for open words.
-    pub(super) fn open_ticks(self, rules: &Rules, now: Ticks) -> u64 {
-        match self.open_left(rules, now) {
+    pub(super) const fn open_ticks(self, room: Room, now: Ticks) -> u64 {
+        match self.open_left(room, now) {
             0 => 0,
-            left => rules.open_scale.ticks_until(widen(left), now),
+            left => room.open.ticks_until(left, now),
         }
     }
 
@@ -177,76 +203,77 @@ impl Snapshot {
         self.next(State::Closed, 0)
     }
 
-    /// Open from now on: from closed for the first time, from half-open once more.
+    /// Open from now on: from closed for the first time, from half-open and ramping up once more.
     pub(super) fn transition_trip(self, rules: &Rules, now: Ticks) -> Self {
-        match self.state() {
-            State::HalfOpen => self.transition_reopen(rules, now),
-            _ => self.open(rules, now, 0),
-        }
-    }
-
-    fn transition_reopen(self, rules: &Rules, now: Ticks) -> Self {
+        // Closed, the streak is 0; no other state but those three trips.
         let streak = self.streak();
-        self.open(rules, now, if streak < STREAK.max() { streak + 1 } else { streak })
-    }
-
-    fn open(self, rules: &Rules, now: Ticks, streak: Word) -> Self {
-        let opened = self.next(State::Open, streak);
-        let wait = rules.open_time(streak as u32, opened.generation(), now);
-        let end = rules.open_scale.units(now.wrapping_add(wait));
-        Self(PAYLOAD.set(opened.0, end))
+        let more = !self.is(State::Closed) && streak < STREAK.max();
+        let streak = streak + more as Word;
+        let open = self.next(State::Open, streak);
+        let wait = rules.open_time(low_half(streak), open.generation(), now);
+        let end = rules.room.open.units(now.wrapping_add(wait));
+        Self(PAYLOAD.set(open.0, end))
     }
 
     /// Asks to be let in. `now` is read only where the answer depends on it.
     #[inline]
     pub(super) fn transition_admit(self, rules: &Rules, now: impl FnOnce() -> Ticks) -> Admit {
-        match self.state() {
-            State::Closed | State::Disabled | State::MetricsOnly => Admit::Free,
-            State::ForcedOpen => Admit::Never,
-            State::Open => self.admit_open(rules, now()),
-            State::HalfOpen => self.admit_half_open(rules, now()),
+        if self.is(State::Open) || self.is(State::HalfOpen) {
+            self.admit_by_time(rules, now())
+        } else if self.is(State::ForcedOpen) {
+            Admit::Never
+        } else {
+            Admit::In(self)
         }
     }
 
-    fn admit_open(self, rules: &Rules, now: Ticks) -> Admit {
-        match self.open_left(rules, now) {
-            0 => {
-                let first = self.next(State::HalfOpen, self.streak());
-                Admit::Probe(first.with_probe(rules, now))
+    fn admit_by_time(self, rules: &Rules, now: Ticks) -> Admit {
+        let (mut open, mut probing) = (self, self);
+        let judged = rules.probing();
+        let probe_now = rules.room.probe.units(now);
+        if self.is(State::Open) {
+            probing = self.next(State::HalfOpen, self.streak());
+        } else if !self.has_room(judged) {
+            if self.probes_left(rules.room, probe_now) > 0 {
+                return Admit::Busy;
             }
-            left => Admit::Wait(rules.open_scale.ticks_until(widen(left), now)),
+            open = self.transition_trip(rules, now);
         }
+        if open.is(State::Open) {
+            let left = open.open_left(rules.room, now);
+            if left > 0 || open != self {
+                // What has just become open stays so until the next unit at least.
+                return Admit::Open(open, rules.room.open.ticks_until(left.max(1), now));
+            }
+        }
+        Admit::In(probing.with_probe(rules.room, judged, probe_now))
     }
 
-    fn admit_half_open(self, rules: &Rules, now: Ticks) -> Admit {
-        let (in_flight, done) = (IN_FLIGHT.get(self.0), DONE.get(self.0));
-        let in_flight_at_most = rules.max_probes as Word;
-        // Judged by rate, the round has a fixed number of probes.
-        let enough =
-            rules.probe_rate.is_some() && in_flight + done >= rules.probes_to_judge as Word;
-        if in_flight < in_flight_at_most && !enough {
-            return Admit::Probe(self.with_probe(rules, now));
-        }
-        let now_units = rules.probe_scale.units(now);
-        let deadline = PROBE_DEADLINE.get(self.0);
-        match scale::ahead(deadline, now_units, PROBE_BITS, rules.probe_horizon as Word) {
-            0 => Admit::Reopen(self.transition_reopen(rules, now)),
-            _ => Admit::Busy,
-        }
+    /// Whether one more probe may be let in. Only for half-open words.
+    ///
+    /// Always where none is out: as many may have reported already as a smaller round that is new
+    /// has, and somebody must report to end it.
+    const fn has_room(self, probing: Probing) -> bool {
+        let in_flight = IN_FLIGHT.get(self.0);
+        in_flight == 0
+            || in_flight < probing.most() && in_flight + DONE.get(self.0) < probing.round()
+    }
+
+    /// How many units the probes have left at `now`; 0 where their time is over. Only for half-open
+    /// words.
+    const fn probes_left(self, room: Room, now: Word) -> Word {
+        scale::ahead(PROBE_DEADLINE.get(self.0), now, PROBE_BITS, room.probe_horizon as Word)
     }
 
     /// One more probe out, and the time for all of them to report starts anew.
-    fn with_probe(self, rules: &Rules, now: Ticks) -> Self {
-        let in_flight = IN_FLIGHT.get(self.0);
-        let word = IN_FLIGHT.set(self.0, in_flight + 1);
-        let now = rules.probe_scale.units(now);
-        let own = rules.probe_time as Word;
+    const fn with_probe(self, room: Room, probing: Probing, now: Word) -> Self {
+        // There was room, so that no bit is carried into another field.
+        let word = self.0.wrapping_add(IN_FLIGHT.one());
+        let own = probing.time();
         // Late loses: a late reading must not cut short the time that another probe was given.
         // Seen from now, as whoever asks whether it has passed sees it: a deadline further ahead
         // than its horizon is stale, and to keep it would fail the probes at once.
-        let given = PROBE_DEADLINE.get(self.0);
-        let left = scale::ahead(given, now, PROBE_BITS, rules.probe_horizon as Word);
-        if in_flight > 0 && left > own {
+        if IN_FLIGHT.get(self.0) > 0 && self.probes_left(room, now) > own {
             return Self(word);
         }
         Self(PROBE_DEADLINE.set(word, now.wrapping_add(own)))
@@ -254,70 +281,98 @@ impl Snapshot {
 
     /// A call that was let in while closed ended; `trips` is what its window and rules say.
     #[inline]
-    pub(super) fn transition_judged(
+    pub(super) fn transition_judged(self, rules: &Rules, failed: bool, trips: bool) -> Settle {
+        let updated = match self.0.checked_add(PAYLOAD.one()) {
+            _ if !failed => self.with_failures(0),
+            Some(more) => Self(more),
+            None => self,
+        };
+        let trips = trips || PAYLOAD.get(updated.0) >= rules.consecutive();
+        if trips && self.is(State::Closed) { Settle::Trip } else { Settle::Update(updated) }
+    }
+
+    /// A probe ended.
+    #[inline]
+    pub(super) fn transition_probed(self, probing: Probing, failed: bool) -> Settle {
+        // No more of them fail than report, and none reports to a word that has as many as there are
+        // bits for: that closes or reopens, whatever the settings.
+        let word = self.return_probe().0.wrapping_add(DONE.one());
+        let word = word.wrapping_add(FAILED.set(0, failed as Word));
+        if FAILED.get(word) >= probing.to_reopen() {
+            Settle::Trip
+        } else if DONE.get(word) >= probing.to_close() {
+            Settle::Update(self.next(State::Closed, 0))
+        } else {
+            Settle::Update(Self(word))
+        }
+    }
+
+    /// Half-open has gone well: ramping up from now on. Should that trip, it has reopened: the streak
+    /// is kept.
+    pub(super) fn transition_ramp(self, ramp: &Ramping, now: Ticks) -> Self {
+        let word = self.next(State::RampingUp, self.streak());
+        Self(RAMP_END.set(word.0, ramp.units(now).wrapping_add(ramp.time())))
+    }
+
+    /// How many units of the ramp are left at `now`; 0 where it is over. Only for words that ramp up.
+    fn ramp_left(self, ramp: &Ramping, now: Ticks) -> Word {
+        scale::ahead(RAMP_END.get(self.0), ramp.units(now), RAMP_BITS, ramp.horizon())
+    }
+
+    /// How many ticks after `now` the ramp is over: exact. Only for words that ramp up.
+    pub(super) fn ramp_ticks(self, ramp: &Ramping, now: Ticks) -> u64 {
+        match self.ramp_left(ramp, now) {
+            0 => 0,
+            left => ramp.ticks_until(left, now),
+        }
+    }
+
+    /// Asks to be let in while ramping up: takes a turn, unless that is over.
+    pub(super) fn transition_admit_in_ramp(self, ramp: &Ramping, now: Ticks) -> Admit {
+        match self.ramp_left(ramp, now) {
+            0 => Admit::In(self.next(State::Closed, 0)),
+            left if ramp.take_turn(left) => Admit::In(self),
+            left => Admit::Ramping(ramp.ticks_until(left, now)),
+        }
+    }
+
+    /// A call that was let in while ramping up ended; as [`transition_judged`](Self::transition_judged).
+    pub(super) fn transition_judged_in_ramp(
         self,
         rules: &Rules,
         failed: bool,
         trips: bool,
-        now: impl FnOnce() -> Ticks,
     ) -> Settle {
-        let failures = PAYLOAD.get(self.0);
-        let updated = if failed { failures.saturating_add(1).min(PAYLOAD.max()) } else { 0 };
-        let in_a_row = failed && rules.consecutive > 0 && updated >= rules.consecutive as Word;
-        if (trips || in_a_row) && self.state() == State::Closed {
-            Settle::Update(self.transition_trip(rules, now()))
-        } else if updated == failures {
-            Settle::Nothing
+        let most = RAMP_FAILURES.max();
+        let failures =
+            if failed { RAMP_FAILURES.get(self.0).saturating_add(1).min(most) } else { 0 };
+        let rule = rules.consecutive();
+        // Where failures in a row are no rule, it is more than a word counts.
+        let enough = failures >= rule || failures == most && widen(rule) <= MAX_FAILURES;
+        if trips || enough {
+            Settle::Trip
         } else {
-            Settle::Update(self.with_failures(updated))
+            Settle::Update(Self(RAMP_FAILURES.set(self.0, failures)))
         }
     }
 
-    /// A probe ended.
-    pub(super) fn transition_probed(
-        self,
-        rules: &Rules,
-        failed: bool,
-        now: impl FnOnce() -> Ticks,
-    ) -> Settle {
-        let returned = self.return_probe();
-        let done = DONE.get(self.0) + 1;
-        let failures = FAILED.get(self.0) + Word::from(failed);
-        let (reopens, closes) = match rules.probe_rate {
-            Some(rate) => {
-                let all = u64::from(rules.probes_to_judge);
-                // Against all probes of the round: reached now means reached at its end as well.
-                #[allow(
-                    clippy::useless_conversion,
-                    reason = "a conversion where words are 32 bits"
-                )]
-                (rate.is_reached(failures.into(), all), done as u64 >= all)
-            }
-            None => (failed, done >= rules.probes_to_judge as Word),
-        };
-        Settle::Update(if reopens {
-            self.transition_reopen(rules, now())
-        } else if closes {
-            self.next(State::Closed, 0)
-        } else {
-            Self(FAILED.set(DONE.set(returned.0, done), failures))
-        })
-    }
-
     /// A probe ended without saying anything: its place is free again.
+    #[inline]
     pub(super) const fn return_probe(self) -> Self {
-        let in_flight = IN_FLIGHT.get(self.0);
-        Self(IN_FLIGHT.set(self.0, in_flight.saturating_sub(1)))
+        if IN_FLIGHT.get(self.0) == 0 { self } else { Self(self.0 - IN_FLIGHT.one()) }
     }
 }
 
 impl Snapshot {
-    /// Shows all but the end of the open time, which only a scale makes sense of.
+    /// Shows all but the ends of times, which only a scale makes sense of.
     pub(super) fn show(self, out: &mut fmt::DebugStruct<'_, '_>) {
         out.field("state", &self.state()).field("generation", &self.generation());
         match self.state() {
             State::Closed | State::MetricsOnly => out.field("failures", &self.failures()),
             State::Open => out.field("streak", &self.streak()),
+            State::RampingUp => {
+                out.field("streak", &self.streak()).field("failures", &self.failures())
+            }
             State::HalfOpen => out
                 .field("streak", &self.streak())
                 .field("in_flight", &IN_FLIGHT.get(self.0))

@@ -3,19 +3,19 @@
 mod calls;
 mod counting;
 mod rates;
+mod slide;
 mod time;
 
 pub use calls::LastCalls;
 pub use rates::Rates;
+pub(crate) use slide::Slide;
 pub use time::LastTime;
 
 use super::counts::Counts;
+use super::ramp::Ramping;
 use super::state::Generation;
 use crate::meter::Start;
 use crate::time::Ticks;
-
-/// A rule of the user's own.
-pub(super) type Custom = Option<fn(&Counts) -> bool>;
 
 /// A call that ended, as a window sees it.
 #[derive(Clone, Copy, Debug)]
@@ -53,12 +53,12 @@ impl<A: Slow, B: Slow> Slow for (A, B) {
     }
 }
 
-/// The kinds of window: [`Consecutive`], [`LastCalls`], [`LastTime`], and a pair of windows, which
-/// trips when either does. Sealed.
+/// The kinds of window: [`Consecutive`], [`LastCalls`], [`LastTime`], a pair of windows, which trips
+/// when either does, and [`RampUp`](crate::RampUp) around any of them. Sealed.
 pub trait Window<C>: sealed::Window<C> {}
 
 pub(super) mod sealed {
-    use super::{Counts, Custom, Ended, Generation, Slow, Start, Ticks};
+    use super::{Counts, Ended, Generation, Ramping, Slow, Start, Ticks};
 
     pub trait Window<C> {
         /// What a call carries for this window.
@@ -66,6 +66,12 @@ pub(super) mod sealed {
 
         /// What it says about how long a call took.
         type Slow: Slow;
+
+        /// How the breaker ramps up, if it does.
+        #[inline]
+        fn ramp(&self) -> Option<&Ramping> {
+            None
+        }
 
         /// Whether a rate of its own can trip the breaker.
         fn has_rate(&self) -> bool;
@@ -82,17 +88,12 @@ pub(super) mod sealed {
         /// Whether a call counts as slow.
         fn slow(&self, start: Ticks, now: Ticks) -> Self::Slow;
 
-        /// Counts a call and judges: `None` where the call came too late, else whether a rule
-        /// trips. `base` has the counts that the breaker itself keeps.
-        fn record(
-            &self,
-            ended: Ended<Self::Slow>,
-            base: Counts,
-            custom: Custom,
-            is_over: &dyn Fn() -> bool,
-        ) -> Option<bool>;
+        /// Counts a call and judges: `None` where the call came too late, else whether a rate
+        /// trips.
+        fn record(&self, ended: Ended<Self::Slow>, is_over: &dyn Fn() -> bool) -> Option<bool>;
 
-        /// Asks a rule about a call that was counted already.
+        /// Asks a rule of the user's own about a call that was counted. `base` has the counts that
+        /// the breaker itself keeps.
         fn ask(
             &self,
             generation: Generation,
@@ -136,14 +137,8 @@ impl<C> sealed::Window<C> for Consecutive {
     fn slow(&self, _start: Ticks, _now: Ticks) {}
 
     #[inline]
-    fn record(
-        &self,
-        ended: Ended<()>,
-        base: Counts,
-        custom: Custom,
-        _is_over: &dyn Fn() -> bool,
-    ) -> Option<bool> {
-        Some(ended.failed && custom.is_some_and(|rule| rule(&base)))
+    fn record(&self, _ended: Ended<()>, _is_over: &dyn Fn() -> bool) -> Option<bool> {
+        Some(false)
     }
 
     fn ask(
@@ -169,6 +164,11 @@ impl<C, V: sealed::Window<C>, W: sealed::Window<C>> sealed::Window<C> for (V, W)
     type Slow = (V::Slow, W::Slow);
     const COUNTS_SUCCESSES: bool = true;
 
+    #[inline]
+    fn ramp(&self) -> Option<&Ramping> {
+        self.0.ramp().or(self.1.ramp())
+    }
+
     fn has_rate(&self) -> bool {
         self.0.has_rate() || self.1.has_rate()
     }
@@ -188,19 +188,13 @@ impl<C, V: sealed::Window<C>, W: sealed::Window<C>> sealed::Window<C> for (V, W)
         (self.0.slow(start, now), self.1.slow(start, now))
     }
 
-    fn record(
-        &self,
-        ended: Ended<Self::Slow>,
-        base: Counts,
-        custom: Custom,
-        is_over: &dyn Fn() -> bool,
-    ) -> Option<bool> {
+    fn record(&self, ended: Ended<Self::Slow>, is_over: &dyn Fn() -> bool) -> Option<bool> {
         let Ended { generation, failed, slow, now } = ended;
         let first = Ended { generation, failed, slow: slow.0, now };
         let second = Ended { generation, failed, slow: slow.1, now };
         // Both count, whatever the first one says.
-        let first = self.0.record(first, base, custom, is_over)?;
-        let second = self.1.record(second, base, custom, is_over)?;
+        let first = self.0.record(first, is_over)?;
+        let second = self.1.record(second, is_over)?;
         Some(first || second)
     }
 

@@ -16,7 +16,7 @@ use core::time::Duration;
 use super::state::{FURTHEST, TIME_BITS};
 use crate::error::{ConfigError, Setting, setting};
 use crate::time::scale::{DEFAULT_LATENESS, HEADROOM, Scale};
-use crate::time::{check_rate, ticks_from_duration};
+use crate::time::{check_rate, ticks_from_duration, whole_parts};
 use crate::word::{Word, by_width, mask, widen};
 
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
@@ -43,7 +43,7 @@ const COARSEST: i32 = TIME_BITS as i32 - u64::BITS as i32;
 const FINEST: i32 = 48;
 
 /// The longest wait that a bucket promises unless told otherwise.
-const DEFAULT_MAX_WAIT: Duration = Duration::from_secs(1);
+pub(crate) const DEFAULT_MAX_WAIT: Duration = Duration::from_secs(1);
 
 const EVERY: Setting = setting!("the rate's `every`" must "be from a nanosecond to a day");
 const BURST: Setting = setting!("the bucket's `burst`" must "be at least 1");
@@ -130,7 +130,7 @@ impl Rate {
         }
     }
 
-    const fn check(self) -> Result<(), ConfigError> {
+    pub(crate) const fn check(self) -> Result<(), ConfigError> {
         // One token is as well `every` as `per_second`, and wrong only as the former.
         if self.tokens == 1 {
             if self.nanos == 0 || self.nanos > NANOS_PER_DAY {
@@ -145,7 +145,7 @@ impl Rate {
     }
 
     /// The interval in units of 2^-`exponent` ticks, rounded up, and what the rounding does.
-    const fn rounded(self, per_second: u64, exponent: i32) -> (u128, RateError) {
+    pub(crate) const fn rounded(self, per_second: u64, exponent: i32) -> (u128, RateError) {
         let (left, right) = if exponent < 0 { (0, exponent) } else { (exponent, 0) };
         // Nothing here wraps for a rate that was checked: see `FINEST` and `COARSEST`.
         let ticks = (self.nanos as u128).wrapping_mul(per_second as u128);
@@ -215,8 +215,15 @@ pub struct BucketConfig {
     rate: Rate,
     burst: Option<u32>,
     initially: Option<u32>,
-    max_wait: Duration,
+    pub(super) max_wait: Wait,
     max_lateness: Duration,
+}
+
+/// The longest wait: a time, or so many intervals between two tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Wait {
+    For(Duration),
+    Intervals(u32),
 }
 
 impl BucketConfig {
@@ -226,7 +233,7 @@ impl BucketConfig {
             rate,
             burst: None,
             initially: None,
-            max_wait: DEFAULT_MAX_WAIT,
+            max_wait: Wait::For(DEFAULT_MAX_WAIT),
             max_lateness: DEFAULT_LATENESS,
         }
     }
@@ -274,7 +281,7 @@ impl BucketConfig {
     /// How far ahead tokens may be reserved, and so the longest that `acquire` waits; one second
     /// unless told otherwise. Zero lets nobody wait.
     pub const fn max_wait(mut self, wait: Duration) -> Self {
-        self.max_wait = wait;
+        self.max_wait = Wait::For(wait);
         self
     }
 
@@ -306,7 +313,7 @@ pub(super) struct Fitted {
 struct Demand {
     rate: Rate,
     burst: u32,
-    wait: u64,
+    max_wait: Wait,
     lateness: u64,
     per_second: u64,
 }
@@ -329,8 +336,24 @@ const fn is_precise(interval: u128, error: RateError, exponent: i32) -> bool {
 
 impl Demand {
     const fn margin(&self, exponent: i32) -> u128 {
-        let scale = Scale::with_exponent(exponent);
-        margin(scale.units_up(self.wait), scale.units_up(self.lateness))
+        let late = Scale::with_exponent(exponent).units_up(self.lateness);
+        margin(self.wait(exponent), late)
+    }
+
+    /// The longest wait in units.
+    const fn wait(&self, exponent: i32) -> Word {
+        match self.max_wait {
+            Wait::For(time) => {
+                Scale::with_exponent(exponent).units_up(ticks_from_duration(time, self.per_second))
+            }
+            // Intervals of the bucket's own, rounded as they are: so many, and not one less or
+            // more because of the rounding.
+            Wait::Intervals(intervals) => {
+                let interval = self.rate.rounded(self.per_second, exponent).0;
+                let units = interval.saturating_mul(intervals as u128);
+                if units > Word::MAX as u128 { Word::MAX } else { units as Word }
+            }
+        }
     }
 
     const fn tolerance(&self, exponent: i32) -> u128 {
@@ -380,7 +403,7 @@ impl Demand {
                 let scale = Scale::with_exponent(exponent);
                 let room = room(exponent, LEAST_HEADROOM);
                 let (interval, _) = self.rate.rounded(self.per_second, exponent);
-                let (late, waiting) = (scale.units_up(self.lateness), scale.units_up(self.wait));
+                let (late, waiting) = (scale.units_up(self.lateness), self.wait(exponent));
                 let tokens = room.saturating_sub(self.margin(exponent)) / or_one(interval);
                 burst = greater(burst, at_most(tokens, u32::MAX as u64));
                 let tolerance = self.tolerance(exponent);
@@ -417,7 +440,7 @@ impl Demand {
     /// The whole microseconds in so many units.
     const fn micros(&self, scale: Scale, units: u128) -> u64 {
         let ticks = scale.ticks_down(at_most(units, u64::MAX));
-        at_most(ticks as u128 * 1_000_000 / or_one(self.per_second as u128), u64::MAX)
+        whole_parts(ticks, 1_000_000, self.per_second)
     }
 }
 
@@ -462,7 +485,7 @@ impl Fitted {
         let demand = Demand {
             rate: config.rate,
             burst,
-            wait: ticks_from_duration(config.max_wait, per_second),
+            max_wait: config.max_wait,
             lateness: ticks_from_duration(config.max_lateness, per_second),
             per_second,
         };
@@ -475,7 +498,7 @@ impl Fitted {
             interval: config.rate.rounded(per_second, exponent).0 as Word,
             burst,
             missing,
-            max_wait: scale.units_up(demand.wait),
+            max_wait: demand.wait(exponent),
             lateness: scale.units_up(demand.lateness),
         })
     }

@@ -6,12 +6,12 @@ use core::task::{Context, Poll};
 use core::time::Duration;
 
 use super::state::Tat;
-use super::wait::{Patience, Reserved};
 use super::{AcquireTokens, TokenBucket};
 use crate::deadline::Deadline;
 use crate::error::Rejection;
-use crate::gate::{Gate, Outcome, WaitGate};
+use crate::gate::{Gate, Idle, Outcome, WaitGate};
 use crate::time::{Clock, Timer};
+use crate::turns::{Acquiring, Patience, Reserved};
 use crate::word::Word;
 
 /// What a call that was let in has taken: enough to give it back exactly.
@@ -36,8 +36,8 @@ impl fmt::Debug for TakenTokens {
 /// A bucket seen as a gate for so many tokens per call; see [`TokenBucket::of`].
 #[must_use]
 pub struct Tokens<'a, C> {
-    bucket: &'a TokenBucket<C>,
-    tokens: u32,
+    pub(super) bucket: &'a TokenBucket<C>,
+    pub(super) tokens: u32,
 }
 
 impl<C: Clock> TokenBucket<C> {
@@ -105,7 +105,7 @@ impl<C: Clock> TokenBucket<C> {
         tokens: u32,
         deadline: Deadline,
     ) -> AcquireTokens<'_, C, T> {
-        AcquireTokens::new(self, tokens, timer, Patience::Until(deadline))
+        Acquiring::new(self.of(tokens), timer, Patience::Until(deadline))
     }
 
     /// As [`acquire`](Self::acquire), where the tokens are there within `limit` of the first poll.
@@ -145,13 +145,13 @@ impl<C: Clock> TokenBucket<C> {
         tokens: u32,
         limit: Duration,
     ) -> AcquireTokens<'_, C, T> {
-        AcquireTokens::new(self, tokens, timer, Patience::For(limit))
+        Acquiring::new(self.of(tokens), timer, Patience::For(limit))
     }
 
     fn leave(&self, token: TakenTokens, tokens: u32, outcome: Outcome) {
         // What has run was a call, however it ended. Only one that was never made costs nothing.
         if outcome == Outcome::Refused {
-            self.give_back(token, tokens, self.clock.now());
+            self.give_back(&self.tat, token, tokens, self.clock.now());
         }
     }
 }
@@ -167,6 +167,13 @@ impl<C: Clock> Gate for TokenBucket<C> {
     #[inline]
     fn exit(&self, token: TakenTokens, outcome: Outcome) {
         self.leave(token, 1, outcome);
+    }
+}
+
+/// Full, and has been for the longest lateness: see `is_full_for_all`.
+impl<C: Clock> Idle for TokenBucket<C> {
+    fn is_idle(&self) -> bool {
+        self.is_full_for_all(&self.tat, self.clock.now())
     }
 }
 
@@ -186,7 +193,7 @@ impl<C: Clock, T: Timer> WaitGate<T> for TokenBucket<C> {
 
     #[inline]
     fn cancel_enter(&self, waiting: Pin<&mut Self::Waiting>, _timer: &T) {
-        waiting.cancel(self, 1);
+        waiting.cancel(&self.of(1));
     }
 }
 
@@ -196,7 +203,7 @@ impl<C: Clock> Gate for Tokens<'_, C> {
     #[inline]
     fn enter(&self) -> Result<TakenTokens, Rejection> {
         let bucket = self.bucket;
-        bucket.take(self.tokens, bucket.clock.now(), 0).map(|taken| taken.tokens)
+        bucket.take(&bucket.tat, self.tokens, bucket.clock.now(), 0).map(|taken| taken.tokens)
     }
 
     #[inline]
@@ -216,12 +223,12 @@ impl<C: Clock, T: Timer> WaitGate<T> for Tokens<'_, C> {
         until: Deadline,
         cx: &mut Context<'_>,
     ) -> Poll<Result<TakenTokens, Rejection>> {
-        waiting.poll(self.bucket, self.tokens, timer, Patience::Until(until), cx)
+        waiting.poll(self, timer, Patience::Until(until), cx)
     }
 
     #[inline]
     fn cancel_enter(&self, waiting: Pin<&mut Self::Waiting>, _timer: &T) {
-        waiting.cancel(self.bucket, self.tokens);
+        waiting.cancel(self);
     }
 }
 

@@ -86,7 +86,7 @@ impl<C: Clock> TokenBucket<C> {
             }
             let price = view.limits.price(there);
             let next = Tat::new(at.wrapping_add(view.debt.saturating_add(price)), view.seen.slot());
-            if self.replace(view.seen, next).is_ok() {
+            if Self::replace(&self.tat, view.seen, next).is_ok() {
                 return Ok((there, TakenTokens { units: price, until: next }));
             }
         }
@@ -136,7 +136,7 @@ where
     pub fn give_back_at(&self, now: Ticks) {
         let left = self.left.replace(0);
         if left > 0 {
-            self.bucket.give_back(self.taken.get(), left, now);
+            self.bucket.give_back(&self.bucket.tat, self.taken.get(), left, now);
         }
     }
 

@@ -90,7 +90,7 @@ impl<C: Clock> TokenBucket<C> {
     }
 
     fn change_alone(&self, now: Ticks, by: impl Fn(Limits) -> Limits) -> Result<(), ConfigError> {
-        let mut seen = self.load();
+        let mut seen = Self::load(&self.tat);
         // The slot in force changes only here, so that it is the same until the end.
         let limits = self.limits(seen);
         let next = by(limits);

@@ -121,6 +121,8 @@ pub enum ConfigError {
     /// Another live change of the same limits is under way. They do not wait for each other: one of
     /// them may have interrupted the other.
     ChangeUnderWay,
+    /// Two members of a [`Group`](crate::Group) have the same name.
+    DuplicateName,
 }
 
 /// A setting, named as the user wrote it, and its rule.
@@ -213,6 +215,7 @@ impl ConfigError {
                  together at its ratio"
             }
             Self::ChangeUnderWay => "another change of the same limits is under way",
+            Self::DuplicateName => "each name in a group must be given once",
         }
     }
 
@@ -273,7 +276,9 @@ impl fmt::Display for ConfigError {
                 remedies.add("max_lateness", fitting_lateness)?;
                 remedies.end()
             }
-            Self::NoTripRule | Self::ChangeUnderWay => f.write_str(self.summary()),
+            Self::NoTripRule | Self::ChangeUnderWay | Self::DuplicateName => {
+                f.write_str(self.summary())
+            }
         }
     }
 }

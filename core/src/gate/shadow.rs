@@ -12,12 +12,16 @@
 //! are out gives back neither too much nor too little.
 
 use core::fmt;
+use core::pin::Pin;
+use core::task::{Context, Poll, ready};
 
-use super::{Gate, Outcome};
+use super::{Gate, Outcome, WaitGate};
 use crate::breaker::Named;
+use crate::deadline::Deadline;
 use crate::error::Rejection;
 use crate::event::{Event, Observer};
 use crate::sync::{AtomicWord, Ordering, constructor};
+use crate::time::Timer;
 use crate::word::{Field, WORD_BITS, Word, widen};
 
 const ENFORCED: Field = Field::lowest(1);
@@ -157,6 +161,37 @@ impl<G: Gate, O: Observer> Gate for Shadow<G, O> {
         if let Some(token) = token {
             self.gate.exit(token, outcome);
         }
+    }
+}
+
+/// While refusals count, it waits as the gate does. In shadow mode nobody waits: who would have to is
+/// let in at once and reported as refused, with what the gate says to those who do not wait. A wait
+/// that is under way when the mode is turned goes by the new one from its next poll on.
+impl<T: Timer, G: WaitGate<T>, O: Observer> WaitGate<T> for Shadow<G, O> {
+    type Waiting = G::Waiting;
+
+    #[inline]
+    fn poll_enter(
+        &self,
+        mut waiting: Pin<&mut Self::Waiting>,
+        timer: &T,
+        until: Deadline,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Self::Token, Rejection>> {
+        if !self.is_enforced() {
+            // Does nothing unless the wait began before the mode was turned.
+            self.gate.cancel_enter(waiting, timer);
+            return Poll::Ready(self.enter());
+        }
+        Poll::Ready(match ready!(self.gate.poll_enter(waiting.as_mut(), timer, until, cx)) {
+            Ok(token) => Ok(Some(token)),
+            Err(rejection) => self.refuse(rejection).map(|()| None),
+        })
+    }
+
+    #[inline]
+    fn cancel_enter(&self, waiting: Pin<&mut Self::Waiting>, timer: &T) {
+        self.gate.cancel_enter(waiting, timer);
     }
 }
 

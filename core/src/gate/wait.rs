@@ -29,7 +29,8 @@ use crate::time::Timer;
 
 /// A gate that a task can wait at.
 ///
-/// Semaphores and bulkheads wait in their queue, token buckets for their reservation. A tuple waits
+/// Semaphores and bulkheads wait in their queue, token buckets and warm-ups for a turn that they
+/// have taken. A tuple waits
 /// at its gates from left to right, holding what it has; where one refuses or the wait is
 /// cancelled, what it holds goes back as [`Outcome::Refused`] from right to left. [`Immediate`]
 /// puts a gate that cannot wait, such as a breaker, into such a tuple.

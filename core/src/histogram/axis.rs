@@ -108,13 +108,14 @@ impl<const OCTAVES: usize, const STEPS: usize> Axis<OCTAVES, STEPS> {
 
     /// The bucket with the duration that `share` of all are at most as long as: by the nearest
     /// rank, the `share * n`th of `n` in ascending order, rounded up. `None` where there are none,
-    /// or `share` is not a number.
+    /// or fewer than `minimum`, or `share` is not a number.
     ///
     /// Each octave is summed up first, so that only one is gone through a second time. Where counts
     /// change meanwhile, the octave is the right one at the time of the sums.
     pub(super) fn ranked(
         used: Octaves,
         share: Ratio,
+        minimum: u64,
         count: impl Fn(Place) -> u64,
     ) -> Option<Place> {
         let sum = |octave| Self::steps(octave).map(&count).fold(0, u64::saturating_add);
@@ -123,7 +124,7 @@ impl<const OCTAVES: usize, const STEPS: usize> Axis<OCTAVES, STEPS> {
             *calls = if used.has(octave) { sum(octave) } else { 0 };
         }
         let all = sums.iter().copied().fold(0, u64::saturating_add);
-        if all == 0 {
+        if all < minimum.max(1) {
             return None;
         }
         // Rounded up is all but the rest rounded down.

@@ -76,9 +76,10 @@ impl<const OCTAVES: usize, const STEPS: usize> HistogramSnapshot<OCTAVES, STEPS>
         count: impl Fn(Place) -> Word,
     ) -> Self {
         let mut counts = [[0; STEPS]; OCTAVES];
-        for (octave, steps) in counts.iter_mut().enumerate().filter(|(octave, _)| used.has(*octave))
-        {
-            for (step, calls) in steps.iter_mut().enumerate() {
+        // Not `enumerate`, whose counter may overflow on paper.
+        let octaves = (0..OCTAVES).zip(&mut counts).filter(|(octave, _)| used.has(*octave));
+        for (octave, steps) in octaves {
+            for (step, calls) in (0..STEPS).zip(steps) {
                 *calls = count(Place { octave, step });
             }
         }
@@ -87,10 +88,10 @@ impl<const OCTAVES: usize, const STEPS: usize> HistogramSnapshot<OCTAVES, STEPS>
 
     /// What was counted, from the shortest durations to the longest.
     fn counted(&self) -> impl DoubleEndedIterator<Item = (Place, Word)> {
-        let octaves = self.counts.iter().enumerate().filter(|(octave, _)| self.used.has(*octave));
+        let octaves = (0..OCTAVES).zip(&self.counts).filter(|(octave, _)| self.used.has(*octave));
         octaves
             .flat_map(|(octave, steps)| {
-                let places = steps.iter().enumerate();
+                let places = (0..STEPS).zip(steps);
                 places.map(move |(step, calls)| (Place { octave, step }, *calls))
             })
             .filter(|(_, calls)| *calls > 0)
@@ -152,7 +153,7 @@ impl<const OCTAVES: usize, const STEPS: usize> HistogramSnapshot<OCTAVES, STEPS>
     #[must_use]
     pub fn percentile(&self, share: Ratio) -> Option<Duration> {
         let count = |place: Place| widen(*place.of(&self.counts));
-        let place = Axis::<OCTAVES, STEPS>::ranked(self.used, share, count)?;
+        let place = Axis::<OCTAVES, STEPS>::ranked(self.used, share, 0, count)?;
         Some(self.duration(self.axis.middle(place)))
     }
 

@@ -164,10 +164,20 @@ impl<C: Clock, const SLICES: usize, const OCTAVES: usize, const STEPS: usize>
     /// The [`percentile`](Self::percentile) as of `now`.
     #[must_use]
     pub fn percentile_at(&self, share: Ratio, now: Ticks) -> Option<Duration> {
+        Some(duration_from_ticks(self.percentile_ticks_at(share, 0, now)?, C::TICKS_PER_SECOND))
+    }
+
+    /// The same in ticks, where there were at least `minimum` calls.
+    pub(crate) fn percentile_ticks_at(
+        &self,
+        share: Ratio,
+        minimum: u64,
+        now: Ticks,
+    ) -> Option<u64> {
         let due = self.slices.due(now);
         let count = |place| widen(self.count(place, &due));
-        let place = Axis::<OCTAVES, STEPS>::ranked(self.used.load(), share, count)?;
-        Some(duration_from_ticks(self.axis.middle(place), C::TICKS_PER_SECOND))
+        let place = Axis::<OCTAVES, STEPS>::ranked(self.used.load(), share, minimum, count)?;
+        Some(self.axis.middle(place))
     }
 
     /// All counts of the window at this moment.

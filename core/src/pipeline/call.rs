@@ -19,10 +19,11 @@ use crate::deadline::Deadline;
 use crate::error::{Error, Reason, Rejection};
 use crate::gate::{Gate, Held, Outcome, WaitGate};
 use crate::on_drop::OnDrop;
-use crate::retry::{CallResult, Operation, PerAttempt, RetryLoop};
+use crate::retry::{AttemptLoop, CallResult, Operation, PerAttempt};
 use crate::time::{Clock, Ticks};
 
 type TimerOf<P, F> = <<P as Deref>::Target as PerAttempt<F>>::Timer;
+type AttemptsOf<P, F> = <<P as Deref>::Target as Parts<F>>::Attempts;
 type MeterOf<P, F> = <<P as Deref>::Target as Parts<F>>::Meter;
 type PerCallOf<P, F> = <<P as Deref>::Target as Parts<F>>::PerCall;
 
@@ -38,7 +39,7 @@ pin_project! {
         F: Operation,
     {
         #[pin]
-        attempts: RetryLoop<P::Target, F>,
+        attempts: AttemptsOf<P, F>,
         held: Held<<PerCallOf<P, F> as Gate>::Token>,
         #[pin]
         entering: Option<<PerCallOf<P, F> as WaitGate<TimerOf<P, F>>>::Waiting>,
@@ -101,9 +102,9 @@ where
     ///
     /// See [`Operation`].
     #[inline]
-    pub const fn new(pipeline: P, deadline: Deadline, operation: F) -> Self {
+    pub fn new(pipeline: P, deadline: Deadline, operation: F) -> Self {
         Self {
-            attempts: RetryLoop::new(Deadline::NEVER, operation),
+            attempts: AttemptLoop::new(Deadline::NEVER, operation),
             held: Held::NOTHING,
             entering: None,
             pipeline,

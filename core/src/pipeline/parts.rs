@@ -7,7 +7,7 @@ use crate::deadline::Deadline;
 use crate::error::{Reason, Rejection};
 use crate::event::{Event, Observer};
 use crate::gate::{Classify, WaitGate};
-use crate::retry::{Operation, PerAttempt, RetryPolicy};
+use crate::retry::{AttemptKind, AttemptLoop, AttemptPolicy, Operation, PerAttempt};
 use crate::time::{Timer, ticks_from_duration};
 
 mod sealed {
@@ -21,6 +21,10 @@ mod sealed {
 pub trait Parts<F: Operation>: PerAttempt<F> + sealed::Sealed {
     /// The gates around the call.
     type PerCall: WaitGate<Self::Timer>;
+
+    /// The attempts.
+    #[doc(hidden)]
+    type Attempts: AttemptLoop<Self, F>;
 
     /// The meter.
     type Meter: PipelineMetering<Self::Timer>;
@@ -42,7 +46,6 @@ pub trait Parts<F: Operation>: PerAttempt<F> + sealed::Sealed {
 impl<T, C, R, A, K, O, M, F> PerAttempt<F> for Pipeline<T, C, R, A, K, O, M>
 where
     T: Timer,
-    R: RetryPolicy<F::Error>,
     A: WaitGate<T>,
     K: Classify<F::Value, F::Error>,
     O: Observer,
@@ -101,7 +104,7 @@ impl<T, C, R, A, K, O, M, F> Parts<F> for Pipeline<T, C, R, A, K, O, M>
 where
     T: Timer,
     C: WaitGate<T>,
-    R: RetryPolicy<F::Error>,
+    R: AttemptPolicy<Kind: AttemptKind<Self, F>>,
     A: WaitGate<T>,
     K: Classify<F::Value, F::Error>,
     O: Observer,
@@ -109,6 +112,7 @@ where
     F: Operation,
 {
     type PerCall = C;
+    type Attempts = <R::Kind as AttemptKind<Self, F>>::Attempts;
     type Meter = M;
 
     fn name(&self) -> &'static str {

@@ -6,7 +6,7 @@ use core::task::{Context, Poll, ready};
 use pin_project_lite::pin_project;
 
 use super::operation::Operation;
-use super::state::{Attempt, RetryPolicy};
+use super::state::Attempt;
 use crate::deadline::Deadline;
 use crate::error::{Error, Reason, Rejection};
 use crate::event::Event;
@@ -20,7 +20,8 @@ use crate::timeout::Limited;
 /// The futures are made of its associated types: see [`Operation`] for why.
 pub trait PerAttempt<F: Operation>: Sized {
     type Timer: Timer;
-    type Policy: RetryPolicy<F::Error>;
+    /// What decides about further attempts.
+    type Policy;
     type Gate: WaitGate<Self::Timer>;
     type Classify: Classify<F::Value, F::Error>;
 
@@ -41,19 +42,67 @@ pub trait PerAttempt<F: Operation>: Sized {
     fn report(&self, event: impl FnOnce(&'static str) -> Event<'static>);
 }
 
-/// How one attempt ended: what it says to the caller, and what to the gates around the retries.
-pub(super) struct Report<V, E> {
-    pub(super) result: Result<V, Error<E>>,
+/// How one attempt ended: what it says to the caller, and what to the gates around the call.
+pub(crate) struct Report<V, E> {
+    pub(crate) result: Result<V, Error<E>>,
     /// `Refused` where the operation did not run.
-    pub(super) outcome: Outcome,
+    pub(crate) outcome: Outcome,
+}
+
+/// The attempt that is due or running. Not an [`Attempt`], which has a part too many to go in
+/// registers.
+#[derive(Clone, Copy)]
+pub(crate) struct Due {
+    pub(crate) number: u32,
+    /// Of the call.
+    pub(crate) deadline: Deadline,
+}
+
+/// What attempts are made at, and how often it was.
+pub(crate) struct Maker<F> {
+    operation: F,
+    /// Whether the attempt that is made is a hedge.
+    pub(crate) hedge: bool,
+    /// The number of the last attempt whose operation was made.
+    begun: u32,
+    /// How many operations were made, or would have been but for a panic.
+    runs: u32,
+}
+
+impl<F> Maker<F> {
+    #[inline]
+    pub(crate) const fn new(operation: F) -> Self {
+        Self { operation, hedge: false, begun: 0, runs: 0 }
+    }
+
+    /// Whether the operation of the attempt with this number was ever made. Of no use where a later
+    /// one may have been made before it.
+    #[inline]
+    pub(super) const fn has_begun(&self, attempt: u32) -> bool {
+        self.begun == attempt
+    }
+
+    /// How many operations were made.
+    #[inline]
+    pub(crate) const fn runs(&self) -> u32 {
+        self.runs
+    }
+}
+
+impl<F: Operation> Maker<F> {
+    /// Whether the operation can be made again; see [`Operation::can_repeat`].
+    #[inline]
+    pub(crate) fn can_repeat(&self, waiting: u32) -> bool {
+        self.operation.can_repeat(waiting)
+    }
 }
 
 pin_project! {
-    /// The attempts of a call, one after another, each between its gates.
+    /// A place for attempts, one after another, each between its gates.
     ///
     /// Must be [`cancel`](Self::cancel)led before it is dropped while an attempt is under way.
     #[project = GatedProj]
-    pub(super) struct Gated<X, F>
+    pub(crate) struct Gated<X, F>
     where
         X: PerAttempt<F>,
         F: Operation,
@@ -63,11 +112,6 @@ pin_project! {
         held: Held<<X::Gate as Gate>::Token>,
         #[pin]
         entering: Option<<X::Gate as WaitGate<X::Timer>>::Waiting>,
-        make: F,
-        // The number of the last attempt whose operation was made.
-        begun: u32,
-        // How many operations were made, or would have been but for a panic.
-        runs: u32,
         // When the attempt that runs is cut off.
         until: Deadline,
     }
@@ -75,57 +119,43 @@ pin_project! {
 
 impl<X: PerAttempt<F>, F: Operation> Gated<X, F> {
     #[inline]
-    pub(super) const fn new(make: F) -> Self {
+    pub(crate) const fn new() -> Self {
         Self {
             operation: Limited::idle(),
             held: Held::NOTHING,
             entering: None,
-            make,
-            begun: 0,
-            runs: 0,
             until: Deadline::NEVER,
         }
     }
 
     /// Whether an operation is running now.
     #[inline]
-    pub(super) const fn is_running(&self) -> bool {
+    pub(crate) const fn is_running(&self) -> bool {
         self.operation.is_running()
-    }
-
-    /// Whether the operation of the attempt with this number was ever made.
-    #[inline]
-    pub(super) const fn has_begun(&self, attempt: u32) -> bool {
-        self.begun == attempt
-    }
-
-    /// How many operations were made.
-    #[inline]
-    pub(super) const fn runs(&self) -> u32 {
-        self.runs
     }
 
     /// Polls the attempt, and begins it where none is running.
     #[inline]
-    pub(super) fn poll(
+    pub(crate) fn poll(
         self: Pin<&mut Self>,
         around: &X,
         cx: &mut Context<'_>,
-        attempt: Attempt,
+        due: Due,
+        maker: &mut Maker<F>,
     ) -> Poll<Report<F::Value, F::Error>> {
         let mut this = self.project();
         if !this.held.is_held() {
             let waited = this.entering.is_some();
-            if let Err(rejection) = ready!(this.poll_enter(around, cx, attempt.deadline)) {
+            if let Err(rejection) = ready!(this.poll_enter(around, cx, due.deadline)) {
                 return Poll::Ready(refused(rejection));
             }
             // Timers wake late, and a grant in the last moment wins over a timeout.
-            if waited && attempt.deadline.expired(around.timer()) {
+            if waited && due.deadline.expired(around.timer()) {
                 this.held.end(around.gate(), Outcome::Refused);
                 return Poll::Ready(refused(Rejection::new(Reason::DeadlineExceeded)));
             }
         }
-        let output = ready!(this.poll_watched(around, cx, attempt));
+        let output = ready!(this.poll_watched(around, cx, due, maker));
         let outcome = match &output {
             Some(result) => around.classify().classify(result),
             None => Outcome::Failure,
@@ -135,7 +165,7 @@ impl<X: PerAttempt<F>, F: Operation> Gated<X, F> {
             Some(result) => result.map_err(Error::Inner),
             None => {
                 around.count_cut_off();
-                around.report(|name| Event::TimedOut { name, attempt: attempt.number });
+                around.report(|name| Event::TimedOut { name, attempt: due.number });
                 Err(Error::TimedOut)
             }
         };
@@ -144,7 +174,7 @@ impl<X: PerAttempt<F>, F: Operation> Gated<X, F> {
 
     /// Drops the operation, and gives back what the attempt holds.
     #[inline]
-    pub(super) fn cancel(self: Pin<&mut Self>, around: &X) {
+    pub(crate) fn cancel(self: Pin<&mut Self>, around: &X) {
         let mut this = self.project();
         // After the operation, whose drop may panic: what it holds is gone before its place is free.
         let _permit = OnDrop(|| {
@@ -186,15 +216,20 @@ impl<X: PerAttempt<F>, F: Operation> GatedProj<'_, X, F> {
         &mut self,
         around: &X,
         cx: &mut Context<'_>,
-        attempt: Attempt,
+        due: Due,
+        maker: &mut Maker<F>,
     ) -> Poll<Option<Result<F::Value, F::Error>>> {
-        let Self { held, operation, make, begun, runs, until, .. } = self;
+        let Self { held, operation, until, .. } = self;
         held.watch(around.gate(), || {
             if !operation.is_running() {
-                **until = around.cut_off(attempt.deadline);
-                **runs = runs.saturating_add(1);
-                let made = make.attempt(Attempt { deadline: **until, ..attempt });
-                **begun = attempt.number;
+                **until = around.cut_off(due.deadline);
+                maker.runs = maker.runs.saturating_add(1);
+                let made = maker.operation.attempt(Attempt {
+                    number: due.number,
+                    deadline: **until,
+                    hedge: maker.hedge,
+                });
+                maker.begun = due.number;
                 operation.as_mut().start(made);
             }
             operation.as_mut().poll_until(cx, around.timer(), **until)

@@ -7,61 +7,15 @@ use core::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
-use super::attempt::PerAttempt;
+use super::bare::Bare;
+use super::kind::AttemptLoop;
 use super::operation::Operation;
 use super::policy::Retry;
 use super::run::RetryLoop;
 use super::state::{Attempt, RetryPolicy};
 use crate::deadline::Deadline;
 use crate::error::{Error, Reason, Rejection};
-use crate::event::Event;
-use crate::gate::ResultClassify;
 use crate::time::Timer;
-
-/// What is around the attempts of a retry alone.
-struct Bare<T, R> {
-    timer: T,
-    policy: R,
-}
-
-impl<T: Timer, R: RetryPolicy<F::Error>, F: Operation> PerAttempt<F> for Bare<T, R> {
-    type Timer = T;
-    type Policy = R;
-    type Gate = ();
-    type Classify = ResultClassify;
-
-    #[inline]
-    fn timer(&self) -> &T {
-        &self.timer
-    }
-
-    #[inline]
-    fn policy(&self) -> &R {
-        &self.policy
-    }
-
-    #[inline]
-    fn gate(&self) -> &() {
-        &()
-    }
-
-    #[inline]
-    fn classify(&self) -> &ResultClassify {
-        &ResultClassify
-    }
-
-    #[inline]
-    fn cut_off(&self, deadline: Deadline) -> Deadline {
-        deadline
-    }
-
-    #[inline]
-    fn count_cut_off(&self) {}
-
-    /// The policy has told its own observer.
-    #[inline]
-    fn report(&self, _event: impl FnOnce(&'static str) -> Event<'static>) {}
-}
 
 pin_project! {
     /// A call with retries; see [`Retry::call`].
@@ -102,7 +56,7 @@ where
     #[inline]
     pub const fn new(policy: R, timer: T, deadline: Deadline, operation: F) -> Self {
         let around = Bare { timer, policy };
-        Self { around, attempts: RetryLoop::new(deadline, operation) }
+        Self { around, attempts: RetryLoop::idle(deadline, operation) }
     }
 }
 

@@ -89,6 +89,18 @@ impl<E> Decide<E> for RetryAll {
     }
 }
 
+/// A [`Decide`] that leaves every error: for a [`Hedge`](crate::Hedge) whose first failure is
+/// final.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RetryNone;
+
+impl<E> Decide<E> for RetryNone {
+    #[inline]
+    fn decide(&self, _error: &Error<E>) -> Decision {
+        Decision::Stop
+    }
+}
+
 /// A [`Decide`] that asks a predicate whether an error of the operation is worth another attempt.
 ///
 /// The predicate is not asked about a timeout, which is retried, nor about a gate's refusal, which

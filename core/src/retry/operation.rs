@@ -65,6 +65,16 @@ pub trait Operation {
 
     /// Makes the future of an attempt.
     fn attempt(&mut self, attempt: Attempt) -> Self::Future;
+
+    /// Whether another attempt can be made at all, whatever the policy would say: a request that was
+    /// sent and cannot be copied leaves nothing to send again. `waiting` is how many attempts have
+    /// begun and not been made, as they wait at their gates: none for a retry, and for a hedge those
+    /// beside it. Asked before the policy is, so that nothing is taken from a budget.
+    #[inline]
+    fn can_repeat(&self, waiting: u32) -> bool {
+        let _ = waiting;
+        true
+    }
 }
 
 /// What a call with retries ends in.

@@ -6,12 +6,13 @@ use core::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 
-use super::attempt::{Gated, PerAttempt};
+use super::attempt::{Gated, Maker, PerAttempt};
+use super::kind::AttemptLoop;
 use super::operation::{CallResult, Operation};
 use super::state::{RetryPolicy, RetryState, Verdict};
 use crate::deadline::Deadline;
 use crate::error::Error;
-use crate::event::Event;
+use crate::event::{Event, GiveUp};
 use crate::gate::Outcome;
 use crate::on_drop::OnDrop;
 use crate::time::Timer;
@@ -21,13 +22,14 @@ pin_project! {
     ///
     /// What is `around` them must be the same in all calls. Must be [`cancel`](Self::cancel)led
     /// before it is dropped.
-    pub(crate) struct RetryLoop<X, F>
+    pub struct RetryLoop<X, F>
     where
         X: PerAttempt<F>,
         F: Operation,
     {
         #[pin]
         attempts: Gated<X, F>,
+        maker: Maker<F>,
         #[pin]
         sleep: Option<<X::Timer as Timer>::Sleep>,
         state: RetryState,
@@ -48,23 +50,24 @@ enum Phase {
     Done,
 }
 
-impl<X: PerAttempt<F>, F: Operation> RetryLoop<X, F> {
+impl<X, F> RetryLoop<X, F>
+where
+    X: PerAttempt<F>,
+    X::Policy: RetryPolicy<F::Error>,
+    F: Operation,
+{
+    /// No attempts so far.
     #[inline]
-    pub(crate) const fn new(deadline: Deadline, operation: F) -> Self {
+    pub(super) const fn idle(deadline: Deadline, operation: F) -> Self {
         Self {
-            attempts: Gated::new(operation),
+            attempts: Gated::new(),
+            maker: Maker::new(operation),
             sleep: None,
             state: RetryState::new(deadline),
             phase: Phase::Idle,
             error: None,
             outcome: Outcome::Refused,
         }
-    }
-
-    /// Sets the deadline of the whole, before the first poll.
-    #[inline]
-    pub(crate) fn set_deadline(self: Pin<&mut Self>, deadline: Deadline) {
-        *self.project().state = RetryState::new(deadline);
     }
 
     /// Whether the deadline has passed before anything began; then nothing will.
@@ -83,38 +86,6 @@ impl<X: PerAttempt<F>, F: Operation> RetryLoop<X, F> {
         &self.state
     }
 
-    /// What the gates around it are told, once it is done.
-    #[inline]
-    pub(crate) const fn outcome(&self) -> Outcome {
-        self.outcome
-    }
-
-    /// The number of the last attempt, or of the one that is due.
-    #[inline]
-    pub(crate) const fn attempt(&self) -> u32 {
-        self.state.attempt().number
-    }
-
-    /// How often the operation was begun.
-    #[inline]
-    pub(crate) const fn runs(&self) -> u32 {
-        self.attempts.runs()
-    }
-
-    /// Whether any operation has run, or is running.
-    #[inline]
-    pub(crate) fn has_run(&self) -> bool {
-        self.outcome != Outcome::Refused || self.attempts.is_running()
-    }
-
-    /// Drops the operation, and gives back what the call holds within its attempts.
-    #[inline]
-    pub(crate) fn cancel(self: Pin<&mut Self>, around: &X) {
-        if !matches!(self.phase, Phase::Idle | Phase::Done) {
-            self.cancel_underway(around);
-        }
-    }
-
     /// Out of line, so that calls that come to their end do not pay for it.
     #[cold]
     fn cancel_underway(self: Pin<&mut Self>, around: &X) {
@@ -123,50 +94,13 @@ impl<X: PerAttempt<F>, F: Operation> RetryLoop<X, F> {
         let attempt = this.state.attempt();
         let entering = *this.phase == Phase::Attempting
             && attempt.is_retry()
-            && !attempts.has_begun(attempt.number);
+            && !this.maker.has_begun(attempt.number);
         // Also where the budget panics.
         let _attempts = OnDrop(|| attempts.as_mut().cancel(around));
         // Cancelled while it waits for a retry, or at the gates around it: that one is paid for, and
         // will not take place.
         if *this.phase == Phase::Waiting || entering {
             around.policy().cancel();
-        }
-    }
-
-    #[inline]
-    pub(crate) fn poll(
-        mut self: Pin<&mut Self>,
-        around: &X,
-        cx: &mut Context<'_>,
-    ) -> Poll<CallResult<F>> {
-        // Beside the one in place, which is for the next poll, as the compiler does not see through
-        // that.
-        let mut phase = self.phase;
-        if phase == Phase::Idle {
-            self.as_mut().start(around);
-            phase = Phase::Attempting;
-        }
-        loop {
-            match phase {
-                Phase::Attempting => {
-                    if let Some(result) = ready!(self.as_mut().poll_attempt(around, cx)) {
-                        return Poll::Ready(result);
-                    }
-                    phase = Phase::Waiting;
-                    if self.sleep.is_none() {
-                        // A retry without a delay: others get their turn first.
-                        cx.waker().wake_by_ref();
-                        return Poll::Pending;
-                    }
-                }
-                Phase::Waiting => {
-                    if let Some(error) = ready!(self.as_mut().poll_wait(around, cx)) {
-                        return Poll::Ready(Err(error));
-                    }
-                    phase = Phase::Attempting;
-                }
-                Phase::Idle | Phase::Done => return Poll::Pending,
-            }
         }
     }
 
@@ -185,8 +119,8 @@ impl<X: PerAttempt<F>, F: Operation> RetryLoop<X, F> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<CallResult<F>>> {
         let mut this = self.project();
-        let attempt = this.state.attempt();
-        let report = ready!(this.attempts.poll(around, cx, attempt));
+        let attempt = this.state.due();
+        let report = ready!(this.attempts.poll(around, cx, attempt, this.maker));
         *this.phase = Phase::Done;
         if report.outcome != Outcome::Refused {
             *this.outcome = report.outcome;
@@ -195,8 +129,16 @@ impl<X: PerAttempt<F>, F: Operation> RetryLoop<X, F> {
             Ok(value) => return Poll::Ready(Some(Ok(value))),
             Err(error) => error,
         };
+        // Before the policy is asked about the next one, which that may pay for.
+        if report.outcome == Outcome::Refused && attempt.number > 1 {
+            around.policy().cancel();
+        }
         let timer = around.timer();
-        let verdict = around.policy().after_failure(this.state, &error, timer);
+        let verdict = if this.maker.can_repeat(0) {
+            around.policy().after_failure(this.state, &error, timer)
+        } else {
+            Verdict::GiveUp(GiveUp::NotRetryable)
+        };
         let Verdict::Retry { delay, at } = verdict else {
             decided(around, attempt.number, verdict);
             return Poll::Ready(Some(Err(error)));
@@ -233,6 +175,83 @@ impl<X: PerAttempt<F>, F: Operation> RetryLoop<X, F> {
             Err(cause) => {
                 decided(around, this.state.attempt().number, Verdict::GiveUp(cause));
                 Poll::Ready(error)
+            }
+        }
+    }
+}
+
+impl<X, F> AttemptLoop<X, F> for RetryLoop<X, F>
+where
+    X: PerAttempt<F>,
+    X::Policy: RetryPolicy<F::Error>,
+    F: Operation,
+{
+    #[inline]
+    fn new(deadline: Deadline, operation: F) -> Self {
+        Self::idle(deadline, operation)
+    }
+
+    #[inline]
+    fn set_deadline(self: Pin<&mut Self>, deadline: Deadline) {
+        *self.project().state = RetryState::new(deadline);
+    }
+
+    #[inline]
+    fn cancel(self: Pin<&mut Self>, around: &X) {
+        if !matches!(self.phase, Phase::Idle | Phase::Done) {
+            self.cancel_underway(around);
+        }
+    }
+
+    #[inline]
+    fn outcome(&self) -> Outcome {
+        self.outcome
+    }
+
+    #[inline]
+    fn attempt(&self) -> u32 {
+        self.state.attempt().number
+    }
+
+    #[inline]
+    fn runs(&self) -> u32 {
+        self.maker.runs()
+    }
+
+    #[inline]
+    fn has_run(&self) -> bool {
+        self.outcome != Outcome::Refused || self.attempts.is_running()
+    }
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, around: &X, cx: &mut Context<'_>) -> Poll<CallResult<F>> {
+        // Beside the one in place, which is for the next poll, as the compiler does not see through
+        // that.
+        let mut phase = self.phase;
+        if phase == Phase::Idle {
+            self.as_mut().start(around);
+            phase = Phase::Attempting;
+        }
+        loop {
+            match phase {
+                Phase::Attempting => {
+                    if let Some(result) = ready!(self.as_mut().poll_attempt(around, cx)) {
+                        return Poll::Ready(result);
+                    }
+                    phase = Phase::Waiting;
+                    if self.sleep.is_none() {
+                        // A retry without a delay: others get their turn first.
+                        cx.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
+                }
+                Phase::Waiting => {
+                    if let Some(error) = ready!(self.as_mut().poll_wait(around, cx)) {
+                        return Poll::Ready(Err(error));
+                    }
+                    phase = Phase::Attempting;
+                }
+                Phase::Idle | Phase::Done => return Poll::Pending,
             }
         }
     }

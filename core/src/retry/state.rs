@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 
+use super::attempt::Due;
 use crate::deadline::Deadline;
 use crate::error::Error;
 use crate::event::GiveUp;
@@ -17,19 +18,28 @@ pub struct Attempt {
     pub number: u32,
     /// When it will be cut off: for handing on to whatever it calls.
     pub deadline: Deadline,
+    /// Whether another attempt was running when it was started.
+    pub(crate) hedge: bool,
 }
 
 impl Attempt {
     /// The first attempt of a call that must be done by `deadline`.
     #[must_use]
     pub const fn first(deadline: Deadline) -> Self {
-        Self { number: 1, deadline }
+        Self { number: 1, deadline, hedge: false }
     }
 
     /// Whether another attempt came before this one.
     #[must_use]
     pub const fn is_retry(&self) -> bool {
         self.number > 1
+    }
+
+    /// Whether another attempt of the same call was still running when this one was started; only
+    /// ever under a [`Hedge`](crate::Hedge).
+    #[must_use]
+    pub const fn is_hedge(&self) -> bool {
+        self.hedge
     }
 }
 
@@ -38,20 +48,27 @@ impl Attempt {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct RetryState {
-    attempt: Attempt,
+    /// The number of the attempt.
+    number: u32,
+    deadline: Deadline,
     /// The last delay of the policy itself, without what a server asked for.
     delay: Duration,
 }
 
 impl RetryState {
     pub(crate) const fn new(deadline: Deadline) -> Self {
-        Self { attempt: Attempt::first(deadline), delay: Duration::ZERO }
+        Self { number: 1, deadline, delay: Duration::ZERO }
     }
 
     /// The attempt that is due or running.
     #[must_use]
     pub const fn attempt(&self) -> Attempt {
-        self.attempt
+        Attempt { number: self.number, ..Attempt::first(self.deadline) }
+    }
+
+    #[inline]
+    pub(super) const fn due(&self) -> Due {
+        Due { number: self.number, deadline: self.deadline }
     }
 
     pub(crate) const fn last_delay(&self) -> Duration {
@@ -64,10 +81,10 @@ impl RetryState {
 
     /// Goes on to the next attempt, unless its time is up.
     pub(crate) fn advance<C: Clock>(&mut self, clock: &C) -> Result<(), GiveUp> {
-        if self.attempt.deadline.expired(clock) {
+        if self.deadline.expired(clock) {
             return Err(GiveUp::Deadline);
         }
-        self.attempt.number = self.attempt.number.saturating_add(1);
+        self.number = self.number.saturating_add(1);
         Ok(())
     }
 }
@@ -91,6 +108,69 @@ pub enum Verdict {
 /// What a [`Pipeline`](crate::Pipeline) asks whether to try again: a [`Retry`](super::Retry), a
 /// pointer to one, or `()` for a single attempt. To drive the steps by hand, use those of
 /// [`Retry`](super::Retry::start).
+///
+/// A policy of your own is an [`AttemptPolicy`](super::AttemptPolicy) as well, whose attempts are
+/// made [`InTurn`](super::InTurn).
+///
+/// # Examples
+///
+/// ```
+/// use core::time::Duration;
+/// use fusebox_core::{
+///     AttemptPolicy, Backoff, Clock, Deadline, Error, GiveUp, InTurn, ManualClock, Pipeline, Retry,
+///     RetryPolicy, RetryState, Switch, Verdict,
+/// };
+///
+/// /// Retries while they are switched on.
+/// struct Switched<'a> {
+///     retry: Retry,
+///     switch: &'a Switch,
+/// }
+///
+/// impl AttemptPolicy for Switched<'_> {
+///     type Kind = InTurn;
+/// }
+///
+/// impl<E> RetryPolicy<E> for Switched<'_> {
+///     fn start<C: Clock>(&self, deadline: Deadline, clock: &C) -> RetryState {
+///         self.retry.start(deadline, clock)
+///     }
+///
+///     fn after_failure<C: Clock>(
+///         &self,
+///         state: &mut RetryState,
+///         error: &Error<E>,
+///         clock: &C,
+///     ) -> Verdict {
+///         if self.switch.is_enabled() {
+///             self.retry.after_failure(state, error, clock)
+///         } else {
+///             Verdict::GiveUp(GiveUp::NotRetryable)
+///         }
+///     }
+///
+///     fn resume<C: Clock>(&self, state: &mut RetryState, clock: &C) -> Result<(), GiveUp> {
+///         self.retry.resume(state, clock)
+///     }
+///
+///     fn cancel(&self) {
+///         self.retry.cancel();
+///     }
+/// }
+///
+/// # pollster::block_on(async {
+/// let (clock, switch): (ManualClock, _) = (ManualClock::new(), Switch::new());
+/// let pipeline =
+///     Pipeline::new(&clock).retry(Switched { retry: Retry::new(Backoff::none()), switch: &switch });
+/// let mut attempts = 0;
+/// let result = pipeline.call(|_| {
+///     attempts += 1;
+///     async { Err::<(), _>("down") }
+/// });
+/// assert_eq!(result.await, Err(Error::Inner("down")));
+/// assert_eq!(attempts, 3);
+/// # });
+/// ```
 pub trait RetryPolicy<E> {
     /// See [`Retry::start`](super::Retry::start).
     fn start<C: Clock>(&self, deadline: Deadline, clock: &C) -> RetryState;

@@ -98,8 +98,9 @@ impl<D: Delays, W, B: Budget, H, O: Observer> Retry<D, W, B, H, O> {
         resumed
     }
 
-    /// In place of [`resume`](Self::resume), where the call was cancelled during the wait: gives
-    /// back what was paid for the retry.
+    /// The retry that was paid for does not take place: gives back its price. In place of
+    /// [`resume`](Self::resume), where the call was cancelled during the wait; and before
+    /// [`after_failure`](Self::after_failure), where a gate refused an attempt after the first.
     #[inline]
     pub fn cancel(&self) {
         self.budget.refund();

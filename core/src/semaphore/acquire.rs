@@ -106,19 +106,15 @@ impl Wait {
 
     /// Takes the permits if they were granted.
     fn collect(&mut self, pool: Pool<'_>, n: u32) -> Poll<Result<Taken, Rejection>> {
-        match self.place {
-            Some(place) if pool.collect(place) => {
-                self.place = None;
-                Poll::Ready(Ok(Taken(n)))
-            }
-            _ => Poll::Pending,
-        }
+        let Some(granted) = pool.collect(&mut self.place, n) else { return Poll::Pending };
+        let too_many = Rejection::new(Reason::ExceedsBurst);
+        Poll::Ready(if granted { Ok(Taken(n)) } else { Err(too_many) })
     }
 
     /// Ends the wait: the permits where they were granted in the last moment.
     fn give_up(&mut self, pool: Pool<'_>, n: u32) -> Option<Taken> {
         let place = self.place.take()?;
-        pool.withdraw(place).then_some(Taken(n))
+        pool.withdraw(place, n).then_some(Taken(n))
     }
 
     /// Ends the wait, and gives back what was granted.

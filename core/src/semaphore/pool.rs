@@ -13,12 +13,15 @@
 //! * the waiter itself, once its slot is published;
 //! * who gives permits back, if the word they went into counts a waiter;
 //! * who gave up waiting, for the next one may need less;
+//! * who changed the number of permits there are;
 //! * a granter, after each grant and each failed grant: it goes round again.
 //!
 //! A round of `grant` reserves the permits in the state word first and then tries to end the wait,
 //! slot `WAITING(ticket)` to `GRANTED`, by compare-and-swap. Where that fails, because the waiter
 //! gave up or another granter was quicker, the reservation is put back. So a permit is at any time
-//! in exactly one of: the word, a reservation, a granted slot, a holder's hands.
+//! in exactly one of: the word, a reservation, a granted slot, a holder's hands. Who needs more
+//! than there are any more is refused when its turn comes, `WAITING(ticket)` to `REFUSED`, and
+//! stands in nobody's way.
 //!
 //! **Why not the other way round**, slot first? Then a granted waiter would run before its permits
 //! are taken.
@@ -27,14 +30,14 @@
 //!
 //! **No wake-up is lost.** Let everything have come to rest with a waiter in slot S whose need is
 //! free, and no older one. What led there is a set of events: S was published; permits went into
-//! the word; older waiters left their slots. Whoever did one of these then went through a round of
-//! `grant`, which begins with `fence(SeqCst)`. (A giver that saw no waiter counted did not; but
-//! then S was counted later in the order of the word's changes, and the round of S itself, which
-//! follows, reads a later value of that word.) Of these fences one is the last in the single total
-//! order of `SeqCst` fences. The round after it sees all the events: S waiting, nobody older, and a
-//! word from which nothing but reservations have been taken since. Reservations that were put back
-//! are events themselves, so the word it reads is at least what is free at rest. So it would have
-//! granted S, which contradicts.
+//! the word; there came to be more of them; older waiters left their slots. Whoever did one of
+//! these then went through a round of `grant`, which begins with `fence(SeqCst)`. (A giver that saw
+//! no waiter counted did not; but then S was counted later in the order of the word's changes, and
+//! the round of S itself, which follows, reads a later value of that word.) Of these fences one is
+//! the last in the single total order of `SeqCst` fences. The round after it sees all the events: S
+//! waiting, nobody older, and a word from which nothing but reservations have been taken since.
+//! Reservations that were put back are events themselves, so the word it reads is at least what is
+//! free at rest. So it would have granted S, which contradicts.
 //!
 //! That is one store-load race for each pair of events, and Acquire and Release settle none of
 //! them, as in each both sides write one word and read another:
@@ -45,6 +48,7 @@
 //! | granter finishes with slot A | slot A | the word | permits come back, A in the way | the word | slot A |
 //! | older waiter gives up | its slot | the next slot | waiter comes | its slot | the older slot |
 //! | reservation is put back | the word | the slots | waiter comes | its slot | the word |
+//! | the total changes | the total | the slots | waiter comes | its slot | the total |
 //!
 //! The fast paths need no fence: there the one word decides, by compare-and-swap.
 //!
@@ -82,19 +86,17 @@ pub(super) struct Ledger {
     counts: Counts,
     /// The next ticket.
     tickets: AtomicWord,
-    /// How many permits there are.
-    total: u32,
 }
 
 impl Ledger {
     constructor! {
         pub(super) const fn new(permits: u32) -> Self {
-            Self { counts: Counts::new(permits), tickets: AtomicWord::new(0), total: permits }
+            Self { counts: Counts::new(permits), tickets: AtomicWord::new(0) }
         }
     }
 
-    pub(super) const fn total(&self) -> u32 {
-        self.total
+    pub(super) fn total(&self) -> u32 {
+        self.counts.total()
     }
 
     pub(super) fn snapshot(&self) -> Snapshot {
@@ -133,21 +135,25 @@ impl<'a> Pool<'a> {
     /// Takes `n` permits, or says why not.
     #[inline]
     pub(super) fn try_take(self, n: u32) -> Result<(), Rejection> {
-        if n > self.ledger.total {
-            return Err(Rejection::new(Reason::ExceedsBurst));
-        }
         // Who asks for nothing disturbs nobody, and need not queue.
         if n == 0 || self.ledger.counts.take(n) {
-            Ok(())
-        } else {
-            Err(Rejection::new(Reason::BulkheadFull))
+            return Ok(());
         }
+        let too_many = n > self.ledger.total();
+        let reason = if too_many { Reason::ExceedsBurst } else { Reason::BulkheadFull };
+        Err(Rejection::new(reason))
+    }
+
+    /// Changes how many permits there are.
+    pub(super) fn resize(self, permits: u32) {
+        self.ledger.counts.set_total(permits);
+        self.grant();
     }
 
     /// Gives `n` permits back, to the oldest waiters if there are any.
     #[inline]
     pub(super) fn give(self, n: u32) {
-        if self.ledger.counts.give(n, self.ledger.total) {
+        if self.ledger.counts.give(n) {
             self.grant();
         }
     }
@@ -178,20 +184,33 @@ impl<'a> Pool<'a> {
         }
     }
 
-    /// Ends a wait that was granted; false where it was not.
+    /// Ends a wait for `n` permits that was answered, and tells whether they are the caller's;
+    /// `None` where it goes on. `place` is no longer the caller's then, even if this panics.
     #[must_use]
-    pub(super) fn collect(self, place: Place) -> bool {
-        let slot = self.slots.get(place.index).filter(|slot| slot.is_granted());
-        slot.map(Slot::vacate).is_some()
+    pub(super) fn collect(self, place: &mut Option<Place>, n: u32) -> Option<bool> {
+        let slot = self.slots.get((*place)?.index)?;
+        let granted = slot.answered()?;
+        *place = None;
+        self.leave(slot, granted, n);
+        Some(granted)
     }
 
-    /// Ends a wait; true where it had been granted meanwhile, and the permits are the caller's.
+    /// Leaves a place whose wait is over.
+    fn leave(self, slot: &Slot, granted: bool, n: u32) {
+        // Should the drop of the waker panic, nobody has the permits.
+        let lost = OnDrop(|| self.give(if granted { n } else { 0 }));
+        slot.vacate();
+        core::mem::forget(lost);
+    }
+
+    /// Ends a wait for `n` permits; true where they had been granted meanwhile, and are the
+    /// caller's.
     #[must_use]
-    pub(super) fn withdraw(self, place: Place) -> bool {
+    pub(super) fn withdraw(self, place: Place, n: u32) -> bool {
         let Some(slot) = self.slots.get(place.index) else { return false };
-        if !slot.withdraw(place.ticket) {
-            slot.vacate();
-            return true;
+        if let Err(granted) = slot.withdraw(place.ticket) {
+            self.leave(slot, granted, n);
+            return granted;
         }
         self.ledger.counts.waiter_gone();
         // This one may have stood in the way of one that needs less. Also where the drop of its
@@ -210,19 +229,20 @@ impl<'a> Pool<'a> {
             fence(Ordering::SeqCst);
             let Some((slot, ticket)) = self.oldest() else { return };
             let need = slot.need();
-            if !self.ledger.counts.reserve(need) {
-                // Whoever makes enough permits free calls this again.
+            let granted = need <= self.ledger.total();
+            if granted && !self.ledger.counts.reserve(need) {
+                // Whoever makes enough permits free, or changes their number, calls this again.
                 return;
             }
-            if slot.grant(ticket) {
+            if slot.answer(ticket, granted) {
                 // Before the wake, so that the woken task finds itself off the count.
                 self.ledger.counts.waiter_gone();
                 // Should the waker panic, whoever else can go must not sleep on.
                 let others = OnDrop(|| self.grant());
                 slot.wake();
                 core::mem::forget(others);
-            } else {
-                self.ledger.counts.unreserve(need, self.ledger.total);
+            } else if granted {
+                self.ledger.counts.unreserve(need);
             }
         }
     }
@@ -266,10 +286,11 @@ mod tests {
         ledger.tickets.fetch_add(Word::MAX / 4 - 1, Ordering::Relaxed);
         let late = pool.enqueue(1, Waker::noop()).unwrap();
         pool.give(1);
-        assert!(!pool.collect(early) && pool.collect(late));
+        let (mut early, mut late) = (Some(early), Some(late));
+        assert_eq!((pool.collect(&mut early, 1), pool.collect(&mut late, 1)), (None, Some(true)));
         pool.give(1);
-        assert!(pool.collect(early));
-        assert_eq!((ledger.snapshot().free(), ledger.snapshot().waiters()), (0, 0));
+        assert_eq!(pool.collect(&mut early, 1), Some(true));
+        assert_eq!((ledger.snapshot().held(), ledger.snapshot().waiters()), (1, 0));
     }
 
     #[test]
@@ -278,11 +299,11 @@ mod tests {
         let pool = Pool::new(&ledger, queue.slots());
         ledger.tickets.store(Word::MAX - 1, Ordering::Relaxed);
         pool.try_take(1).unwrap();
-        let places = [0; 3].map(|_| pool.enqueue(1, Waker::noop()).unwrap());
-        for place in places {
-            assert!(places.iter().all(|&place| !pool.collect(place)));
+        let mut places = [0; 3].map(|_| pool.enqueue(1, Waker::noop()).ok());
+        for first in 0..places.len() {
+            assert!(places.iter_mut().all(|place| pool.collect(place, 1).is_none()));
             pool.give(1);
-            assert!(pool.collect(place));
+            assert_eq!(pool.collect(&mut places[first], 1), Some(true));
         }
     }
 }

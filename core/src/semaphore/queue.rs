@@ -35,17 +35,19 @@ impl Ticket {
 /// ```text
 ///    63 or 31                 2 1   0
 ///   +--------------------------+-----+
-///   |          ticket          | tag |    ticket: 0 but in WAITING
+///   |          ticket          | tag |    ticket: 0 but in WAITING, and 1 in REFUSED
 ///   +--------------------------+-----+
 /// ```
 ///
 /// * `FREE`: nobody's. Set by the owner when it leaves; ends when a waiter claims it.
 /// * `CLAIMED`: its owner is moving in or out, granters pass by. Set by the owner alone, and ended
 ///   by the owner alone.
-/// * `WAITING(ticket)`: the owner waits. Set by the owner; ended by a granter (`GRANTED`) or by the
-///   owner that gives up (`CLAIMED`), whoever is first. Each wait has a ticket of its own, so that
-///   a granter that comes late cannot take the next wait in this slot for the one it saw.
+/// * `WAITING(ticket)`: the owner waits. Set by the owner; ended by a granter (`GRANTED`,
+///   `REFUSED`) or by the owner that gives up (`CLAIMED`), whoever is first. Each wait has a ticket
+///   of its own, so that a granter that comes late cannot take the next wait in this slot for the
+///   one it saw.
 /// * `GRANTED`: the permits are the owner's. Set by a granter, ended by the owner (`FREE`).
+/// * `REFUSED`: there are not so many permits any more. As `GRANTED`, but without permits.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Phase(Word);
 
@@ -53,6 +55,7 @@ impl Phase {
     const FREE: Self = Self(TAG.set(0, 0));
     const CLAIMED: Self = Self(TAG.set(0, 1));
     const GRANTED: Self = Self(TAG.set(0, 2));
+    const REFUSED: Self = Self(TICKET.set(Self::GRANTED.0, 1));
 
     const fn waiting(ticket: Ticket) -> Self {
         Self(TICKET.set(TAG.set(0, 3), ticket.0))
@@ -62,11 +65,20 @@ impl Phase {
         if TAG.get(self.0) == 3 { Some(Ticket(TICKET.get(self.0))) } else { None }
     }
 
+    /// Whether the wait was granted or refused; `None` where it is not over.
+    const fn answer(self) -> Option<bool> {
+        match TAG.get(self.0) {
+            2 => Some(TICKET.get(self.0) == 0),
+            _ => None,
+        }
+    }
+
     const fn name(self) -> &'static str {
         match TAG.get(self.0) {
             0 => "free",
             1 => "claimed",
-            2 => "granted",
+            2 if TICKET.get(self.0) == 0 => "granted",
+            2 => "refused",
             _ => "waiting",
         }
     }
@@ -140,15 +152,15 @@ impl Slot {
         self.need.load(Ordering::Relaxed) as u32
     }
 
-    /// `WAITING(ticket)` becomes `GRANTED`, unless that wait is over.
+    /// `WAITING(ticket)` becomes `GRANTED`, or `REFUSED`, unless that wait is over.
     #[must_use]
-    pub(super) fn grant(&self, ticket: Ticket) -> bool {
+    pub(super) fn answer(&self, ticket: Ticket, granted: bool) -> bool {
         self.phase
             .compare_exchange(
                 Phase::waiting(ticket).0,
-                Phase::GRANTED.0,
+                if granted { Phase::GRANTED.0 } else { Phase::REFUSED.0 },
                 // Release: hands on what the granter acquired with the permits; pairs with the
-                // Acquire in `is_granted` and `withdraw`.
+                // Acquire in `answered` and `withdraw`.
                 Ordering::Release,
                 // Relaxed: somebody else ended that wait, nothing is read.
                 Ordering::Relaxed,
@@ -161,22 +173,21 @@ impl Slot {
         self.waker.wake();
     }
 
-    /// Replaces the owner's waker. `is_granted` must be asked afterwards: a granter that came
-    /// before found the old one.
+    /// Replaces the owner's waker. `answered` must be asked afterwards: a granter that came before
+    /// found the old one.
     pub(super) fn register(&self, waker: &Waker) {
         self.waker.register(waker);
     }
 
-    /// Whether the owner was granted what it waits for.
+    /// Whether the owner was granted what it waits for; `None` where it still waits.
     #[must_use]
-    pub(super) fn is_granted(&self) -> bool {
-        // Acquire: pairs with the Release in `grant`.
-        self.phase.load(Ordering::Acquire) == Phase::GRANTED.0
+    pub(super) fn answered(&self) -> Option<bool> {
+        // Acquire: pairs with the Release in `answer`.
+        Phase(self.phase.load(Ordering::Acquire)).answer()
     }
 
-    /// `WAITING(ticket)` becomes `CLAIMED`; false where it was granted before.
-    #[must_use]
-    pub(super) fn withdraw(&self, ticket: Ticket) -> bool {
+    /// `WAITING(ticket)` becomes `CLAIMED`; the answer where there was one before.
+    pub(super) fn withdraw(&self, ticket: Ticket) -> Result<(), bool> {
         self.phase
             .compare_exchange(
                 Phase::waiting(ticket).0,
@@ -184,17 +195,18 @@ impl Slot {
                 // Relaxed: granters that see it pass by, and read nothing here. That they see it
                 // in time is the business of the fence in `Pool::grant`.
                 Ordering::Relaxed,
-                // Acquire: GRANTED was there; pairs with the Release in `grant`.
+                // Acquire: GRANTED was there; pairs with the Release in `answer`.
                 Ordering::Acquire,
             )
-            .is_ok()
+            .map(|_| ())
+            .map_err(|phase| Phase(phase).answer() == Some(true))
     }
 
-    /// The owner moves out of a slot that is `CLAIMED` or `GRANTED`.
+    /// The owner moves out of a slot in which it does not wait.
     pub(super) fn vacate(&self) {
         // An idle slot must not keep a task's memory alive.
         let waker = self.waker.take();
-        // A store is safe: nobody but the owner changes a CLAIMED or GRANTED slot.
+        // A store is safe: nobody but the owner changes a slot in which it does not wait.
         // Release: pairs with the Acquire in `claim`.
         self.phase.store(Phase::FREE.0, Ordering::Release);
         // Last, as it is foreign code: should it panic, the place is free all the same.
@@ -290,12 +302,25 @@ mod tests {
         slot.prepare(1, Waker::noop());
         slot.publish(first);
         assert_eq!(slot.waiting(), Some(first));
-        assert!(slot.withdraw(first));
+        assert_eq!(slot.withdraw(first), Ok(()));
         slot.vacate();
         assert!(slot.claim());
         slot.prepare(1, Waker::noop());
         slot.publish(second);
-        assert!(!slot.grant(first));
-        assert!(slot.grant(second) && slot.is_granted() && !slot.withdraw(second));
+        assert!(!slot.answer(first, true) && slot.answered().is_none());
+        assert!(slot.answer(second, true) && slot.answered() == Some(true));
+        assert_eq!(slot.withdraw(second), Err(true));
+    }
+
+    #[test]
+    fn a_refusal_ends_a_wait_as_a_grant_does() {
+        let (slot, ticket) = (Slot::new(), Ticket::new(0));
+        assert!(slot.claim());
+        slot.prepare(1, Waker::noop());
+        slot.publish(ticket);
+        assert!(slot.answer(ticket, false) && !slot.answer(ticket, true));
+        assert_eq!((slot.answered(), slot.withdraw(ticket)), (Some(false), Err(false)));
+        slot.vacate();
+        assert!(slot.claim());
     }
 }

@@ -1,15 +1,16 @@
-//! The state word of a semaphore: permits that are free, and tasks that wait for some.
+//! The state words of a semaphore: permits that are held, tasks that wait for some, and how many
+//! permits there are.
 
 use core::fmt;
 
 use crate::sync::{AtomicWord, Ordering, constructor};
 use crate::word::{Field, Word, by_width, mask};
 
-const FREE: Field = Field::lowest(by_width(32, 20));
-const WAITERS: Field = FREE.above(Word::BITS - FREE.end());
+const HELD: Field = Field::lowest(by_width(32, 20));
+const WAITERS: Field = HELD.above(Word::BITS - HELD.end());
 
 /// The most permits a semaphore can have.
-pub(super) const MAX_PERMITS: u64 = (1 << FREE.width()) - 1;
+pub(super) const MAX_PERMITS: u64 = (1 << HELD.width()) - 1;
 
 /// The most places a queue can have: half of what the field can count.
 ///
@@ -18,7 +19,7 @@ pub(super) const MAX_PERMITS: u64 = (1 << FREE.width()) - 1;
 /// context that was stopped exactly there. The other half of the field is for those.
 pub(super) const MAX_PLACES: usize = (WAITERS.max() / 2) as usize;
 
-const _: () = assert!(FREE.width() <= u32::BITS && WAITERS.width() <= u32::BITS);
+const _: () = assert!(HELD.width() <= u32::BITS && WAITERS.width() <= u32::BITS);
 const _: () = assert!(MAX_PERMITS == mask(by_width(32, 20)) as u64 && MAX_PLACES >= 2047);
 
 /// What the state word says.
@@ -27,11 +28,12 @@ const _: () = assert!(MAX_PERMITS == mask(by_width(32, 20)) as u64 && MAX_PLACES
 /// 64-bit words   63           32 31            0
 /// 32-bit words   31           20 19            0
 ///               +---------------+---------------+
-///               |    waiters    |     free      |
+///               |    waiters    |     held      |
 ///               +---------------+---------------+
 /// ```
 ///
-/// * `free`: permits that nobody holds. Never above the total, so it cannot overflow.
+/// * `held`: permits that somebody holds or has reserved. What is free is the total less these: so
+///   the total can fall below what is out, and then nothing is free until enough has come back.
 /// * `waiters`: at least the number of places that are `WAITING`. A waiter adds itself before it
 ///   publishes its place, and is taken off after its place has left `WAITING`: the count is never
 ///   too low, so whoever reads 0 overtakes nobody and leaves nobody asleep.
@@ -39,13 +41,12 @@ const _: () = assert!(MAX_PERMITS == mask(by_width(32, 20)) as u64 && MAX_PLACES
 pub(super) struct Snapshot(Word);
 
 impl Snapshot {
-    const fn full(permits: u32) -> Self {
-        Self(FREE.set(0, permits as Word))
-    }
+    /// Nothing held, nobody waiting.
+    const NEW: Self = Self(0);
 
     #[allow(clippy::unnecessary_cast, reason = "a conversion where words are 64 bits")]
-    pub(super) const fn free(self) -> u32 {
-        FREE.get(self.0) as u32
+    pub(super) const fn held(self) -> u32 {
+        HELD.get(self.0) as u32
     }
 
     #[allow(clippy::unnecessary_cast, reason = "a conversion where words are 64 bits")]
@@ -53,28 +54,30 @@ impl Snapshot {
         WAITERS.get(self.0) as u32
     }
 
-    const fn with_free(self, free: u32) -> Self {
-        Self(FREE.set(self.0, free as Word))
-    }
-
-    /// Takes `n` permits unless somebody waits: a newcomer never overtakes.
-    const fn transition_take(self, n: u32) -> Option<Self> {
-        if self.waiters() == 0 { self.transition_reserve(n) } else { None }
-    }
-
-    /// Takes `n` permits on behalf of a waiter.
-    const fn transition_reserve(self, n: u32) -> Option<Self> {
-        match self.free().checked_sub(n) {
-            Some(free) => Some(self.with_free(free)),
-            None => None,
+    /// Takes `n` permits of `total` unless somebody waits: a newcomer never overtakes.
+    const fn transition_take(self, n: u32, total: u32) -> Option<Self> {
+        // Where somebody waits, the whole word is more than any total.
+        match self.0.checked_add(n as Word) {
+            Some(word) if word <= total as Word => Some(Self(word)),
+            _ => None,
         }
     }
 
-    /// Gives `n` permits back. Stops at the `total`: a token that is wrongly given back twice must
-    /// not make more permits than there are.
-    const fn transition_give(self, n: u32, total: u32) -> Self {
-        let free = self.free().saturating_add(n);
-        self.with_free(if free > total { total } else { free })
+    /// Takes `n` permits of `total` on behalf of a waiter.
+    const fn transition_reserve(self, n: u32, total: u32) -> Option<Self> {
+        match self.held().checked_add(n) {
+            // No bit is carried into the other field.
+            Some(held) if held <= total => Some(Self(self.0.wrapping_add(n as Word))),
+            _ => None,
+        }
+    }
+
+    /// Gives `n` permits back. Stops at none: a token that is wrongly given back twice must not
+    /// make more permits than there are.
+    const fn transition_give(self, n: u32) -> Self {
+        let held = self.held();
+        let given = if n < held { n } else { held };
+        Self(self.0.wrapping_sub(given as Word))
     }
 
     const fn transition_waiter_came(self) -> Self {
@@ -90,32 +93,55 @@ impl Snapshot {
 impl fmt::Debug for Snapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Snapshot")
-            .field("free", &self.free())
+            .field("held", &self.held())
             .field("waiters", &self.waiters())
             .finish()
     }
 }
 
-/// The state word.
+/// The state word, and the total.
+///
+/// **The total is a word of its own**, which changes seldom, so that what is held is counted in
+/// full whatever becomes of the total. A taker may go by a total that was changed after it had
+/// begun: what is then held above the new one is as if it had been held before.
 ///
 /// Who gives permits back synchronises with who takes them later, so that a semaphore of one
 /// permit orders what its holders do, as a lock does. All changes are read-modify-writes, so each
 /// giver's Release heads a release sequence that the changes in between, Relaxed ones too, carry on
 /// to whoever takes its permits with Acquire, however many givers the permits came from.
-pub(super) struct Counts(AtomicWord);
+pub(super) struct Counts {
+    word: AtomicWord,
+    total: AtomicWord,
+}
 
 impl Counts {
     constructor! {
         /// `permits` free, nobody waiting.
         pub(super) const fn new(permits: u32) -> Self {
-            Self(AtomicWord::new(Snapshot::full(permits).0))
+            let word = AtomicWord::new(Snapshot::NEW.0);
+            Self { word, total: AtomicWord::new(permits as Word) }
         }
+    }
+
+    /// How many permits there are.
+    #[inline]
+    #[allow(clippy::unnecessary_cast, reason = "a conversion where words are 64 bits")]
+    pub(super) fn total(&self) -> u32 {
+        // Relaxed: a number and nothing behind it. In `grant`, where it must not be old, a fence
+        // stands before it.
+        self.total.load(Ordering::Relaxed) as u32
+    }
+
+    /// Changes how many permits there are. [`grant`](super::pool::Pool::grant) must be called next.
+    pub(super) fn set_total(&self, permits: u32) {
+        // Relaxed: as `total`; that waiters profit by it is the business of the fence in `grant`.
+        self.total.store(Word::from(permits), Ordering::Relaxed);
     }
 
     pub(super) fn load(&self) -> Snapshot {
         // Relaxed: figures to look at, or a first guess that a CAS confirms; publishes nothing. In
         // `grant`, where it must not be old, a fence stands before it.
-        Snapshot(self.0.load(Ordering::Relaxed))
+        Snapshot(self.word.load(Ordering::Relaxed))
     }
 
     /// Changes the word by `transition`, and returns what it was. `None`, and nothing is written,
@@ -130,7 +156,7 @@ impl Counts {
         loop {
             let new = transition(old)?;
             // Relaxed on failure: the value is only the next guess.
-            match self.0.compare_exchange_weak(old.0, new.0, success, Ordering::Relaxed) {
+            match self.word.compare_exchange_weak(old.0, new.0, success, Ordering::Relaxed) {
                 Ok(_) => return Some(old),
                 Err(current) => old = Snapshot(current),
             }
@@ -142,29 +168,29 @@ impl Counts {
     #[must_use]
     pub(super) fn take(&self, n: u32) -> bool {
         // Acquire: pairs with the Release in `give`; what earlier holders did is done.
-        self.update(Ordering::Acquire, |old| old.transition_take(n)).is_some()
+        self.update(Ordering::Acquire, |old| old.transition_take(n, self.total())).is_some()
     }
 
     /// Takes `n` permits for a waiter.
     #[must_use]
     pub(super) fn reserve(&self, n: u32) -> bool {
         // Acquire: pairs with the Release in `give`; handed on to the waiter by its slot's Release.
-        self.update(Ordering::Acquire, |old| old.transition_reserve(n)).is_some()
+        self.update(Ordering::Acquire, |old| old.transition_reserve(n, self.total())).is_some()
     }
 
     /// Puts back what was reserved for a waiter that is gone.
-    pub(super) fn unreserve(&self, n: u32, total: u32) {
+    pub(super) fn unreserve(&self, n: u32) {
         // Relaxed: a granter has done nothing that a holder must see; the givers' release sequences
         // go on through this read-modify-write.
-        self.update(Ordering::Relaxed, |old| Some(old.transition_give(n, total)));
+        self.update(Ordering::Relaxed, |old| Some(old.transition_give(n)));
     }
 
     /// Gives `n` permits back; whether somebody waits for them.
     #[inline]
     #[must_use]
-    pub(super) fn give(&self, n: u32, total: u32) -> bool {
+    pub(super) fn give(&self, n: u32) -> bool {
         // Release: publishes what the holder did; pairs with the Acquire in `take` and `reserve`.
-        let old = self.update(Ordering::Release, |old| Some(old.transition_give(n, total)));
+        let old = self.update(Ordering::Release, |old| Some(old.transition_give(n)));
         old.is_some_and(|old| old.waiters() > 0)
     }
 
@@ -192,21 +218,28 @@ mod tests {
 
     #[test]
     fn fields_keep_to_themselves() {
-        let full = Snapshot::full(MOST);
-        assert_eq!((full.free(), full.waiters()), (MOST, 0));
-        let queued = full.transition_waiter_came().transition_waiter_came();
-        assert_eq!((queued.free(), queued.waiters()), (MOST, 2));
-        assert_eq!(queued.transition_take(1), None, "somebody waits");
-        let reserved = queued.transition_reserve(MOST).unwrap();
-        assert_eq!((reserved.free(), reserved.waiters()), (0, 2));
-        assert_eq!(reserved.transition_reserve(1), None, "nothing is free");
+        let all = Snapshot::NEW.transition_take(MOST, MOST).unwrap();
+        assert_eq!((all.held(), all.waiters()), (MOST, 0));
+        assert_eq!(all.transition_take(1, MOST), None, "nothing is free");
+        let queued = all.transition_waiter_came().transition_waiter_came();
+        assert_eq!((queued.held(), queued.waiters()), (MOST, 2));
+        let free = queued.transition_give(MOST);
+        assert_eq!((free.held(), free.waiters()), (0, 2));
+        assert_eq!(free.transition_take(1, MOST), None, "somebody waits");
+        assert_eq!(free.transition_reserve(MOST, MOST), Some(queued));
     }
 
     #[test]
-    fn giving_stops_at_the_total() {
-        let full = Snapshot::full(MOST);
-        assert_eq!(full.transition_give(u32::MAX, MOST), full);
-        assert_eq!(Snapshot::full(3).transition_give(9, 5).free(), 5);
-        assert_eq!(full.transition_waiter_gone(), full);
+    fn giving_stops_at_nothing_held() {
+        assert_eq!(Snapshot::NEW.transition_give(u32::MAX), Snapshot::NEW);
+        assert_eq!(Snapshot::NEW.transition_waiter_gone(), Snapshot::NEW);
+    }
+
+    #[test]
+    fn nothing_is_free_below_what_is_held() {
+        let held = Snapshot::NEW.transition_take(5, 8).unwrap();
+        assert_eq!(held.transition_take(1, 3), None);
+        assert_eq!(held.transition_give(2).transition_take(1, 3), None);
+        assert_eq!(held.transition_give(3).transition_take(1, 3).map(Snapshot::held), Some(3));
     }
 }

@@ -66,6 +66,11 @@ impl Scale {
         (self.coarser(at.0) as Word).wrapping_shl(self.left as u32)
     }
 
+    /// The reading in whole units, before it wraps in a word; in ticks where those are longer.
+    pub(crate) const fn whole(self, at: Ticks) -> u64 {
+        self.coarser(at.0)
+    }
+
     /// A number of ticks in units, rounded up; saturates.
     pub(crate) const fn units_up(self, ticks: u64) -> Word {
         let wide = if self.right == 0 {
@@ -141,6 +146,58 @@ impl Scale {
     /// than a tick.
     pub(crate) const fn exponent(self) -> i32 {
         self.left as i32 - self.right as i32
+    }
+}
+
+/// A [`Scale`] none of whose units is finer than a tick, for instants that need no more: half the
+/// code, of which a small target notices each shift of 64 bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Coarse {
+    right: u8,
+}
+
+impl Coarse {
+    /// The scale whose unit is `2^shift` ticks; `shift` is less than 64.
+    pub(crate) const fn by(shift: u32) -> Self {
+        Self { right: shift as u8 }
+    }
+
+    /// How many ticks a unit has, as a power of two.
+    pub(crate) const fn shift(self) -> u32 {
+        self.right as u32
+    }
+
+    /// As [`Scale::fit`], in ticks at the finest.
+    pub(crate) const fn fit(horizon: u64, bits: u32, headroom: u32) -> Self {
+        Self { right: Scale::fit(horizon, bits, headroom, 0).right }
+    }
+
+    /// As [`Scale::units`].
+    #[inline]
+    pub(crate) const fn units(self, at: Ticks) -> Word {
+        self.whole(at) as Word
+    }
+
+    /// As [`Scale::units_up`].
+    pub(crate) const fn units_up(self, ticks: u64) -> Word {
+        Scale { left: 0, right: self.right }.units_up(ticks)
+    }
+
+    /// How long so many units are that no longer time was scaled to.
+    pub(crate) const fn ticks(self, units: u64) -> u64 {
+        units.wrapping_shl(self.right as u32)
+    }
+
+    /// As [`Scale::ticks_until`], for at least one unit that is not further ahead than a horizon.
+    pub(crate) const fn ticks_until(self, units: Word, now: Ticks) -> u64 {
+        // All of it wraps, and so is exact: the end of those units, less the reading.
+        let end = self.whole(now).wrapping_add(widen(units)).wrapping_shl(self.right as u32);
+        end.wrapping_sub(now.0)
+    }
+
+    #[inline]
+    const fn whole(self, at: Ticks) -> u64 {
+        at.0.wrapping_shr(self.right as u32)
     }
 }
 

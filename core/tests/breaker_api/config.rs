@@ -55,9 +55,10 @@ fn rules_say_what_would_be_right() {
         );
     }
     for (growth, text) in [(Ratio::percent(50), "50 %"), (Ratio::new(2, 0), "2/0")] {
+        let rule = by_width("at least 100 %", "from 100 % to 25500 %");
         assert_eq!(
             error(good.open_growth(growth, ms(60_000))),
-            format!("the breaker's `open_growth` must be at least 100 %, but is {text}")
+            format!("the breaker's `open_growth` must be {rule}, but is {text}")
         );
     }
 }

@@ -6,6 +6,8 @@
 
 #[path = "counts.rs"]
 mod counts;
+#[path = "ramp.rs"]
+mod ramp;
 
 use fusebox_core::{Counts, Outcome, Reason, State, WORD_BITS};
 
@@ -51,6 +53,14 @@ pub(crate) enum Probes {
     Rate(Share, u32),
 }
 
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RampRules {
+    pub(crate) from: Share,
+    pub(crate) over: u64,
+    pub(crate) lateness: u64,
+    pub(crate) is_exponential: bool,
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct Rules {
     pub(crate) consecutive: u32,
@@ -65,6 +75,7 @@ pub(crate) struct Rules {
     pub(crate) lateness: u64,
     pub(crate) abandoned_fails: bool,
     pub(crate) windows: Vec<WindowRules>,
+    pub(crate) ramp: Option<RampRules>,
     pub(crate) metered: bool,
     pub(crate) max_concurrent: Option<u64>,
 }
@@ -90,12 +101,13 @@ struct History {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Admitted {
     generation: u64,
-    start: u64,
+    /// Where slow calls mattered when it began.
+    start: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Phase {
-    /// Closed or metrics only.
+    /// Closed, ramping up or metrics only.
     Counting { failures_in_row: u64 },
     /// The end of the open time lies between these; `lowest` is less by the accuracy of the open
     /// time.
@@ -156,11 +168,16 @@ struct Totals {
 #[derive(Clone, Debug)]
 pub(crate) struct Model {
     pub(crate) rules: Rules,
+    /// As the breaker was made: for the accuracy of times, and how long they may be.
+    made: Rules,
     pub(crate) state: State,
     pub(crate) generation: u64,
     phase: Phase,
     histories: Vec<History>,
     reopened: u32,
+    /// When it last began to ramp up, and how many calls have asked while it did.
+    ramp_began: i128,
+    asked: u32,
     totals: Totals,
     pub(crate) events: Vec<Expected>,
 }
@@ -169,12 +186,15 @@ impl Model {
     pub(crate) fn new(rules: Rules) -> Self {
         let histories = vec![History::default(); rules.windows.len()];
         Self {
+            made: rules.clone(),
             rules,
             state: State::Closed,
             generation: 0,
             phase: Phase::Counting { failures_in_row: 0 },
             histories,
             reopened: 0,
+            ramp_began: 0,
+            asked: 0,
             totals: Totals::default(),
             events: Vec::new(),
         }
@@ -184,11 +204,16 @@ impl Model {
 
     /// The longest time an end of the open time may lie ahead, the lateness included.
     fn open_reach(&self) -> i128 {
-        i128::from(self.rules.open_at_most) + i128::from(self.rules.lateness)
+        i128::from(self.made.open_at_most) + i128::from(self.made.lateness)
+    }
+
+    /// As [`open_reach`](Self::open_reach), of the probes' time.
+    fn probe_reach(&self) -> i128 {
+        i128::from(self.made.half_open_timeout) + i128::from(self.made.lateness)
     }
 
     /// The accuracy of the open time in ticks; 1 is exact.
-    fn open_unit(&self) -> i128 {
+    pub(crate) fn open_unit(&self) -> i128 {
         (self.open_reach() >> by_width(23, 9)).max(1)
     }
 
@@ -198,8 +223,10 @@ impl Model {
             (u128::from(self.rules.growth.0), u128::from(self.rules.growth.1));
         let most = u128::from(self.rules.open_at_most);
         let (mut above, mut below) = (u128::from(self.rules.open_for), 1_u128);
-        // It may round down to a tick at each step, and grows what it lost.
-        let mut lost = 0_u128;
+        // It may round down to a tick at each step, where words are 32 bits to one part in 2^31 of the
+        // longest, and grows what it lost.
+        let step = if WORD_BITS == 64 { 1 } else { (self.open_reach() >> 31).max(1) as u128 };
+        let mut lost = step - 1;
         for _ in 0..self.reopened.min(by_width(31, 7)) {
             if above / below >= most {
                 break;
@@ -207,10 +234,10 @@ impl Model {
             above *= numerator;
             below *= denominator;
             let exact = above % below == 0 && lost == 0;
-            lost = if exact { 0 } else { (lost * numerator).div_ceil(denominator) + 1 };
+            lost = if exact { 0 } else { (lost * numerator).div_ceil(denominator) + step };
         }
         let longest = (above / below).min(most);
-        let shortest = (above / below).saturating_sub(lost).min(most);
+        let shortest = (above / below).saturating_sub(lost).min(most.saturating_sub(step - 1));
         let shortest = shortest - shortest * u128::from(self.rules.jitter_percent) / 100;
         (shortest as i128, longest as i128)
     }
@@ -276,7 +303,7 @@ impl Model {
         for history in &mut self.histories {
             *history = History::default();
         }
-        if !matches!(to, State::Open | State::HalfOpen) {
+        if !matches!(to, State::Open | State::HalfOpen | State::RampingUp) {
             self.reopened = 0;
         }
         if from != to {
@@ -288,7 +315,7 @@ impl Model {
     }
 
     fn open(&mut self, now: u64, counts: Vec<Counts>) {
-        if self.state == State::HalfOpen {
+        if matches!(self.state, State::HalfOpen | State::RampingUp) {
             self.reopened += 1;
         }
         let (shortest, longest) = self.open_time();
@@ -314,7 +341,8 @@ impl Model {
             Probes::Successes(_) => true,
             Probes::Rate(_, round) => out + done < round,
         };
-        out < self.rules.max_probes && in_round
+        // A new round may be over already: somebody must be let in to end it.
+        out == 0 || out < self.rules.max_probes && in_round
     }
 
     /// Whether all probes are out for so long that they count as failed.
@@ -327,7 +355,7 @@ impl Model {
     fn timed_out_since(&self, since: i128) -> Option<bool> {
         let (timeout, lateness) =
             (i128::from(self.rules.half_open_timeout), i128::from(self.rules.lateness));
-        let reach = timeout + lateness;
+        let reach = self.probe_reach();
         let late = 2 * (reach >> by_width(11, 4)).max(1);
         if since < -lateness || since >= (reach << by_width(10, 3)) - reach - late {
             None
@@ -349,7 +377,7 @@ impl Model {
             return (now, now);
         };
         let lateness = i128::from(self.rules.lateness);
-        let reach = i128::from(self.rules.half_open_timeout) + lateness;
+        let reach = self.probe_reach();
         let accuracy = 2 * (reach >> by_width(11, 4)).max(1);
         let late_by = latest - now;
         if out == 0 {
@@ -383,6 +411,14 @@ impl Model {
                 Some(false) => Allowed::Only(open),
                 None => Allowed::Either(let_in, open),
             },
+            State::RampingUp => {
+                let refused = Answer::Refused(Reason::RampingUp);
+                match self.is_in_share(now) {
+                    Some(true) => Allowed::Only(let_in),
+                    Some(false) => Allowed::Only(refused),
+                    None => Allowed::Either(let_in, refused),
+                }
+            }
             State::HalfOpen if self.has_place() => Allowed::Only(let_in),
             State::HalfOpen => match self.probes_timed_out(now) {
                 Some(true) => Allowed::Only(open),
@@ -392,8 +428,19 @@ impl Model {
         }
     }
 
-    /// A call at `now` was told `answer`, which is one that it may be told.
-    pub(crate) fn answered(&mut self, now: u64, answer: Answer) -> Option<Admitted> {
+    /// A call at `now` was told `answer`, which is one that it may be told; `closed` says whether the
+    /// breaker is closed after it.
+    pub(crate) fn answered(&mut self, now: u64, answer: Answer, closed: bool) -> Option<Admitted> {
+        if self.state == State::RampingUp {
+            if closed {
+                assert!(self.ramp_is_over(now) != Some(false), "closed too early: {self:?}");
+                let counts = self.counts(now);
+                self.change(State::Closed, Phase::Counting { failures_in_row: 0 }, now, counts);
+            } else {
+                assert!(self.ramp_is_over(now) != Some(true), "not closed: {self:?}");
+                self.asked = self.asked.wrapping_add(1);
+            }
+        }
         let passes_breaker = matches!(answer, Answer::In | Answer::Refused(Reason::BulkheadFull));
         if passes_breaker && self.state == State::Open {
             let counts = self.counts(now);
@@ -409,7 +456,9 @@ impl Model {
                     *began = with_one_more;
                 }
                 self.totals.running += 1;
-                Some(Admitted { generation: self.generation, start: now })
+                let is_timed = self.rules.windows.iter().any(|window| window.slow.is_some());
+                let start = is_timed.then_some(now);
+                Some(Admitted { generation: self.generation, start })
             }
             Answer::Refused(reason) => {
                 match (&mut self.phase, reason) {
@@ -428,7 +477,8 @@ impl Model {
     }
 
     fn is_slow(&self, window: &WindowRules, call: Admitted, now: u64) -> bool {
-        window.slow.is_some_and(|(_, from)| now.saturating_sub(call.start) >= from)
+        let lasted = call.start.map_or(0, |start| now.saturating_sub(start));
+        window.slow.is_some_and(|(_, from)| lasted >= from)
     }
 
     /// A call ended at `now`. `opened` says whether the breaker opened, for where either would do;
@@ -455,8 +505,9 @@ impl Model {
             (Phase::Counting { failures_in_row }, true) => {
                 let in_row = if failed { failures_in_row + 1 } else { 0 };
                 self.phase = Phase::Counting { failures_in_row: in_row };
+                let before = self.full_window_trips(now);
                 self.record(call, failed, now);
-                self.judge_closed(failed, in_row, now, opened)
+                self.judge_closed(failed, in_row, now, opened, before)
             }
             (Phase::HalfOpen { out, done, failed: bad, began }, true) => {
                 let bad = bad + u32::from(failed || slow);
@@ -512,9 +563,16 @@ impl Model {
     }
 
     /// Judges by every rule; both outcomes are judged, and a rate equal to its threshold trips.
-    fn judge_closed(&mut self, failed: bool, in_row: u64, now: u64, opened: bool) -> bool {
+    fn judge_closed(
+        &mut self,
+        failed: bool,
+        in_row: u64,
+        now: u64,
+        opened: bool,
+        before: bool,
+    ) -> bool {
         let limit = u64::from(self.rules.consecutive);
-        let by_row = failed && limit > 0 && in_row >= limit;
+        let by_row = before || failed && limit > 0 && in_row >= limit;
         let (mut must, mut may) = (by_row, by_row);
         for (index, window) in self.rules.windows.iter().enumerate() {
             let verdicts: Vec<bool> = self
@@ -535,18 +593,33 @@ impl Model {
         if opened { may } else { !must }
     }
 
+    /// Whether a window of calls that is full trips by rates that are new: it is judged once more
+    /// when the next call ends, before its oldest calls slide out.
+    fn full_window_trips(&self, now: u64) -> bool {
+        self.rules.windows.iter().enumerate().any(|(index, window)| {
+            let Kind::Calls { calls, buckets } = window.kind else { return false };
+            let counted = self.histories[index].calls.len();
+            let full = counted > 0 && counted % (calls / buckets) as usize == 0;
+            full && self.window_counts(index, now, 0).iter().all(|c| Self::rates_trip(window, c))
+        })
+    }
+
+    fn rates_trip(window: &WindowRules, counts: &Counts) -> bool {
+        let enough = counts.requests >= u64::from(window.minimum);
+        let by_failures =
+            window.failures.is_some_and(|rate| reaches(rate, counts.failures, counts.requests));
+        let by_slow =
+            window.slow.is_some_and(|(rate, _)| reaches(rate, counts.slow, counts.requests));
+        enough && (by_failures || by_slow)
+    }
+
     fn trips(&self, window: &WindowRules, counts: &Counts, failed: bool) -> bool {
         let custom = self.rules.custom.is_some_and(|rule| rule(counts));
         if let Kind::Consecutive = window.kind {
             // Without a window the rule is asked after failures only.
             return failed && custom;
         }
-        let enough = counts.requests >= u64::from(window.minimum);
-        let by_failures =
-            window.failures.is_some_and(|rate| reaches(rate, counts.failures, counts.requests));
-        let by_slow =
-            window.slow.is_some_and(|(rate, _)| reaches(rate, counts.slow, counts.requests));
-        enough && (by_failures || by_slow) || custom
+        Self::rates_trip(window, counts) || custom
     }
 
     /// Whether the probes so far reopen; closes where they do that.
@@ -560,13 +633,15 @@ impl Model {
         if reopens {
             self.open(now, counts);
         } else if closes {
-            self.change(State::Closed, Phase::Counting { failures_in_row: 0 }, now, counts);
+            let to = if self.rules.ramp.is_some() { State::RampingUp } else { State::Closed };
+            self.ramp_began = now.into();
+            self.change(to, Phase::Counting { failures_in_row: 0 }, now, counts);
         }
         reopens
     }
 
     pub(crate) fn trip(&mut self, now: u64) {
-        if matches!(self.state, State::Closed | State::HalfOpen) {
+        if matches!(self.state, State::Closed | State::HalfOpen | State::RampingUp) {
             let counts = self.counts(now);
             self.open(now, counts);
         }
@@ -588,9 +663,49 @@ impl Model {
         self.change(State::Closed, Phase::Counting { failures_in_row: 0 }, now, counts);
     }
 
+    // ---- changes of the settings ----
+
+    /// The settings of `new` that a breaker in use may take over.
+    pub(crate) fn change_to(&self, new: &Rules) -> Rules {
+        let mut changed = Rules {
+            custom: self.made.custom,
+            lateness: self.made.lateness,
+            ramp: self.made.ramp,
+            ..new.clone()
+        };
+        if matches!(self.phase, Phase::HalfOpen { out, .. } if out > 0) {
+            // Of the probes that are out nobody can say, from outside, which of two times they have.
+            changed.half_open_timeout = self.rules.half_open_timeout;
+        }
+        changed
+    }
+
+    /// Whether there is room for the times of `new`; `None` where that is a matter of rounding.
+    pub(crate) fn has_room(&self, new: &Rules) -> Option<bool> {
+        let open = i128::from(new.open_at_most) + i128::from(new.lateness);
+        let probe = i128::from(new.half_open_timeout) + i128::from(new.lateness);
+        let late = 2 * (self.probe_reach() >> by_width(11, 4)).max(1);
+        if open <= self.open_reach() && new.half_open_timeout <= self.made.half_open_timeout {
+            Some(true)
+        } else if open > self.open_reach() + self.open_unit() || probe > self.probe_reach() + late {
+            Some(false)
+        } else {
+            None
+        }
+    }
+
+    /// Whether anything is left that trips with so many failures in a row.
+    pub(crate) fn has_rule(&self, consecutive: u32) -> bool {
+        let rated = |window: &WindowRules| window.failures.is_some() || window.slow.is_some();
+        consecutive > 0 || self.made.custom.is_some() || self.rules.windows.iter().any(rated)
+    }
+
     /// Instants at which something is due, for tests that want to come exactly then.
     pub(crate) fn next_due(&self, now: u64) -> u64 {
         let due = match self.phase {
+            _ if self.state == State::RampingUp => {
+                self.ramp_left(now).map_or(0, |left| left.0 + i128::from(now))
+            }
             Phase::Open { highest, .. } => highest,
             Phase::HalfOpen { began, .. } => began.1 + i128::from(self.rules.half_open_timeout),
             _ => i128::from(now) + i128::from(self.rules.open_for),

@@ -1,5 +1,6 @@
-//! How the reference models are run: how many histories, and from which seed.
+//! How the reference models are run: how many histories, from which seed, and on what clock.
 
+use fusebox_core::{Clock, Ticks};
 use proptest::prelude::ProptestConfig;
 use proptest::test_runner::RngSeed;
 
@@ -14,5 +15,17 @@ pub(crate) fn config() -> ProptestConfig {
         failure_persistence: None,
         max_global_rejects: u32::MAX,
         ..ProptestConfig::default()
+    }
+}
+
+/// A clock that is never read: the tests give the time.
+#[allow(dead_code, reason = "not every model has a clock")]
+pub(crate) struct Hz<const PER_SECOND: u64>;
+
+impl<const PER_SECOND: u64> Clock for Hz<PER_SECOND> {
+    const TICKS_PER_SECOND: u64 = PER_SECOND;
+
+    fn now(&self) -> Ticks {
+        panic!("only the given time counts here")
     }
 }

@@ -9,9 +9,11 @@ mod gates;
 mod pipeline;
 mod retry;
 mod semaphore;
+mod sliding;
 mod support;
 pub mod timed;
 mod timeout;
+mod warm_up;
 mod window;
 
 use crate::failure::Checked;
@@ -61,7 +63,9 @@ table! {
         an_observer_hears_of_every_change_once
         a_task_can_wait_until_it_is_ready
         a_guard_tells_how_its_future_ended
-        time_can_be_given_with_each_call;
+        time_can_be_given_with_each_call
+        its_settings_change_while_it_is_in_use
+        it_lets_calls_back_in_little_by_little;
     window:
         a_rate_that_is_reached_trips
         a_success_can_be_the_call_that_is_missing
@@ -86,6 +90,23 @@ table! {
         a_wait_that_would_be_too_long_is_refused_at_once
         a_new_rate_brings_no_token
         the_rate_is_as_close_as_promised
+        a_late_reading_loses
+        a_paced_one_has_slack_and_a_queue;
+    sliding:
+        no_window_holds_more
+        a_place_is_free_when_it_says
+        a_call_that_never_ran_gives_its_place_back
+        a_late_reading_finds_no_place
+        what_is_past_counts_less_and_less
+        the_estimate_says_when
+        a_call_that_never_ran_is_not_counted;
+    warm_up:
+        it_is_slow_at_first_and_warms_up
+        a_pause_cools_it_down
+        a_call_that_never_ran_warms_nothing_up
+        tasks_take_turns
+        a_turn_given_up_makes_no_burst
+        a_wait_in_vain_is_refused_at_once
         a_late_reading_loses;
     semaphore:
         never_more_than_there_are
@@ -94,6 +115,7 @@ table! {
         who_needs_many_is_not_overtaken
         a_full_queue_refuses
         who_gives_up_leaves_nothing_behind
+        their_number_changes_and_none_is_lost
         a_wait_has_an_end
         a_bulkhead_waits_so_long;
     budget:

@@ -3,9 +3,8 @@
 use core::marker::PhantomData;
 
 use super::counting::Counting;
-use super::rates::{Judge, Rates, add};
+use super::rates::{Judge, Rates};
 use super::{Ended, Window};
-use crate::breaker::counts::Counts;
 use crate::breaker::ring::{Age, Head, MAX_REQUESTS, Ring, Sums};
 use crate::breaker::state::Generation;
 use crate::error::{ConfigError, Setting, check, setting};
@@ -88,14 +87,42 @@ impl<C: Clock, const B: usize> LastCalls<C, B> {
                 return Err(ConfigError::UnevenWindow { calls, buckets, nearest });
             }
             let judge = check!(Judge::new(rates, C::TICKS_PER_SECOND));
-            if judge.minimum == 0 {
-                return Err(MINIMUM_OF_LAST_CALLS.number(0, 1, calls as u64));
-            }
-            if judge.minimum > calls {
-                return Err(ConfigError::MinimumAboveWindow { minimum: judge.minimum, window: calls });
-            }
+            check!(Self::check_minimum(rates.minimum, calls));
             Ok(Self { ring: Ring::new(), per_bucket, judge, clock: PhantomData })
         }
+    }
+
+    const fn check_minimum(minimum: u32, calls: u32) -> Result<(), ConfigError> {
+        if minimum == 0 {
+            return Err(MINIMUM_OF_LAST_CALLS.number(0, 1, calls as u64));
+        }
+        if minimum > calls {
+            return Err(ConfigError::MinimumAboveWindow { minimum, window: calls });
+        }
+        Ok(())
+    }
+
+    /// Goes by `rates` from now on, with the calls that are in the window already.
+    ///
+    /// The next call is judged by them, a success as well. A call that ends while they change is
+    /// counted, and judged with the next one. Calls that began when no slow call mattered are not
+    /// slow. Whether the breaker has a rule left that could trip
+    /// it is not looked at here.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_new`](Self::try_new), and nothing has changed; and [`ConfigError::ChangeUnderWay`].
+    ///
+    /// # Interrupt safety
+    ///
+    /// Never waits: a change that finds another one under way is refused.
+    ///
+    /// # Examples
+    ///
+    /// See [`CircuitBreaker::window`](crate::CircuitBreaker::window).
+    pub fn set_rates(&self, rates: Rates) -> Result<(), ConfigError> {
+        Self::check_minimum(rates.minimum, self.per_bucket.wrapping_mul(B as u32))?;
+        self.judge.change(rates, C::TICKS_PER_SECOND)
     }
 }
 
@@ -115,8 +142,7 @@ impl<C: Clock, const B: usize> Counting for LastCalls<C, B> {
         let mut before = false;
         // Who filled the bucket may find that this call has moved on, and leave the judging to it.
         let leave = || {
-            let full = self.ring.judged(ended.generation).map(|sums| add(sums, Counts::default()));
-            before |= full.is_some_and(|counts| self.judge.trips(&counts, None));
+            before |= self.judged(ended.generation).is_some_and(|sums| self.judge.trips(sums));
         };
         let call = (ended.failed, ended.slow);
         // No fence after it: see the ring.

@@ -1,7 +1,7 @@
 //! What the windows that count in a ring have in common.
 
 use super::rates::{Judge, add};
-use super::{Custom, Ended, sealed};
+use super::{Ended, sealed};
 use crate::breaker::counts::Counts;
 use crate::breaker::ring::Sums;
 use crate::breaker::state::Generation;
@@ -37,12 +37,12 @@ impl<W: Counting> sealed::Window<W::Clock> for W {
 
     #[inline]
     fn needs_start(&self) -> bool {
-        self.judge().slow.is_some()
+        self.judge().has_slow()
     }
 
     #[inline]
     fn needs_end(&self) -> bool {
-        W::GOES_BY_TIME || self.judge().slow.is_some()
+        W::GOES_BY_TIME || self.judge().has_slow()
     }
 
     #[inline]
@@ -50,16 +50,10 @@ impl<W: Counting> sealed::Window<W::Clock> for W {
         self.judge().is_slow(start, now)
     }
 
-    fn record(
-        &self,
-        ended: Ended<bool>,
-        base: Counts,
-        custom: Custom,
-        is_over: &dyn Fn() -> bool,
-    ) -> Option<bool> {
+    fn record(&self, ended: Ended<bool>, is_over: &dyn Fn() -> bool) -> Option<bool> {
         let before = self.count(ended, is_over)?;
-        let Some(sums) = self.judged(ended.generation) else { return Some(before) };
-        Some(before || self.judge().trips(&add(sums, base), custom))
+        let trips = |sums| self.judge().trips(sums);
+        Some(before || self.judged(ended.generation).is_some_and(trips))
     }
 
     fn ask(

@@ -5,14 +5,14 @@ use core::time::Duration;
 
 use super::counting::Counting;
 use super::rates::{Judge, Rates};
+use super::slide::Slide;
 use super::{Ended, Window};
-use crate::breaker::ring::{Age, Head, MARK_BITS, MAX_REQUESTS, Ring, Sums};
+use crate::breaker::ring::{MAX_REQUESTS, Ring, Sums};
 use crate::breaker::state::Generation;
 use crate::error::{ConfigError, Setting, check, setting};
 use crate::sync::constructor;
-use crate::time::scale::{DEFAULT_LATENESS, HEADROOM, Scale, ahead};
-use crate::time::{Clock, LONGEST, Ticks, check_rate, duration_from_ticks, in_ticks};
-use crate::word::{Word, mask};
+use crate::time::scale::DEFAULT_LATENESS;
+use crate::time::{Clock, Ticks};
 
 const SPAN: Setting = setting!(
     "the window's `span`"
@@ -56,12 +56,7 @@ const MINIMUM_OF_LAST_TIME: Setting = setting!(
 /// ```
 #[derive(Debug)]
 pub struct LastTime<C, const B: usize = 10> {
-    ring: Ring<B>,
-    scale: Scale,
-    /// The length of a bucket, in units.
-    step: Word,
-    /// How late a reader may be and still be taken for late.
-    horizon: Word,
+    slide: Slide<B>,
     judge: Judge,
     clock: PhantomData<fn() -> C>,
 }
@@ -97,52 +92,39 @@ impl<C: Clock, const B: usize> LastTime<C, B> {
             rates: Rates,
             lateness: Duration,
         ) -> Result<Self, ConfigError> {
-            let hz = C::TICKS_PER_SECOND;
-            check!(check_rate(hz));
-            let late = check!(in_ticks(LATENESS, lateness, hz, 0));
-            let ticks = check!(in_ticks(SPAN, span, hz, 1));
-            let scale = Self::scale(ticks, late);
-            // Rounded down, both times: it never covers more than was asked for.
-            let step = scale.units(Ticks(ticks)) / B as Word;
-            if step == 0 {
-                // A longer window may need longer units, but not twice.
-                let least = Self::scale(scale.ticks_up(B as u64), late).ticks_up(B as u64);
-                let (min, max) = (duration_from_ticks(least, hz), Duration::from_secs(LONGEST / hz));
-                return Err(SPAN.duration(span, min, max));
-            }
-            let judge = check!(Judge::new(rates, hz));
-            // A full bucket is halved; so many calls are counted whatever happens.
-            check!(MINIMUM_OF_LAST_TIME.check(judge.minimum as u64, 1, MAX_REQUESTS / 2 + 1));
-            let horizon = scale.units_up(ticks.saturating_add(late));
-            Ok(Self { ring: Ring::new(), scale, step, horizon, judge, clock: PhantomData })
+            let (span, lateness) = ((SPAN, span), (LATENESS, lateness));
+            let slide = check!(Slide::new(span, lateness, C::TICKS_PER_SECOND));
+            let judge = check!(Judge::new(rates, C::TICKS_PER_SECOND));
+            check!(Self::check_minimum(rates));
+            Ok(Self { slide, judge, clock: PhantomData })
         }
     }
 
-    /// The units of a window of so many ticks.
+    const fn check_minimum(rates: Rates) -> Result<u64, ConfigError> {
+        // A full bucket is halved; so many calls are counted whatever happens.
+        MINIMUM_OF_LAST_TIME.check(rates.minimum as u64, 1, MAX_REQUESTS / 2 + 1)
+    }
+
+    /// Goes by `rates` from now on, with the calls that are in the window already.
     ///
-    /// Finer than a tick where there is room, so that a bucket need not be a whole number of ticks.
-    const fn scale(ticks: u64, late: u64) -> Scale {
-        Scale::fit(ticks.saturating_add(late), MARK_BITS, HEADROOM, 10)
-    }
-
-    /// How many buckets ago `head` was current, and where the bucket of `now` begins.
-    fn age(&self, head: Head, now: Ticks) -> (u32, Word) {
-        let now = self.scale.units(now) & mask(MARK_BITS);
-        // A reader that is late sees the bucket begin in the future.
-        if ahead(head.mark(), now, MARK_BITS, self.horizon) > 0 {
-            return (0, head.mark());
-        }
-        let elapsed = now.wrapping_sub(head.mark()) & mask(MARK_BITS);
-        if elapsed < self.step {
-            return (0, head.mark());
-        }
-        // Never zero; but the compiler cannot know that, and would link a panic.
-        let steps = elapsed.checked_div(self.step).unwrap_or(0);
-        if steps >= B as Word {
-            // Everything has slid out: begin afresh.
-            return (B as u32, now);
-        }
-        (steps as u32, head.mark().wrapping_add(steps * self.step) & mask(MARK_BITS))
+    /// The next call is judged by them, a success as well. A call that ends while they change is
+    /// counted, and judged with the next one. Calls that began when no slow call mattered are not
+    /// slow. Whether the breaker has a rule left that could trip it is not looked at here.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_new`](Self::try_new), and nothing has changed; and [`ConfigError::ChangeUnderWay`].
+    ///
+    /// # Interrupt safety
+    ///
+    /// Never waits: a change that finds another one under way is refused.
+    ///
+    /// # Examples
+    ///
+    /// See [`CircuitBreaker::window`](crate::CircuitBreaker::window).
+    pub fn set_rates(&self, rates: Rates) -> Result<(), ConfigError> {
+        Self::check_minimum(rates)?;
+        self.judge.change(rates, C::TICKS_PER_SECOND)
     }
 }
 
@@ -157,13 +139,8 @@ impl<C: Clock, const B: usize> Counting for LastTime<C, B> {
     }
 
     fn count(&self, ended: Ended<bool>, is_over: &dyn Fn() -> bool) -> Option<bool> {
-        let first = self.scale.units(ended.now) & mask(MARK_BITS);
-        let age = |head: Head, _: u64| match self.age(head, ended.now) {
-            (0, _) => Age::Current,
-            (steps, mark) => Age::Over(steps, mark),
-        };
         let call = (ended.failed, ended.slow);
-        if !self.ring.record(ended.generation, call, first, age, is_over, || ()) {
+        if !self.slide.record(ended.generation, call, ended.now, is_over) {
             return None;
         }
         Ring::<B>::fence();
@@ -171,10 +148,10 @@ impl<C: Clock, const B: usize> Counting for LastTime<C, B> {
     }
 
     fn judged(&self, generation: Generation) -> Option<Sums> {
-        self.ring.judged(generation)
+        self.slide.judged(generation)
     }
 
     fn sums(&self, generation: Generation, now: Ticks) -> Sums {
-        self.ring.sums(generation, |head| self.age(head, now).0)
+        self.slide.sums(generation, now)
     }
 }

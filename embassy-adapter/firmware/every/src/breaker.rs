@@ -3,8 +3,8 @@
 use core::time::Duration;
 
 use fusebox_core::{
-    BreakerConfig, CircuitBreaker, Consecutive, Counts, LastCalls, LastTime, Meter, Metering,
-    Named, Observer, Rates, Ratio, Window,
+    BreakerConfig, CircuitBreaker, Consecutive, Counts, Idle, LastCalls, LastTime, Meter, Metering,
+    Named, Observer, Ramp, RampUp, Rates, Ratio, Window,
 };
 
 use crate::{CLOCK, Us, Watcher, any, keep, now, outcome, poll, some_time, use_gate};
@@ -25,6 +25,21 @@ static WINDOWED: CircuitBreaker<&Us, (LastCalls<&Us>, LastTime<&Us>), Meter, Nam
         &CLOCK,
     );
 
+static RAMPING: CircuitBreaker<&Us, RampUp<&Us>> = CircuitBreaker::with_window(
+    BreakerConfig::standard(),
+    RampUp::new(Ramp::linear(Ratio::percent(10), Duration::from_secs(60))),
+    &CLOCK,
+);
+static RAMPING_BY_CALLS: CircuitBreaker<&Us, RampUp<&Us, LastCalls<&Us>>> =
+    CircuitBreaker::with_window(
+        BreakerConfig::standard(),
+        RampUp::around(
+            Ramp::exponential(Ratio::percent(1), Duration::from_secs(60)),
+            LastCalls::new(20, Rates::failures(Ratio::percent(50))),
+        ),
+        &CLOCK,
+    );
+
 pub(crate) fn all() {
     use_breaker(&PLAIN);
     use_breaker(&WINDOWED);
@@ -34,6 +49,19 @@ pub(crate) fn all() {
     use_breaker(&CAREFUL);
     use_breaker(&PATIENT);
     with_windows();
+    use_breaker(&RAMPING);
+    use_breaker(&RAMPING_BY_CALLS);
+    with_ramp();
+}
+
+fn with_ramp() {
+    let (from, over) = (Ratio::new(any(1), any(10)), some_time());
+    let ramp = if any(true) { Ramp::linear(from, over) } else { Ramp::exponential(from, over) };
+    let Ok(ramp) = RampUp::try_around(ramp.max_lateness(some_time()), Consecutive) else { return };
+    keep(*ramp.window());
+    if let Ok(breaker) = CircuitBreaker::try_with_window(config(), ramp, &CLOCK) {
+        use_breaker(&breaker);
+    }
 }
 
 fn config() -> BreakerConfig {
@@ -47,6 +75,7 @@ fn config() -> BreakerConfig {
         .max_probes(any(1))
         .success_threshold(any(1))
         .half_open_timeout(time)
+        .room_for(time, some_time())
         .max_lateness(time)
         .abandoned_is_failure(any(true));
     let config = if any(true) { config.probe_failure_rate(ratio, any(1)) } else { config };
@@ -60,12 +89,17 @@ fn with_windows() {
     let Ok(time) = LastTime::<_, 5>::try_new(some_time(), rates, some_time()) else { return };
     if let Ok(breaker) = CircuitBreaker::try_with_window(config(), (calls, time), &CLOCK) {
         use_breaker(&breaker);
+        let (calls, time) = breaker.window();
+        let rates = rates.minimum_calls(any(2));
+        keep((calls.set_rates(rates).is_ok(), time.set_rates(rates).is_ok()));
+        use_breaker(&breaker);
     }
 }
 
 pub(crate) fn use_breaker<W: Window<&'static Us>, M: Metering<&'static Us>, O: Observer>(
     breaker: &CircuitBreaker<&'static Us, W, M, O>,
 ) {
+    keep((breaker.is_idle(), breaker.is_stale()));
     use_gate(breaker);
     if let Ok(token) = breaker.enter_at(now()) {
         breaker.exit_at(token, outcome(), now());
@@ -85,5 +119,6 @@ pub(crate) fn use_breaker<W: Window<&'static Us>, M: Metering<&'static Us>, O: O
     keep((breaker.state(), breaker.is_open(), breaker.snapshot(), breaker.snapshot_at(now())));
     keep((breaker.time_until_half_open(), breaker.time_until_half_open_at(now())));
     keep(breaker.observer().is_active());
+    keep(breaker.reconfigure(&config()).is_ok());
     poll(breaker.until_ready(&CLOCK));
 }

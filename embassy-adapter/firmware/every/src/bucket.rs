@@ -2,12 +2,20 @@
 
 use core::time::Duration;
 
-use fusebox_core::{BucketConfig, Deadline, Gate, Lease, Rate, TokenBucket, WaitGate};
+use fusebox_core::{
+    BucketConfig, BucketSketch, BucketState, Clock, Deadline, Gate, Lease, Rate, SharedBucket,
+    SketchColumn, TokenBucket, WaitGate,
+};
 
 use crate::{CLOCK, Us, any, keep, now, poll, some_time, use_gate};
 
 static BUCKET: TokenBucket<&Us> =
     TokenBucket::new(BucketConfig::per_second(10).max_wait(Duration::from_secs(1)), &CLOCK);
+
+static SHARED: SharedBucket<&Us> = SharedBucket::new(BucketConfig::per_second(10), &CLOCK);
+static STATE: BucketState = BucketState::new();
+static SKETCH: BucketSketch<&Us, [SketchColumn; 2]> =
+    BucketSketch::new(BucketConfig::per_second(10), &CLOCK, [const { SketchColumn::new() }; 2]);
 
 pub(crate) fn all() {
     use_bucket(&BUCKET);
@@ -25,6 +33,29 @@ pub(crate) fn all() {
     if let Ok(bucket) = TokenBucket::try_new(config, &CLOCK) {
         use_bucket(&bucket);
     }
+    if let Ok(shared) = SharedBucket::try_new(config, &CLOCK) {
+        use_shared(&shared, &BucketState::default());
+    }
+    use_shared(&SHARED, &STATE);
+    use_sketch(&SKETCH);
+    if let Ok(sketch) = BucketSketch::try_new(config, &CLOCK, [SketchColumn::default()]) {
+        use_sketch(&sketch);
+    }
+}
+
+fn use_sketch<S: AsRef<[SketchColumn]>>(sketch: &BucketSketch<&Us, S>) {
+    keep(sketch.try_acquire(any(1), any(1)).is_ok());
+    keep(sketch.try_acquire_at(any(1), any(1), now()).is_ok());
+    keep((sketch.peek(any(1)), sketch.peek_at(any(1), now()), sketch.width()));
+    use_gate(&sketch.of(any(1), any(1)));
+}
+
+fn use_shared(shared: &SharedBucket<&Us>, state: &BucketState) {
+    keep(shared.try_acquire(state, any(1)).is_ok());
+    if let Ok(taken) = shared.take_at(state, any(1), shared.clock().now()) {
+        shared.give_back_at(state, taken, any(1), now());
+    }
+    keep((shared.peek_at(state, now()), shared.is_idle_at(state, now())));
 }
 
 fn rates() {

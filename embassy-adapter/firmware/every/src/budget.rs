@@ -1,6 +1,6 @@
 //! The retry budget.
 
-use fusebox_core::{BudgetConfig, Ratio, RetryBudget};
+use fusebox_core::{BudgetConfig, Idle, Ratio, RetryBudget};
 
 use crate::{CLOCK, Us, any, keep, now, some_time};
 
@@ -23,6 +23,7 @@ pub(crate) fn shared() -> &'static RetryBudget<&'static Us> {
 }
 
 fn use_budget(budget: &RetryBudget<&'static Us>) {
+    keep(budget.is_idle());
     budget.deposit();
     budget.deposit_many(any(3));
     keep((budget.try_withdraw().is_ok(), budget.try_withdraw_at(now()).is_ok()));

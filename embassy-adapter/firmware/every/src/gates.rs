@@ -3,7 +3,7 @@
 use crate::ready;
 
 use fusebox_core::{
-    Classify, Deadline, FailureIf, Gate, Guard, Immediate, Observed, Outcome, Permit,
+    Classify, Deadline, FailureIf, Gate, Group, Guard, Idle, Immediate, Observed, Outcome, Permit,
     ResultClassify, Semaphore, Shadow, WaitGate,
 };
 
@@ -11,6 +11,7 @@ use crate::{CLOCK, Watcher, any, keep, outcome, poll, use_gate};
 
 static ONE: Semaphore = Semaphore::new(1);
 static TWO: Semaphore = Semaphore::new(2);
+static GROUP: Group<&Semaphore, 2> = Group::new([("one", &ONE), ("two", &TWO)]);
 static SHADOW: Shadow<&Semaphore> = Shadow::new(&ONE);
 
 pub(crate) fn all() {
@@ -23,6 +24,9 @@ pub(crate) fn all() {
     poll((&ONE, Some(&TWO), Immediate(&ONE)).wait_enter(&CLOCK, Deadline::at(crate::now())));
     permits();
     classes();
+    groups();
+    keep((gates.0.is_idle(), gates.1.is_stale(), gates.2.is_idle(), gates.4.is_stale()));
+    keep((&ONE, Some(&TWO), ().observed("none", Watcher)).is_idle());
 
     let observed = (&ONE).observed("one", Watcher);
     use_gate(&observed);
@@ -32,9 +36,19 @@ pub(crate) fn all() {
 
     use_gate(&(&TWO).shadow().observed_by("two", Watcher));
     use_gate(&Shadow::with_observer(&TWO, ()));
+    #[cfg(feature = "waits")]
+    poll(SHADOW.wait_enter(&CLOCK, Deadline::NEVER));
     SHADOW.enforce();
     SHADOW.only_watch();
     keep((SHADOW.is_enforced(), SHADOW.spared(), SHADOW.inner().available()));
+}
+
+fn groups() {
+    use_gate(&GROUP.get(any("two")));
+    for (name, gate) in GROUP.iter() {
+        keep((name, gate.available()));
+    }
+    keep(Group::try_new([(any("one"), &ONE), ("two", &TWO)]).is_ok());
 }
 
 fn permits() {

@@ -5,10 +5,10 @@ use core::time::Duration;
 
 use fusebox_core::{
     Backoff, BreakerConfig, BucketConfig, Bulkhead, BulkheadConfig, CircuitBreaker, Deadline,
-    FailureIf, Immediate, Jitter, Pipeline, Queue, Retry, TokenBucket,
+    FailureIf, Idle, Immediate, Jitter, Pipeline, Queue, Retry, TokenBucket,
 };
 
-use crate::{CLOCK, RANDOM, Us, Watcher, any, budget, now, poll, some_time};
+use crate::{CLOCK, RANDOM, Us, Watcher, any, budget, keep, now, poll, some_time};
 
 static BREAKER: CircuitBreaker<&Us> = CircuitBreaker::new(BreakerConfig::standard(), &CLOCK);
 static BUCKET: TokenBucket<&Us> = TokenBucket::new(BucketConfig::per_second(10), &CLOCK);
@@ -16,6 +16,8 @@ static BULKHEAD: Bulkhead<Queue<4>> = Bulkhead::new(BulkheadConfig::new(4));
 const DELAYS: Backoff = Backoff::exponential(Duration::from_millis(10));
 
 pub(crate) fn all() {
+    keep((&BREAKER, &BUCKET, &BULKHEAD).is_idle());
+    keep((BREAKER.is_stale(), BUCKET.is_stale(), BULKHEAD.is_stale()));
     let Ok(retry) = Retry::try_new(DELAYS.jitter(Jitter::Full, &RANDOM)) else { return };
     let retry = retry.max_attempts(3).budget(budget::shared());
     #[cfg(feature = "waits")]

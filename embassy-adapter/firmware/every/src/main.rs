@@ -9,17 +9,21 @@
 #![no_std]
 #![no_main]
 
+mod adaptive;
 mod breaker;
 mod bucket;
 mod budget;
 mod errors;
 mod fallbacks;
 mod gates;
+mod hedges;
 mod limits;
 mod meters;
 mod planted;
 mod queue;
 mod retries;
+mod shapes;
+mod shedding;
 mod switches;
 mod times;
 
@@ -48,9 +52,13 @@ extern "C" fn _start() -> ! {
     budget::all();
     queue::all();
     retries::all();
+    hedges::all();
     limits::all();
     meters::all();
+    shedding::all();
+    adaptive::all();
     fallbacks::all();
+    shapes::all();
     switches::all();
     planted::all();
     loop {}

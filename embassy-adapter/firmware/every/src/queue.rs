@@ -28,6 +28,7 @@ pub(crate) fn all() {
     keep((usage.permits(), usage.available(), usage.in_use(), usage.waiting(), usage.percent()));
     keep((SEMAPHORE.permits(), SEMAPHORE.available(), SEMAPHORE.in_use()));
     keep((SEMAPHORE.waiting(), SEMAPHORE.queue_capacity()));
+    keep(SEMAPHORE.set_permits(any(3)).is_ok());
     if let Ok(semaphore) = Semaphore::<Queue<1>>::try_new(any(1)) {
         use_gate(&semaphore);
     }
@@ -59,6 +60,7 @@ fn waits() {
 
 fn bulkheads() {
     use_gate(&BULKHEAD);
+    keep(BULKHEAD.set_max_concurrent(any(5)).is_ok());
     keep((BULKHEAD.semaphore().available(), BULKHEAD.max_wait(), BULKHEAD.snapshot().in_use()));
     let config = BulkheadConfig::new(any(4)).max_wait(some_time());
     if let Ok(bulkhead) = Bulkhead::<Queue<1>>::try_new(config) {

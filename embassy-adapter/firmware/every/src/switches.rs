@@ -1,6 +1,6 @@
 //! Feature switches.
 
-use fusebox_core::{BreakerConfig, CircuitBreaker, Ratio, Switch, Switches};
+use fusebox_core::{BreakerConfig, CircuitBreaker, Idle, Ratio, Switch, Switches};
 
 use crate::{CLOCK, any, keep, use_gate};
 
@@ -10,6 +10,7 @@ static SWITCHES: Switches = Switches::new();
 
 pub(crate) fn all() {
     use_gate(&SWITCH);
+    keep(SWITCH.is_idle());
     use_gate(&SALTED.of(Switch::key(any(b"key"))));
     match any(0_u32) {
         0 => SWITCH.disable(),

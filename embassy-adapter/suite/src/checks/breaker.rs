@@ -5,8 +5,8 @@ use core::pin::pin;
 use core::task::Poll;
 
 use fusebox_core::{
-    BreakerConfig, CircuitBreaker, Counts, Error, Gate, ManualClock, Meter, Outcome, Ratio, Reason,
-    State,
+    BreakerConfig, CircuitBreaker, Counts, Error, Gate, ManualClock, Meter, Outcome, Ramp, RampUp,
+    Ratio, Reason, State,
 };
 
 use super::support::{EIGHTH, Journal, Note, SECOND, reason, wait};
@@ -376,5 +376,39 @@ pub(super) fn time_can_be_given_with_each_call<const HZ: u64>() -> Checked {
     let probe = breaker.enter_at(at).map_err(|_| Failure::new("by the time that was given"))?;
     breaker.exit_at(probe, Outcome::Success, at);
     ensure_eq!(breaker.snapshot_at(at).state, State::Closed);
+    Ok(())
+}
+
+pub(super) fn its_settings_change_while_it_is_in_use<const HZ: u64>() -> Checked {
+    let clock = ManualClock::<HZ>::new();
+    let config = CONFIG.consecutive_failures(4).room_for(SECOND * 4, SECOND * 60);
+    let breaker = CircuitBreaker::new(config, &clock);
+    permit!(breaker).failure();
+    ensure!(breaker.reconfigure(&CONFIG.open_for(SECOND * 4)).is_ok());
+    ensure_eq!(breaker.snapshot().counts.consecutive_failures, 1, "nothing is lost");
+    permit!(breaker).failure();
+    ensure_eq!(breaker.state(), State::Open);
+    ensure!(breaker.time_until_half_open().is_some_and(|left| left > SECOND * 3));
+    ensure!(breaker.reconfigure(&CONFIG.open_for(SECOND * 90)).is_err(), "there is no room");
+    Ok(())
+}
+
+pub(super) fn it_lets_calls_back_in_little_by_little<const HZ: u64>() -> Checked {
+    let clock = ManualClock::<HZ>::new();
+    let ramp = RampUp::new(Ramp::linear(Ratio::percent(50), SECOND * 8));
+    let breaker = CircuitBreaker::with_window(CONFIG, ramp, &clock);
+    breaker.trip();
+    clock.advance(SECOND);
+    permit!(breaker).success();
+    ensure_eq!(breaker.state(), State::RampingUp);
+    let let_in = || (0..100).filter(|_| breaker.call(|| Ok::<_, ()>(())).is_ok()).count();
+    ensure!((48..=52).contains(&let_in()), "half of them");
+    clock.advance(SECOND * 4);
+    ensure!((72..=78).contains(&let_in()), "three in four");
+    let refused = (0..10).find_map(|_| breaker.permit().err());
+    ensure!(refused.is_some_and(|refused| refused.reason() == Reason::RampingUp));
+    clock.advance(SECOND * 5);
+    ensure_eq!(let_in(), 100);
+    ensure_eq!(breaker.state(), State::Closed);
     Ok(())
 }

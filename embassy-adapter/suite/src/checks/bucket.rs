@@ -5,8 +5,8 @@ use core::task::Poll;
 use core::time::Duration;
 
 use fusebox_core::{
-    BucketConfig, Clock, Deadline, Gate, ManualClock, Outcome, Rate, Reason, Reservation,
-    TokenBucket,
+    BucketConfig, Clock, Deadline, Gate, LeakyBucket, ManualClock, Outcome, Rate, Reason,
+    Reservation, TokenBucket,
 };
 
 use super::support::{EIGHTH, SECOND, is_about, reason, wait};
@@ -250,5 +250,20 @@ pub(super) fn a_late_reading_loses<const HZ: u64>() -> Checked {
         ensure!(bucket.try_acquire_at(1, late).is_err(), "it sees a larger debt than there is");
     }
     ensure!(is_about(bucket.time_until(1), EIGHTH), "and changes nothing");
+    Ok(())
+}
+
+pub(super) fn a_paced_one_has_slack_and_a_queue<const HZ: u64>() -> Checked {
+    let clock = ManualClock::<HZ>::new();
+    let paced = BucketConfig::paced(Rate::per_second(8));
+    let strict = LeakyBucket::new(paced.max_queue(2), &clock);
+    let slack = LeakyBucket::new(paced.slack(2), &clock);
+    ensure!(strict.try_acquire(1).is_ok() && strict.try_acquire(1).is_err());
+    ensure!(slack.try_acquire(3).is_ok() && slack.try_acquire(1).is_err());
+    let reserve = || strict.reserve(1).map_err(|_| Failure::new("two may wait"));
+    let (first, second) = (reserve()?, reserve()?);
+    ensure!(is_about(Some(first.wait()), EIGHTH));
+    ensure!(is_about(Some(second.wait()), EIGHTH * 2));
+    ensure!(strict.reserve(1).is_err(), "and no third one");
     Ok(())
 }

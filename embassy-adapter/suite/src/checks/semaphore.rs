@@ -135,6 +135,28 @@ pub(super) fn who_gives_up_leaves_nothing_behind<const HZ: u64>() -> Checked {
     Ok(())
 }
 
+pub(super) fn their_number_changes_and_none_is_lost<const HZ: u64>() -> Checked {
+    let permits = Waiters::new(2);
+    let both = held(permits.try_acquire_many(2))?;
+    let (mut two, mut one) = (pin!(permits.acquire_many(2)), pin!(permits.acquire()));
+    ensure!(poll_once(two.as_mut()).is_pending() && poll_once(one.as_mut()).is_pending());
+    ensure!(permits.set_permits(1).is_ok());
+    ensure!(refused(two) == Some(Reason::ExceedsBurst), "there are not so many any more");
+    ensure!(poll_once(one.as_mut()).is_pending());
+    ensure_eq!(permits.in_use(), 2);
+    ensure_eq!(permits.available(), 0);
+    ensure!(permits.set_permits(3).is_ok());
+    let Poll::Ready(Ok(third)) = poll_once(one) else {
+        return Err(Failure::new("there is one more"));
+    };
+    drop((both, third));
+    ensure_eq!(permits.available(), 3);
+    ensure_eq!(permits.waiting(), 0);
+    ensure!(permits.set_permits(0).is_err());
+    ensure_eq!(permits.permits(), 3);
+    Ok(())
+}
+
 pub(super) fn a_wait_has_an_end<const HZ: u64>() -> Checked {
     let clock = ManualClock::<HZ>::new();
     let permits = Waiters::new(1);

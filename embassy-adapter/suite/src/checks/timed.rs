@@ -10,6 +10,7 @@ mod retry;
 mod semaphore;
 mod timeout;
 mod timer;
+mod warm_up;
 
 use core::time::Duration;
 
@@ -51,6 +52,8 @@ table! {
     bucket:
         lets_one_in_after_its_interval
         keeps_its_rate;
+    warm_up:
+        lets_one_in_after_its_pause;
     semaphore:
         gives_up_in_time;
     timeout:

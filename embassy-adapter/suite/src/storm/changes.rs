@@ -3,13 +3,14 @@
 use fusebox_core::{Event, Observer, State};
 use portable_atomic::{AtomicU32, Ordering};
 
-const STATES: [State; 6] = [
+const STATES: [State; 7] = [
     State::Closed,
     State::Open,
     State::HalfOpen,
     State::ForcedOpen,
     State::Disabled,
     State::MetricsOnly,
+    State::RampingUp,
 ];
 
 /// How often a breaker has entered and left each state.

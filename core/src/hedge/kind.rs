@@ -1,0 +1,22 @@
+//! Hedges in pipelines.
+
+use super::policy::{Hedge, HedgePolicy};
+use super::run::HedgeLoop;
+use crate::retry::{AttemptKind, AttemptPolicy, Operation, PerAttempt};
+
+/// Attempts side by side; see [`AttemptPolicy`].
+#[derive(Clone, Copy, Debug)]
+pub struct SideBySide;
+
+impl<const N: usize, D, W, B, O> AttemptPolicy for Hedge<N, D, W, B, O> {
+    type Kind = SideBySide;
+}
+
+impl<X, F> AttemptKind<X, F> for SideBySide
+where
+    X: PerAttempt<F>,
+    X::Policy: HedgePolicy<X::Timer, F::Error>,
+    F: Operation,
+{
+    type Attempts = HedgeLoop<X, F>;
+}

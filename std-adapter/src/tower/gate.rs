@@ -1,0 +1,139 @@
+//! A gate around a service.
+
+use std::fmt;
+use std::mem;
+use std::ops::Deref;
+use std::task::{Context, Poll};
+
+use fusebox_core::{Classify, Error, Gate, Guard, ResultClassify};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::calling::Calling;
+
+/// Puts a gate around a service: each request is let in or refused when its future is first polled.
+///
+/// `R` is how the gate is held: `&'static G` or `Arc<G>`. Services made by one layer or by its clones
+/// share the gate. Several gates are a tuple, `Arc::new((&LIMIT, &BREAKER))`. It never waits; for
+/// that see [`PipelineLayer`](super::PipelineLayer).
+///
+/// # Examples
+///
+/// ```
+/// use std::{io, sync::Arc};
+/// use fusebox_std::{prelude::*, tower::GateLayer};
+/// use tower::{ServiceBuilder, ServiceExt, service_fn};
+///
+/// static BREAKER: CircuitBreaker = CircuitBreaker::new(BreakerConfig::standard(), StdClock);
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let at_once: Arc<Bulkhead> = Arc::new(Bulkhead::new(BulkheadConfig::new(64)));
+/// let gates = Arc::new((Arc::clone(&at_once), &BREAKER));
+///
+/// // That a file is not there says nothing about the disk.
+/// let trouble = FailureIf(|error: &io::Error| error.kind() != io::ErrorKind::NotFound);
+///
+/// let files = ServiceBuilder::new()
+///     .layer(GateLayer::new(gates).classify(trouble))
+///     .service(service_fn(|path: &'static str| async move { std::fs::read(path) }));
+/// assert!(matches!(files.oneshot("no such file").await, Err(Error::Inner(_))));
+/// assert_eq!(BREAKER.snapshot().counts.consecutive_failures, 0);
+/// # }
+/// ```
+///
+/// A gate by value does not compile: a copy of a layer would have a limit of its own.
+///
+/// ```compile_fail,E0277
+/// use fusebox_std::{prelude::*, tower::GateLayer};
+///
+/// let limit: Semaphore = Semaphore::new(10);
+/// let _layer = GateLayer::new(limit);
+/// ```
+#[derive(Clone, Copy)]
+pub struct GateLayer<R, K = ResultClassify> {
+    gate: R,
+    classify: K,
+}
+
+impl<R> GateLayer<R>
+where
+    R: Deref<Target: Gate>,
+{
+    /// A layer that asks `gate` about each request. An `Err` of the service is a failure.
+    pub const fn new(gate: R) -> Self {
+        Self { gate, classify: ResultClassify }
+    }
+}
+
+impl<R> GateLayer<R> {
+    /// Says what the service's results mean to the gate.
+    #[must_use]
+    pub fn classify<K>(self, classify: K) -> GateLayer<R, K> {
+        GateLayer { gate: self.gate, classify }
+    }
+}
+
+impl<S, R: Clone, K: Clone> Layer<S> for GateLayer<R, K> {
+    type Service = GateService<S, R, K>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        GateService { inner, gate: self.gate.clone(), classify: self.classify.clone() }
+    }
+}
+
+impl<R, K> fmt::Debug for GateLayer<R, K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GateLayer").finish_non_exhaustive()
+    }
+}
+
+/// A service behind a gate; see [`GateLayer`].
+///
+/// Its error is [`Error`]: [`Error::Rejected`] where the gate refused and the inner service was not
+/// called, [`Error::Inner`] where that failed. Its future is the core's [`Guard`]; dropping it gives
+/// back what was taken, and before the first poll nothing is.
+#[derive(Clone, Copy)]
+pub struct GateService<S, R, K = ResultClassify> {
+    inner: S,
+    gate: R,
+    classify: K,
+}
+
+impl<S, R, K> GateService<S, R, K> {
+    /// The service behind the gate.
+    #[must_use]
+    pub const fn inner(&self) -> &S {
+        &self.inner
+    }
+}
+
+impl<S, R, K, Q> Service<Q> for GateService<S, R, K>
+where
+    S: Service<Q> + Clone,
+    R: Deref<Target: Gate> + Clone,
+    K: Classify<S::Response, S::Error> + Clone,
+{
+    type Response = S::Response;
+    type Error = Error<S::Error>;
+    type Future = Guard<R, Calling<S, Q>, K>;
+
+    #[inline]
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx).map_err(Error::Inner)
+    }
+
+    #[inline]
+    fn call(&mut self, request: Q) -> Self::Future {
+        let clone = self.inner.clone();
+        let ready = mem::replace(&mut self.inner, clone);
+        Guard::new(self.gate.clone(), Calling::of_ready(ready, request))
+            .classify(self.classify.clone())
+    }
+}
+
+impl<S: fmt::Debug, R, K> fmt::Debug for GateService<S, R, K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GateService").field("inner", &self.inner).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,200 @@
+//! A gate that is chosen for each request.
+
+use std::fmt;
+use std::future::Future;
+use std::mem;
+use std::ops::Deref;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use fusebox_core::{Classify, Error, Gate, Guard, Rejection, ResultClassify};
+use pin_project_lite::pin_project;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::calling::Calling;
+
+/// Puts a gate around a service that may be another for each request: each user's limit, each host's
+/// breaker.
+///
+/// `choose` is a function from a request to a gate, asked when the call's future is first polled: a
+/// reference or `Arc` of one, what [`Keyed::get`](crate::Keyed::get) finds (feature `keyed`), a
+/// [`KeyedBucket`](crate::KeyedBucket), or a tuple of these. Where it refuses, so is the request.
+///
+/// # Examples
+///
+/// ```
+/// # #[cfg(feature = "keyed")] {
+/// use std::{convert::Infallible, sync::LazyLock};
+/// use fusebox_std::{Keyed, prelude::*, tower::GateByLayer};
+/// use tower::{ServiceBuilder, ServiceExt, service_fn};
+///
+/// struct Order { user: String }
+///
+/// /// At most two at once for each user, and a thousand users at a time.
+/// static USERS: LazyLock<Keyed<String, Bulkhead>> =
+///     LazyLock::new(|| Keyed::new(1_000, |_| Bulkhead::new(BulkheadConfig::new(2))));
+/// static ALL: TokenBucket = TokenBucket::new(BucketConfig::per_second(1_000), StdClock);
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let service = ServiceBuilder::new()
+///     .layer(GateByLayer::new(|order: &Order| Ok((USERS.get(&order.user)?, &ALL))))
+///     .service(service_fn(|order: Order| async move { Ok::<_, Infallible>(order.user) }));
+/// assert_eq!(service.oneshot(Order { user: "ada".to_owned() }).await, Ok("ada".to_owned()));
+/// # }
+/// # main();
+/// # }
+/// ```
+#[derive(Clone, Copy)]
+pub struct GateByLayer<F, K = ResultClassify> {
+    choose: F,
+    classify: K,
+}
+
+impl<F> GateByLayer<F> {
+    /// A layer that asks the gate which `choose` finds for a request. An `Err` of the service is a
+    /// failure.
+    pub const fn new<Q, G>(choose: F) -> Self
+    where
+        F: Fn(&Q) -> Result<G, Rejection>,
+        G: Gate,
+    {
+        Self { choose, classify: ResultClassify }
+    }
+
+    /// Says what the service's results mean to the gates.
+    #[must_use]
+    pub fn classify<K>(self, classify: K) -> GateByLayer<F, K> {
+        GateByLayer { choose: self.choose, classify }
+    }
+}
+
+impl<S, F: Clone, K: Clone> Layer<S> for GateByLayer<F, K> {
+    type Service = GateByService<S, F, K>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        GateByService { inner, choose: self.choose.clone(), classify: self.classify.clone() }
+    }
+}
+
+impl<F, K> fmt::Debug for GateByLayer<F, K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GateByLayer").finish_non_exhaustive()
+    }
+}
+
+/// A service with a gate for each request; see [`GateByLayer`].
+///
+/// It is as [`GateService`](super::GateService) otherwise.
+#[derive(Clone, Copy)]
+pub struct GateByService<S, F, K = ResultClassify> {
+    inner: S,
+    choose: F,
+    classify: K,
+}
+
+impl<S, F, K> GateByService<S, F, K> {
+    /// The service behind the gates.
+    #[must_use]
+    pub const fn inner(&self) -> &S {
+        &self.inner
+    }
+}
+
+impl<S, F, K, Q, G> Service<Q> for GateByService<S, F, K>
+where
+    S: Service<Q> + Clone,
+    F: Fn(&Q) -> Result<G, Rejection> + Clone,
+    G: Gate,
+    K: Classify<S::Response, S::Error> + Clone,
+{
+    type Response = S::Response;
+    type Error = Error<S::Error>;
+    type Future = GateByFuture<S, Q, F, G, K>;
+
+    #[inline]
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx).map_err(Error::Inner)
+    }
+
+    #[inline]
+    fn call(&mut self, request: Q) -> Self::Future {
+        let clone = self.inner.clone();
+        let service = mem::replace(&mut self.inner, clone);
+        let (choose, classify) = (self.choose.clone(), self.classify.clone());
+        GateByFuture { guard: None, waiting: Some(Waiting { service, request, choose, classify }) }
+    }
+}
+
+impl<S: fmt::Debug, F, K> fmt::Debug for GateByService<S, F, K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GateByService").field("inner", &self.inner).finish_non_exhaustive()
+    }
+}
+
+/// A gate by value, where a pointer to one is asked for.
+struct Own<G>(G);
+
+impl<G> Deref for Own<G> {
+    type Target = G;
+
+    #[inline]
+    fn deref(&self) -> &G {
+        &self.0
+    }
+}
+
+/// A call that has not been polled.
+struct Waiting<S, Q, F, K> {
+    service: S,
+    request: Q,
+    choose: F,
+    classify: K,
+}
+
+pin_project! {
+    /// A call at a gate of its own; see [`GateByLayer`].
+    #[must_use = "futures do nothing unless polled"]
+    pub struct GateByFuture<S, Q, F, G, K>
+    where
+        S: Service<Q>,
+        G: Gate,
+    {
+        #[pin]
+        guard: Option<Guard<Own<G>, Calling<S, Q>, K>>,
+        waiting: Option<Waiting<S, Q, F, K>>,
+    }
+}
+
+impl<S, Q, F, G, K> Future for GateByFuture<S, Q, F, G, K>
+where
+    S: Service<Q>,
+    F: Fn(&Q) -> Result<G, Rejection>,
+    G: Gate,
+    K: Classify<S::Response, S::Error>,
+{
+    type Output = Result<S::Response, Error<S::Error>>;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        if let Some(Waiting { service, request, choose, classify }) = this.waiting.take() {
+            let gate = choose(&request)?;
+            let calling = Calling::of_ready(service, request);
+            this.guard.set(Some(Guard::new(Own(gate), calling).classify(classify)));
+        }
+        // None where it was refused: there is no further answer.
+        this.guard.as_pin_mut().map_or(Poll::Pending, |guard| guard.poll(cx))
+    }
+}
+
+impl<S, Q, F, G, K> fmt::Debug for GateByFuture<S, Q, F, G, K>
+where
+    S: Service<Q>,
+    G: Gate,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GateByFuture").field("guard", &self.guard).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,79 @@
+//! The layers for tower allocate nothing for a request: not when it is let in, not when it is refused.
+#![cfg(all(feature = "tower", feature = "tokio"))]
+
+#[path = "../../core/tests/counting/mod.rs"]
+mod counting;
+
+use std::future::{Future, Ready, ready};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use counting::{ALLOCATIONS, audit};
+use fusebox_std::prelude::*;
+use fusebox_std::tower::{GateLayer, PipelineLayer, ResendClones};
+use tower::{Layer, Service};
+
+#[derive(Clone)]
+struct NoOp;
+
+impl Service<u32> for NoOp {
+    type Response = u32;
+    type Error = u32;
+    type Future = Ready<Result<u32, u32>>;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), u32>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: u32) -> Self::Future {
+        ready(Ok(request))
+    }
+}
+
+/// Asks a service and polls its answer once.
+fn served<S: Service<u32>>(service: &mut S, request: u32) -> Poll<Result<S::Response, S::Error>> {
+    let mut cx = Context::from_waker(Waker::noop());
+    let _ = service.poll_ready(&mut cx);
+    pin!(service.call(request)).poll(&mut cx)
+}
+
+#[test]
+fn an_allocation_is_counted() {
+    let before = ALLOCATIONS.get();
+    drop(std::hint::black_box(Box::new(7)));
+    assert_eq!(ALLOCATIONS.get() - before, 1);
+}
+
+#[test]
+fn a_gate_around_a_service() {
+    static BREAKER: CircuitBreaker = CircuitBreaker::new(BreakerConfig::standard(), StdClock);
+    let limit: Arc<Semaphore> = Arc::new(Semaphore::new(1));
+    let mut outer = GateLayer::new(&BREAKER).layer(NoOp);
+    let mut shared = GateLayer::new(Arc::clone(&limit)).layer(NoOp);
+    audit(|number| {
+        assert_eq!(served(&mut outer, number), Poll::Ready(Ok(number)));
+        assert_eq!(served(&mut shared, number), Poll::Ready(Ok(number)));
+    });
+    let _held = limit.permit();
+    BREAKER.trip();
+    audit(|number| {
+        assert!(matches!(served(&mut outer, number), Poll::Ready(Err(Error::Rejected(_)))));
+        assert!(matches!(served(&mut shared, number), Poll::Ready(Err(Error::Rejected(_)))));
+    });
+}
+
+#[test]
+fn a_pipeline_around_a_service() {
+    let limit: Arc<Semaphore> = Arc::new(Semaphore::new(1));
+    let pipeline = Pipeline::new(TokioTimer)
+        .per_call(Arc::clone(&limit))
+        .retry(Retry::new(Backoff::constant(Duration::from_millis(1))));
+    let mut service = PipelineLayer::retrying(Arc::new(pipeline), ResendClones).layer(NoOp);
+    audit(|number| assert_eq!(served(&mut service, number), Poll::Ready(Ok(number))));
+    let _held = limit.permit();
+    audit(|number| {
+        assert!(matches!(served(&mut service, number), Poll::Ready(Err(Error::Rejected(_)))));
+    });
+}
