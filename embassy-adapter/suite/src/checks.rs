@@ -5,10 +5,15 @@ mod breaker;
 mod bucket;
 mod budget;
 mod clock;
+mod degrading;
 mod gates;
+mod hedge;
+mod histogram;
+mod named;
 mod pipeline;
 mod retry;
 mod semaphore;
+mod shedding;
 mod sliding;
 mod support;
 pub mod timed;
@@ -162,6 +167,30 @@ table! {
         a_cancelled_call_gives_everything_back
         a_breaker_and_a_budget_end_the_retries
         gates_are_told_what_the_classifier_says;
+    hedge:
+        the_first_to_succeed_is_the_answer
+        a_fast_call_makes_one_attempt
+        it_is_paid_from_the_budget
+        it_waits_for_a_percentile;
+    shedding:
+        no_more_at_once_and_what_matters_least_goes_first
+        a_queue_that_stands_is_shed
+        a_throttle_asks_less_of_who_refuses
+        an_adaptive_limit_follows_the_load
+        an_adaptive_limit_refuses_at_once;
+    degrading:
+        a_switch_is_turned_by_hand_by_share_and_by_a_breaker
+        switches_share_a_word
+        a_shadow_refuses_nobody
+        tiers_answer_in_turn
+        tiers_of_futures_answer_in_turn;
+    named:
+        a_group_finds_by_name
+        a_sketch_lets_in_no_more_than_each_keys_own;
+    histogram:
+        percentiles_are_as_close_as_promised
+        draining_and_merging_lose_nothing
+        a_window_forgets_what_is_past;
     clock:
         one_that_stops_wedges_nothing
         one_that_steps_back_grants_nothing_twice
