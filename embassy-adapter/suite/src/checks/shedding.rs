@@ -91,7 +91,7 @@ fn batch<A: LimitAlgorithm, const HZ: u64>(
     outcome: Outcome,
 ) {
     let began = clock.now();
-    let calls = (0..1_000).take_while(|_| limit.enter_at(began).is_ok()).count();
+    let calls = (0..100).take_while(|_| limit.enter_at(began).is_ok()).count();
     clock.advance(latency);
     for _ in 0..calls {
         limit.exit_at(began, outcome, clock.now());
@@ -100,20 +100,20 @@ fn batch<A: LimitAlgorithm, const HZ: u64>(
 
 fn follows_the_load<A: LimitAlgorithm, const HZ: u64>(config: LimitConfig<A>) -> Checked {
     let clock = ManualClock::<HZ>::new();
-    let limit = AdaptiveLimit::try_new(config.initial(20).min(2).max(200), &clock)
+    let limit = AdaptiveLimit::try_new(config.initial(10).min(2).max(40), &clock)
         .map_err(|_| Failure::new("it can be"))?;
     for _ in 0..100 {
         batch(&clock, &limit, millis(40), Outcome::Success);
     }
     let idle = limit.limit();
-    ensure!(idle > 20, "it grows where all is well");
-    for _ in 0..400 {
+    ensure!(idle > 10, "it grows where all is well");
+    for _ in 0..150 {
         batch(&clock, &limit, millis(40), Outcome::Failure);
     }
     ensure!(limit.limit() < idle / 2, "it shrinks where calls are dropped");
     ensure!(limit.limit() >= 2);
     let under_load = limit.limit();
-    for _ in 0..400 {
+    for _ in 0..150 {
         batch(&clock, &limit, millis(40), Outcome::Success);
     }
     ensure!(limit.limit() > under_load, "and comes back");
