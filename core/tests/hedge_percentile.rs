@@ -279,7 +279,7 @@ fn a_percentile_in_an_arc_has_all_settings() {
     let budget = RetryBudget::new(BudgetConfig::new(Ratio::percent(10)), Ms::new());
     let hedge = Hedge::idempotent(Arc::clone(&slow))
         .max_attempts::<3>()
-        .when(RetryAll)
+        .when(fusebox_core::RetryAll)
         .budget(&budget)
         .observed_by("db", ())
         .deadline(ms(500));
