@@ -41,6 +41,7 @@
 //! *A refusal is marked.* The response carries the [`Rejection`] in its extensions, for logs; a gate
 //! further out that judges by status sees it and does not take the refusal for a failure.
 
+mod body_gate;
 mod classify;
 mod client;
 #[cfg(feature = "tokio")]
@@ -49,6 +50,10 @@ mod problem;
 mod rate_limit;
 mod respond;
 
+pub use body_gate::{
+    BodyGateFuture, BodyGateLayer, BodyGateService, ByHead, ChooseGate, ClassifyEnd, ClassifyHead,
+    GatedBody, Same,
+};
 pub use classify::{FailureStatus, ServerErrors};
 pub use client::client_address;
 pub use problem::{reason_name, status_of};

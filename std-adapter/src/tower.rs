@@ -58,6 +58,8 @@ mod sending;
 pub use boxed::{BoxError, BoxErrorFuture, BoxErrorLayer, BoxErrorService};
 pub use calling::Calling;
 pub use gate::{GateLayer, GateService};
+#[cfg(feature = "http")]
+pub(crate) use gate_by::Own;
 pub use gate_by::{GateByFuture, GateByLayer, GateByService};
 pub use pipeline::{PipelineLayer, PipelineService};
 pub use sending::{Resend, ResendClones, SendOnce, Sending};

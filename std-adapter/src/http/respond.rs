@@ -73,6 +73,11 @@ impl<L> HttpLayer<L> {
         self
     }
 
+    /// Another layer in place of this one's.
+    pub(super) fn map_layer<M>(self, map: impl FnOnce(L) -> M) -> HttpLayer<M> {
+        HttpLayer { layer: map(self.layer), status: self.status, policy: self.policy }
+    }
+
     /// Tells clients of a rate limit, in the fields `RateLimit-Policy` and `RateLimit`.
     #[must_use]
     pub fn rate_limit(mut self, policy: RateLimitPolicy) -> Self {
