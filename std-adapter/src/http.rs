@@ -52,12 +52,14 @@ mod respond;
 
 pub use body_gate::{
     BodyGateFuture, BodyGateLayer, BodyGateService, ByHead, ChooseGate, ClassifyEnd, ClassifyHead,
-    GatedBody, Same,
+    GatedBody, Head, Same,
 };
 pub use classify::{FailureStatus, ServerErrors};
 pub use client::client_address;
 pub use problem::{reason_name, status_of};
 pub use rate_limit::RateLimitPolicy;
+#[cfg(feature = "grpc")]
+pub(crate) use respond::answerable;
 pub use respond::{HttpFuture, HttpLayer, HttpService};
 
 #[cfg(doc)]

@@ -27,7 +27,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 pub use body::GatedBody;
-pub use classify::{ByHead, ClassifyEnd, ClassifyHead};
+pub use classify::{ByHead, ClassifyEnd, ClassifyHead, Head};
 pub use future::BodyGateFuture;
 
 use super::respond::HttpLayer;

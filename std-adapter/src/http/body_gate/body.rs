@@ -12,7 +12,7 @@ use fusebox_core::{Gate, Outcome, Permit, Rejection};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::{ClassifyEnd, ClassifyHead};
+use super::{ClassifyEnd, ClassifyHead, Head};
 use crate::tower::Own;
 
 pin_project! {
@@ -38,8 +38,7 @@ pub(super) struct Held<G: Gate, K> {
     classify: K,
     /// Whoever asked wants no body.
     no_body: bool,
-    /// What the head has said.
-    head: Option<Outcome>,
+    head: Head,
     /// How many bytes of the body are to come, where that is known.
     left: Option<u64>,
 }
@@ -48,38 +47,50 @@ impl<G: Gate, K> Held<G, K> {
     #[inline]
     pub(super) fn enter(gate: G, classify: K, no_body: bool) -> Result<Self, Rejection> {
         let permit = Permit::enter(Own(gate))?;
-        Ok(Self { permit, classify, no_body, head: None, left: None })
+        Ok(Self { permit, classify, no_body, head: Head::Open, left: None })
     }
 
+    /// Hears what the head says, or the error in its place.
     #[inline]
-    pub(super) fn finish(self, outcome: Outcome) {
-        self.permit.finish(outcome);
-    }
-
-    #[inline]
-    pub(super) fn classify<B, E>(&self, result: &Result<Response<B>, E>) -> Option<Outcome>
+    pub(super) fn hear<B, E>(&mut self, result: &Result<Response<B>, E>)
     where
         K: ClassifyHead<B, E>,
     {
-        self.classify.classify_head(result)
+        self.head = self.classify.classify_head(result);
     }
 
-    /// Goes along with the response, whose head has said this.
     #[inline]
-    pub(super) fn follow<B: Body>(
-        mut self,
-        response: Response<B>,
-        head: Option<Outcome>,
-    ) -> Response<GatedBody<B, G, K>>
-    where
-        K: ClassifyEnd,
-    {
-        self.head = head;
-        let no_body =
-            matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-        if self.no_body || no_body || response.body().is_end_stream() {
-            let outcome = self.end(None);
-            self.finish(outcome);
+    fn finish(self, outcome: Outcome) {
+        self.permit.finish(outcome);
+    }
+}
+
+impl<G: Gate, K: ClassifyEnd> Held<G, K> {
+    /// It has ended, with these trailers.
+    #[inline]
+    fn outcome(&self, trailers: Option<&HeaderMap>) -> Outcome {
+        match self.head {
+            Head::Ended(outcome) | Head::Provisional(outcome) => outcome,
+            Head::Open => self.classify.classify_end(trailers),
+        }
+    }
+
+    /// It has ended without a body.
+    #[inline]
+    pub(super) fn end(self) {
+        let outcome = self.outcome(None);
+        self.finish(outcome);
+    }
+
+    /// Goes along with the body.
+    #[inline]
+    pub(super) fn follow<B: Body>(mut self, response: Response<B>) -> Response<GatedBody<B, G, K>> {
+        let no_body = self.no_body
+            || matches!(self.head, Head::Ended(_))
+            || matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+            || response.body().is_end_stream();
+        if no_body {
+            self.end();
             return response.map(|body| GatedBody { body, held: None });
         }
         self.left = content_length(response.headers());
@@ -88,27 +99,16 @@ impl<G: Gate, K> Held<G, K> {
 
     /// How the call has ended, if that was the last frame.
     #[inline]
-    fn after<B: Body>(&mut self, frame: &Frame<B::Data>, ended: bool) -> Option<Outcome>
-    where
-        K: ClassifyEnd,
-    {
+    fn after<D: Buf>(&mut self, frame: &Frame<D>, body_ended: bool) -> Option<Outcome> {
         if let Some(trailers) = frame.trailers_ref() {
-            return Some(self.end(Some(trailers)));
+            return Some(self.outcome(Some(trailers)));
         }
         if let (Some(left), Some(data)) = (&mut self.left, frame.data_ref()) {
             *left = left.saturating_sub(data.remaining() as u64);
         }
         // Where the head has left it to the trailers, those are still to come.
-        let complete = self.left == Some(0) && self.head.is_some();
-        (ended || complete).then(|| self.end(None))
-    }
-
-    #[inline]
-    fn end(&self, trailers: Option<&HeaderMap>) -> Outcome
-    where
-        K: ClassifyEnd,
-    {
-        self.head.unwrap_or_else(|| self.classify.classify_end(trailers))
+        let complete = self.left == Some(0) && self.head != Head::Open;
+        (body_ended || complete).then(|| self.outcome(None))
     }
 }
 
@@ -153,9 +153,9 @@ where
         let mut this = self.project();
         let frame = ready!(watched(this.held, || this.body.as_mut().poll_frame(cx)));
         let ended = this.held.as_mut().and_then(|held| match &frame {
-            Some(Ok(frame)) => held.after::<B>(frame, this.body.is_end_stream()),
+            Some(Ok(frame)) => held.after(frame, this.body.is_end_stream()),
             Some(Err(_)) => Some(Outcome::Failure),
-            None => Some(held.end(None)),
+            None => Some(held.outcome(None)),
         });
         if let Some(outcome) = ended {
             if let Some(held) = this.held.take() {

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use ::http::{Method, Request, Response};
-use fusebox_core::{Error, Outcome};
+use fusebox_core::Error;
 use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
@@ -75,14 +75,14 @@ where
             return Poll::Pending;
         };
         let result = ready!(watched(this.held, || calling.poll(cx)));
-        let Some(held) = this.held.take() else {
+        let Some(mut held) = this.held.take() else {
             return Poll::Pending;
         };
-        let head = held.classify(&result);
+        held.hear(&result);
         Poll::Ready(match result {
-            Ok(response) => Ok(held.follow(response, head)),
+            Ok(response) => Ok(held.follow(response)),
             Err(error) => {
-                held.finish(head.unwrap_or(Outcome::Failure));
+                held.end();
                 Err(Error::Inner(error))
             }
         })

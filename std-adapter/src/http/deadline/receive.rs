@@ -158,6 +158,13 @@ impl DeadlineLayer {
     pub const fn http(self) -> HttpLayer<Self> {
         HttpLayer::new(self)
     }
+
+    /// The same, with `DEADLINE_EXCEEDED` as the answer to what is too late. (Feature `grpc`.)
+    #[cfg(feature = "grpc")]
+    #[must_use]
+    pub const fn grpc(self) -> crate::grpc::GrpcLayer<Self> {
+        crate::grpc::GrpcLayer::new(self)
+    }
 }
 
 impl<S> Layer<S> for DeadlineLayer {
