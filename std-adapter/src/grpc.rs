@@ -70,6 +70,9 @@
 //! [`BodyGateLayer`](crate::http::BodyGateLayer), which also says where not to. How it went is told by
 //! the trailers at its end, unless the head has a status already.
 //!
+//! *A deadline is that of the stream as well*: see
+//! [`DeadlineLayer::grpc`](crate::http::deadline::DeadlineLayer::grpc).
+//!
 //! *A pipeline is done with the head*: a [`PipelineLayer`](crate::tower::PipelineLayer) judges by that, and
 //! so does whatever else uses [`GrpcStatus`] as a [`Classify`](crate::Classify). Servers tell nearly all errors of
 //! unary calls in the head; what fails later is for a gate in a layer of its own, inside of the
@@ -80,11 +83,17 @@
 
 mod classify;
 mod code;
+#[cfg(feature = "tokio")]
+mod deadline;
 mod respond;
 mod status;
 
 pub use classify::GrpcStatus;
 pub use code::{Code, code_of};
+#[cfg(feature = "tokio")]
+pub use deadline::{
+    DeadlineBody, StreamDeadlineFuture, StreamDeadlineLayer, StreamDeadlineService,
+};
 pub use respond::{GrpcFuture, GrpcLayer, GrpcService};
 
 #[cfg(doc)]

@@ -1,6 +1,8 @@
 //! Permits that last until the body of the response has ended, up to a server on loopback.
 #![cfg(all(feature = "http", feature = "tokio"))]
 
+mod noting;
+
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::{Future, Ready, ready};
@@ -20,30 +22,8 @@ use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, SizeHint};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
+use noting::{Notes, becomes};
 use tower::{Layer, Service, ServiceExt, service_fn};
-
-/// A gate that notes how its calls end.
-#[derive(Default)]
-struct Notes(Mutex<Vec<Outcome>>);
-
-impl Notes {
-    /// What was noted since it was last asked.
-    fn taken(&self) -> Vec<Outcome> {
-        std::mem::take(&mut self.0.lock().expect("no panic"))
-    }
-}
-
-impl Gate for Notes {
-    type Token = ();
-
-    fn enter(&self) -> Result<(), Rejection> {
-        Ok(())
-    }
-
-    fn exit(&self, (): (), outcome: Outcome) {
-        self.0.lock().expect("no panic").push(outcome);
-    }
-}
 
 #[derive(Clone, Copy, Debug)]
 enum Part {
@@ -278,17 +258,6 @@ fn slow(parts: u32) -> AxumBody {
         (left > 0).then(|| (Ok::<_, Infallible>(part), left - 1))
     });
     AxumBody::from_stream(stream)
-}
-
-/// Waits for something that a server does in its own time.
-async fn becomes(is_so: impl Fn() -> bool) {
-    for _ in 0..10_000 {
-        if is_so() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-    panic!("it does not come about");
 }
 
 #[tokio::test]

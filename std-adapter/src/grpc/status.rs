@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use ::http::header::{CONTENT_TYPE, HeaderName};
-use ::http::{HeaderValue, Response};
+use ::http::{HeaderMap, HeaderValue, Response};
 use fusebox_core::{Error, Reason, Rejection};
 
 use super::code::{Code, STATUS};
@@ -24,10 +24,7 @@ pub(super) fn response<B: Default>(error: &Error<Infallible>, code: Code) -> Res
     };
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-    headers.insert(STATUS, code.header());
-    if let Ok(message) = HeaderValue::try_from(percent_encoded(&message)) {
-        headers.insert(MESSAGE, message);
-    }
+    tell(headers, code, &message);
     if let Some(rejection) = error.rejection() {
         if let Some(pushback) = pushback(rejection) {
             headers.insert(PUSHBACK, pushback);
@@ -35,6 +32,14 @@ pub(super) fn response<B: Default>(error: &Error<Infallible>, code: Code) -> Res
         response.extensions_mut().insert(rejection);
     }
     response
+}
+
+/// The status, as it is in the head or the trailers.
+pub(super) fn tell(headers: &mut HeaderMap, code: Code, message: &str) {
+    headers.insert(STATUS, code.header());
+    if let Ok(message) = HeaderValue::try_from(percent_encoded(message)) {
+        headers.insert(MESSAGE, message);
+    }
 }
 
 /// When to come back; "do not" is anything but a number from 0.

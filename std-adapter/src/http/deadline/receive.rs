@@ -158,13 +158,6 @@ impl DeadlineLayer {
     pub const fn http(self) -> HttpLayer<Self> {
         HttpLayer::new(self)
     }
-
-    /// The same, with `DEADLINE_EXCEEDED` as the answer to what is too late. (Feature `grpc`.)
-    #[cfg(feature = "grpc")]
-    #[must_use]
-    pub const fn grpc(self) -> crate::grpc::GrpcLayer<Self> {
-        crate::grpc::GrpcLayer::new(self)
-    }
 }
 
 impl<S> Layer<S> for DeadlineLayer {
@@ -227,6 +220,13 @@ pin_project! {
         limited: WithDeadline<WithTimeout<TokioTimer, Calling<S, Q>>>,
         deadline: Deadline,
         state: State,
+    }
+}
+
+#[cfg(feature = "grpc")]
+impl<S: Service<Q>, Q> DeadlineFuture<S, Q> {
+    pub(crate) const fn deadline(&self) -> Deadline {
+        self.deadline
     }
 }
 
