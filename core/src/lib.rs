@@ -186,8 +186,8 @@ pub use pipeline::{
 pub use priority::{AtPriority, Priority};
 pub use ratio::Ratio;
 pub use retry::{
-    Attempt, AttemptPolicy, Budget, Decide, Decision, InTurn, OnRetry, Operation, Retry, RetryAll,
-    RetryCall, RetryIf, RetryNone, RetryPolicy, RetryState, Retrying, Verdict,
+    Attempt, AttemptPolicy, Budget, Decide, DecideValue, Decision, InTurn, OnRetry, Operation,
+    Retry, RetryAll, RetryCall, RetryIf, RetryNone, RetryPolicy, RetryState, Retrying, Verdict,
 };
 pub use rng::{Random, Rng};
 #[cfg(feature = "alloc")]

@@ -37,7 +37,7 @@ use crate::StdClock;
 /// assert_eq!(answer, Ok::<_, Error<&str>>(3));
 /// ```
 pub fn retry<T, E>(
-    policy: impl RetryPolicy<E>,
+    policy: impl RetryPolicy<T, E>,
     mut operation: impl FnMut(Attempt) -> Result<T, E>,
 ) -> Result<T, Error<E>> {
     retry_gated(policy, |attempt| operation(attempt).map_err(Error::Inner))
@@ -64,7 +64,7 @@ pub fn retry<T, E>(
 /// assert_eq!(answer, Err(Error::Inner("no route")));
 /// ```
 pub fn retry_before<T, E>(
-    policy: impl RetryPolicy<E>,
+    policy: impl RetryPolicy<T, E>,
     deadline: Deadline,
     mut operation: impl FnMut(Attempt) -> Result<T, E>,
 ) -> Result<T, Error<E>> {
@@ -91,7 +91,7 @@ pub fn retry_before<T, E>(
 /// assert_eq!(rejection.reason(), Reason::DeadlineExceeded);
 /// ```
 pub fn retry_gated<T, E>(
-    policy: impl RetryPolicy<E>,
+    policy: impl RetryPolicy<T, E>,
     operation: impl FnMut(Attempt) -> Result<T, Error<E>>,
 ) -> Result<T, Error<E>> {
     retry_gated_before(policy, Deadline::NEVER, operation)
@@ -103,7 +103,7 @@ pub fn retry_gated<T, E>(
 ///
 /// As [`retry_gated`] and [`retry_before`].
 pub fn retry_gated_before<T, E>(
-    policy: impl RetryPolicy<E>,
+    policy: impl RetryPolicy<T, E>,
     deadline: Deadline,
     mut operation: impl FnMut(Attempt) -> Result<T, Error<E>>,
 ) -> Result<T, Error<E>> {
@@ -112,16 +112,19 @@ pub fn retry_gated_before<T, E>(
     }
     let mut state = policy.start(deadline, &StdClock);
     loop {
-        let error = match operation(state.attempt()) {
-            Ok(value) => return Ok(value),
-            Err(error) => error,
+        let result = operation(state.attempt());
+        let verdict = match &result {
+            Ok(value) => policy.after_value(&mut state, value, &StdClock),
+            Err(error) => Some(policy.after_failure(&mut state, error, &StdClock)),
         };
-        match policy.after_failure(&mut state, &error, &StdClock) {
-            Verdict::Retry { at, .. } => sleep_until(at),
-            Verdict::GiveUp(_) => return Err(error),
-        }
+        let Some(Verdict::Retry { at, .. }) = verdict else {
+            return result;
+        };
+        // An answer that is not good enough is not kept, as it may hold something.
+        let error = result.err();
+        sleep_until(at);
         if policy.resume(&mut state, &StdClock).is_err() {
-            return Err(error);
+            return Err(error.unwrap_or(Error::TimedOut));
         }
     }
 }

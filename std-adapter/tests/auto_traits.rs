@@ -477,6 +477,7 @@ const TRAITS: &[&str] = &[
     "Count",
     "Counter",
     "Decide",
+    "DecideValue",
     "Delays",
     "Fallback",
     "FallbackFuture",

@@ -34,7 +34,8 @@ pin_project! {
         sleep: Option<<X::Timer as Timer>::Sleep>,
         state: RetryState,
         phase: Phase,
-        // What the last attempt met: the answer, should the wait end too late for another.
+        // What the last attempt met: the answer, should the wait end too late for another. `None`
+        // where it answered with a value that was not good enough: that is not kept.
         error: Option<Error<F::Error>>,
         // Of the last attempt whose operation ran.
         outcome: Outcome,
@@ -53,7 +54,7 @@ enum Phase {
 impl<X, F> RetryLoop<X, F>
 where
     X: PerAttempt<F>,
-    X::Policy: RetryPolicy<F::Error>,
+    X::Policy: RetryPolicy<F::Value, F::Error>,
     F: Operation,
 {
     /// No attempts so far.
@@ -125,27 +126,28 @@ where
         if report.outcome != Outcome::Refused {
             *this.outcome = report.outcome;
         }
-        let error = match report.result {
-            Ok(value) => return Poll::Ready(Some(Ok(value))),
-            Err(error) => error,
-        };
         // Before the policy is asked about the next one, which that may pay for.
         if report.outcome == Outcome::Refused && attempt.number > 1 {
             around.policy().cancel();
         }
-        let timer = around.timer();
-        let verdict = if this.maker.can_repeat(0) {
-            around.policy().after_failure(this.state, &error, timer)
-        } else {
-            Verdict::GiveUp(GiveUp::NotRetryable)
+        let (policy, timer) = (around.policy(), around.timer());
+        let verdict = match &report.result {
+            Ok(value) if this.maker.can_repeat(0) => policy.after_value(this.state, value, timer),
+            Ok(_) => None,
+            Err(error) if this.maker.can_repeat(0) => {
+                Some(policy.after_failure(this.state, error, timer))
+            }
+            Err(_) => Some(Verdict::GiveUp(GiveUp::NotRetryable)),
         };
-        let Verdict::Retry { delay, at } = verdict else {
-            decided(around, attempt.number, verdict);
-            return Poll::Ready(Some(Err(error)));
+        let Some(verdict @ Verdict::Retry { delay, at }) = verdict else {
+            if let Some(verdict) = verdict {
+                decided(around, attempt.number, verdict);
+            }
+            return Poll::Ready(Some(report.result));
         };
-        // Before anything else may panic: it is paid for.
+        // Before anything else may panic, such as the drop of an answer: it is paid for.
         *this.phase = Phase::Waiting;
-        *this.error = Some(error);
+        *this.error = report.result.err();
         decided(around, attempt.number, verdict);
         if !delay.is_zero() {
             this.sleep.set(Some(timer.sleep_until(at)));
@@ -174,7 +176,7 @@ where
             }
             Err(cause) => {
                 decided(around, this.state.attempt().number, Verdict::GiveUp(cause));
-                Poll::Ready(error)
+                Poll::Ready(Some(error.unwrap_or(Error::TimedOut)))
             }
         }
     }
@@ -183,7 +185,7 @@ where
 impl<X, F> AttemptLoop<X, F> for RetryLoop<X, F>
 where
     X: PerAttempt<F>,
-    X::Policy: RetryPolicy<F::Error>,
+    X::Policy: RetryPolicy<F::Value, F::Error>,
     F: Operation,
 {
     #[inline]
