@@ -40,6 +40,9 @@
 //!
 //! *A refusal is marked.* The response carries the [`Rejection`] in its extensions, for logs; a gate
 //! further out that judges by status sees it and does not take the refusal for a failure.
+//!
+//! *A permit comes back with the head of the response*, which is early for a download or a stream:
+//! [`until_body_ends`](HttpLayer::until_body_ends) keeps it until the end.
 
 mod body_gate;
 mod classify;

@@ -26,6 +26,9 @@
 //! | [`PipelineLayer`] | a whole [`Pipeline`](crate::Pipeline): deadline, waits at gates, retries, timeouts |
 //! | [`BoxErrorLayer`] | nothing: it turns errors into boxes, for stacks that want those |
 //!
+//! With the features `http` and `grpc`, each of the first three becomes a layer whose refusals are
+//! responses of HTTP or gRPC.
+//!
 //! # Reasons
 //!
 //! *State is shared, never copied.* A layer holds a pointer to its gate (`&'static G`, `Arc<G>`), and

@@ -264,6 +264,74 @@ mod http {
     assert_auto!(HttpService<Local>: no, no, yes);
     assert_auto!(HttpFuture<Fut<u8>>: yes, yes, yes);
     assert_auto!(HttpFuture<Pinned>: yes, yes, no);
+
+    /// A service whose future is this.
+    #[derive(Clone)]
+    #[allow(dead_code, reason = "only its type is looked at")]
+    pub(super) struct Answers<F>(F);
+
+    type Answer = ::http::Response<String>;
+
+    impl<F> ::tower::Service<::http::Request<u8>> for Answers<F>
+    where
+        F: std::future::Future<Output = Result<Answer, ()>>,
+    {
+        type Response = Answer;
+        type Error = ();
+        type Future = F;
+
+        fn poll_ready(
+            &mut self,
+            _: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<Result<(), ()>> {
+            std::task::Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, _: ::http::Request<u8>) -> F {
+            unreachable!("only its type is looked at")
+        }
+    }
+
+    pub(super) type Plain = Answers<Fut<Answer>>;
+    type Judge = ByHead<ServerErrors>;
+    type Choose<G> = fn(&::http::Request<u8>) -> Result<G, Rejection>;
+
+    assert_auto!(Head: yes, yes, yes);
+    assert_auto!(ByHead<Alone>: yes, no, yes);
+    assert_auto!(Same<Arc<Bulkhead>>: yes, yes, yes);
+    assert_auto!(Same<Local>: no, no, yes);
+    assert_auto!(BodyGateLayer<Same<Arc<Bulkhead>>, Judge>: yes, yes, yes);
+    assert_auto!(BodyGateLayer<Alone, Judge>: yes, no, yes);
+    assert_auto!(BodyGateService<Plain, Same<Arc<Bulkhead>>, Judge>: yes, yes, yes);
+    assert_auto!(BodyGateService<Local, Same<Arc<Bulkhead>>, Judge>: no, no, yes);
+    assert_auto!(BodyGateFuture<Plain, u8, Same<Arc<Bulkhead>>, Judge>: yes, yes, yes);
+    assert_auto!(BodyGateFuture<Plain, u8, Choose<Rc<Bulkhead>>, Judge>: no, no, yes);
+    assert_auto!(GatedBody<u8, Arc<Bulkhead>, Judge>: yes, yes, yes);
+    assert_auto!(GatedBody<Alone, &'static CircuitBreaker, Judge>: yes, no, yes);
+    assert_auto!(GatedBody<u8, Rc<Bulkhead>, Judge>: no, no, yes);
+    assert_auto!(GatedBody<PhantomPinned, Arc<Bulkhead>, Judge>: yes, yes, no);
+}
+
+#[cfg(feature = "grpc")]
+mod grpc {
+    use super::http::Plain;
+    use super::*;
+    use fusebox_std::grpc::*;
+
+    type Asked = ::http::Request<u8>;
+
+    assert_auto!(Code: yes, yes, yes);
+    assert_auto!(GrpcStatus: yes, yes, yes);
+    assert_auto!(GrpcStatus<Alone>: yes, no, yes);
+    assert_auto!(GrpcLayer<Alone>: yes, no, yes);
+    assert_auto!(GrpcService<Local>: no, no, yes);
+    assert_auto!(GrpcFuture<Fut<u8>>: yes, yes, yes);
+    assert_auto!(GrpcFuture<Pinned>: yes, yes, no);
+    assert_auto!(StreamDeadlineLayer: yes, yes, yes);
+    assert_auto!(StreamDeadlineService<Alone>: yes, no, yes);
+    assert_auto!(StreamDeadlineFuture<Plain, Asked>: yes, yes, no);
+    assert_auto!(DeadlineBody<u8>: yes, yes, no);
+    assert_auto!(DeadlineBody<Local>: no, no, no);
 }
 
 #[cfg(feature = "tower")]
