@@ -243,7 +243,28 @@ assert_auto!(UnknownName: yes, yes, yes);
 assert_auto!(SwitchTextError: yes, yes, yes);
 assert_auto!(SwitchTextProblem: yes, yes, yes);
 
-// Gates by key.
+/// A service whose future is this, and which has the auto traits of that.
+#[cfg(feature = "tower")]
+#[derive(Clone)]
+#[allow(dead_code, reason = "only its type is looked at")]
+struct Served<F>(F);
+
+#[cfg(feature = "tower")]
+impl<Q, T, E, F: std::future::Future<Output = Result<T, E>>> ::tower::Service<Q> for Served<F> {
+    type Response = T;
+    type Error = E;
+    type Future = F;
+
+    fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), E>> {
+        std::task::Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Q) -> F {
+        unreachable!("only its type is looked at")
+    }
+}
+
+// Responses of HTTP.
 #[cfg(feature = "http")]
 mod http {
     use super::*;
@@ -265,34 +286,7 @@ mod http {
     assert_auto!(HttpFuture<Fut<u8>>: yes, yes, yes);
     assert_auto!(HttpFuture<Pinned>: yes, yes, no);
 
-    /// A service whose future is this.
-    #[derive(Clone)]
-    #[allow(dead_code, reason = "only its type is looked at")]
-    pub(super) struct Answers<F>(F);
-
-    type Answer = ::http::Response<String>;
-
-    impl<F> ::tower::Service<::http::Request<u8>> for Answers<F>
-    where
-        F: std::future::Future<Output = Result<Answer, ()>>,
-    {
-        type Response = Answer;
-        type Error = ();
-        type Future = F;
-
-        fn poll_ready(
-            &mut self,
-            _: &mut std::task::Context<'_>,
-        ) -> std::task::Poll<Result<(), ()>> {
-            std::task::Poll::Ready(Ok(()))
-        }
-
-        fn call(&mut self, _: ::http::Request<u8>) -> F {
-            unreachable!("only its type is looked at")
-        }
-    }
-
-    pub(super) type Plain = Answers<Fut<Answer>>;
+    pub(super) type Plain = Served<Fut<::http::Response<String>>>;
     type Judge = ByHead<ServerErrors>;
     type Choose<G> = fn(&::http::Request<u8>) -> Result<G, Rejection>;
 
@@ -312,6 +306,7 @@ mod http {
     assert_auto!(GatedBody<PhantomPinned, Arc<Bulkhead>, Judge>: yes, yes, no);
 }
 
+// Statuses of gRPC.
 #[cfg(feature = "grpc")]
 mod grpc {
     use super::http::Plain;
@@ -334,32 +329,11 @@ mod grpc {
     assert_auto!(DeadlineBody<Local>: no, no, no);
 }
 
+// Layers for tower.
 #[cfg(feature = "tower")]
 mod layers {
     use super::*;
     use fusebox_std::tower::*;
-
-    /// Has the auto traits of what it is made of.
-    #[derive(Clone)]
-    #[allow(dead_code, reason = "only its type is looked at")]
-    struct Served<F>(F);
-
-    impl<F: std::future::Future<Output = Result<u8, ()>>> ::tower::Service<u8> for Served<F> {
-        type Response = u8;
-        type Error = ();
-        type Future = F;
-
-        fn poll_ready(
-            &mut self,
-            _: &mut std::task::Context<'_>,
-        ) -> std::task::Poll<Result<(), ()>> {
-            std::task::Poll::Ready(Ok(()))
-        }
-
-        fn call(&mut self, _: u8) -> F {
-            unreachable!("only its type is looked at")
-        }
-    }
 
     type Plain = Served<Fut<u8>>;
     type Choose<G> = fn(&u8) -> Result<G, Rejection>;
@@ -388,6 +362,7 @@ mod layers {
     assert_auto!(SentThrough<Rc<Pipe>, Plain>: no, no, no);
 }
 
+// Gates by key.
 #[cfg(feature = "keyed")]
 mod keyed {
     use super::*;

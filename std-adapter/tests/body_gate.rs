@@ -23,7 +23,9 @@ use hyper::body::{Body, Frame, SizeHint};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use noting::{Notes, becomes};
+use tokio_test::{assert_pending, assert_ready, assert_ready_ok, task};
 use tower::{Layer, Service, ServiceExt, service_fn};
+use tower_test::mock;
 
 #[derive(Clone, Copy, Debug)]
 enum Part {
@@ -223,6 +225,30 @@ async fn what_has_no_body_ends_with_the_call() {
     assert!(call.as_mut().poll(&mut cx).is_pending());
     drop(call);
     assert_eq!(notes.taken(), [Outcome::Abandoned]);
+}
+
+/// Bug 21: being ready, or a call that is not polled, takes nothing.
+#[test]
+fn nothing_is_taken_before_the_first_poll_of_a_call() {
+    let limit: Arc<Semaphore> = Arc::new(Semaphore::new(1));
+    let layer = GateLayer::new(Arc::clone(&limit)).http().until_body_ends();
+    let (mut service, mut handle) = mock::spawn_layer::<Request<()>, Response<Script>, _>(layer);
+    handle.allow(0);
+    assert_pending!(service.poll_ready());
+    handle.allow(1);
+    assert_ready_ok!(service.poll_ready());
+    let mut call = task::spawn(service.call(Request::new(())));
+    assert_eq!(limit.available(), 1);
+    assert_pending!(handle.poll_request());
+    assert_pending!(call.poll());
+    assert_eq!(limit.available(), 0);
+    let (_, answer) = assert_ready!(handle.poll_request()).expect("the one that was ready");
+    answer.send_response(script(&[Part::Wait], false));
+    let response = assert_ready_ok!(call.poll());
+    drop(call);
+    assert_eq!(limit.available(), 0, "the body has it");
+    drop(response);
+    assert_eq!(limit.available(), 1);
 }
 
 /// Bug 21, for streams: a permit that came back with the head, while the body was still being made.

@@ -2,13 +2,14 @@
 #![cfg(all(feature = "grpc", feature = "tokio"))]
 
 mod noting;
+mod refusing;
 
 use std::convert::Infallible;
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fusebox_std::grpc::*;
 use fusebox_std::http::deadline::{DeadlineHeader, DeadlineLayer, Incoming, SendDeadlineLayer};
@@ -21,6 +22,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::{Body as _, Bytes, Frame};
 use noting::{Notes, becomes};
+use refusing::Refusing;
 use tokio::runtime::{Builder, Runtime};
 use tonic::body::Body;
 use tonic::service::Routes;
@@ -91,7 +93,7 @@ impl Health for Obeys {
         Ok(tonic::Response::new(says(status)))
     }
 
-    /// `2 13`: two messages, then `INTERNAL`. `endless`: one each millisecond.
+    /// `2 13`: two messages, then `INTERNAL`. `endless`: one each millisecond. `sleep`: one each minute.
     async fn watch(
         &self,
         request: tonic::Request<HealthCheckRequest>,
@@ -100,8 +102,9 @@ impl Health for Obeys {
         let (count, end) = order.split_once(' ').unwrap_or((&order, "0"));
         let count = count.parse().unwrap_or(u32::MAX);
         let end = told(end);
-        let messages = futures_util::stream::unfold((count, end), |(count, end)| async move {
-            tokio::time::sleep(MS).await;
+        let pause = if order == "sleep" { 60 * SECOND } else { MS };
+        let messages = futures_util::stream::unfold((count, end), move |(count, end)| async move {
+            tokio::time::sleep(pause).await;
             match (count, end) {
                 (0, Ok(())) => None,
                 (0, Err(status)) => Some((Err(status), (0, Ok(())))),
@@ -198,19 +201,6 @@ fn pushback(status: &Status) -> Option<&str> {
 /// A service that answers with an empty response.
 fn nothing() -> impl Service<Request<()>, Response = Response<Body>, Error = Infallible> + Clone {
     service_fn(|_| async { Ok(Response::new(Body::empty())) })
-}
-
-/// Refuses with what it holds.
-struct Refusing(Rejection);
-
-impl Gate for Refusing {
-    type Token = ();
-
-    fn enter(&self) -> Result<(), Rejection> {
-        Err(self.0)
-    }
-
-    fn exit(&self, (): (), _outcome: Outcome) {}
 }
 
 type Noting = GrpcLayer<BodyGateLayer<Same<Arc<Notes>>, GrpcStatus>>;
@@ -501,6 +491,10 @@ async fn what_is_too_late_is_deadline_exceeded() {
     assert!(count < 300 && end == Code::DeadlineExceeded, "{count} messages, then {end:?}");
     assert_eq!(notes.taken(), [Outcome::Failure]);
 
+    let hangs = client.watch("sleep").await.expect("it begins");
+    assert_eq!(read(hangs).await, (0, Code::DeadlineExceeded));
+    assert_eq!(notes.taken(), [Outcome::Failure]);
+
     let short = client.watch("3").await.expect("it begins");
     assert_eq!(read(short).await, (3, Code::Ok));
     assert_eq!(notes.taken(), [Outcome::Success]);
@@ -527,7 +521,9 @@ async fn work_whose_time_is_up_is_refused() {
 #[tokio::test]
 async fn a_stream_that_never_rests_is_cut_off() {
     let service = service_fn(|_: Request<()>| async {
-        let body = StreamBody::new(futures_util::stream::repeat_with(data));
+        let started = Instant::now();
+        let most = move || (started.elapsed() < 5 * SECOND).then(data);
+        let body = StreamBody::new(futures_util::stream::iter(std::iter::from_fn(most)));
         Ok::<_, Infallible>(Response::new(Body::new(body)))
     });
     let request = Request::builder().header("grpc-timeout", "20m").body(()).expect("a request");
