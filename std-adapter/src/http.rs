@@ -40,7 +40,11 @@
 //!
 //! *A refusal is marked.* The response carries the [`Rejection`] in its extensions, for logs; a gate
 //! further out that judges by status sees it and does not take the refusal for a failure.
+//!
+//! *A permit comes back with the head of the response*, which is early for a download or a stream:
+//! [`until_body_ends`](HttpLayer::until_body_ends) keeps it until the end.
 
+mod body_gate;
 mod classify;
 mod client;
 #[cfg(feature = "tokio")]
@@ -49,10 +53,16 @@ mod problem;
 mod rate_limit;
 mod respond;
 
+pub use body_gate::{
+    BodyGateFuture, BodyGateLayer, BodyGateService, ByHead, ChooseGate, ClassifyEnd, ClassifyHead,
+    GatedBody, Head, Same,
+};
 pub use classify::{FailureStatus, ServerErrors};
 pub use client::client_address;
 pub use problem::{reason_name, status_of};
 pub use rate_limit::RateLimitPolicy;
+#[cfg(feature = "grpc")]
+pub(crate) use respond::answerable;
 pub use respond::{HttpFuture, HttpLayer, HttpService};
 
 #[cfg(doc)]
