@@ -41,19 +41,27 @@
 //! *A refusal is marked.* The response carries the [`Rejection`] in its extensions, for logs; a gate
 //! further out that judges by status sees it and does not take the refusal for a failure.
 
+mod buffer;
 mod classify;
 mod client;
 #[cfg(feature = "tokio")]
 pub mod deadline;
 mod problem;
 mod rate_limit;
+mod resend;
 mod respond;
+mod retry_after;
+mod transient;
 
+pub use buffer::{BufferBodyFuture, BufferBodyLayer, BufferBodyService, BufferedBody};
 pub use classify::{FailureStatus, ServerErrors};
 pub use client::client_address;
 pub use problem::{reason_name, status_of};
 pub use rate_limit::RateLimitPolicy;
+pub use resend::{Idempotent, ResendIdempotent};
 pub use respond::{HttpFuture, HttpLayer, HttpService};
+pub use retry_after::{grpc_pushback, retry_after};
+pub use transient::TransientStatus;
 
 #[cfg(doc)]
 use fusebox_core::Rejection;
