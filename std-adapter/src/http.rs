@@ -58,10 +58,14 @@ pub use classify::{FailureStatus, ServerErrors};
 pub use client::client_address;
 pub use problem::{reason_name, status_of};
 pub use rate_limit::RateLimitPolicy;
+#[cfg(feature = "reqwest")]
+pub(crate) use resend::may_repeat;
 pub use resend::{Idempotent, ResendIdempotent};
 pub use respond::{HttpFuture, HttpLayer, HttpService};
 pub use retry_after::{grpc_pushback, retry_after};
 pub use transient::TransientStatus;
+#[cfg(feature = "reqwest")]
+pub(crate) use transient::is_transient_status;
 
 #[cfg(doc)]
 use fusebox_core::Rejection;

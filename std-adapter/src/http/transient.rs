@@ -68,7 +68,7 @@ impl TransientStatus {
     /// Comes back when a server says so, within `max_wait`. Where it asks for more, there is no
     /// other attempt.
     pub const fn within(max_wait: Duration) -> Self {
-        Self { max_wait, statuses: is_transient }
+        Self { max_wait, statuses: is_transient_status }
     }
 
     /// Says which statuses are worth another attempt, in place of the default ones.
@@ -135,7 +135,7 @@ impl<B> DecideValue<Response<B>> for TransientStatus {
 }
 
 /// What may pass by itself. Not 501 and 505, which say that the server never will.
-pub(crate) fn is_transient(status: StatusCode) -> bool {
+pub(crate) fn is_transient_status(status: StatusCode) -> bool {
     matches!(status.as_u16(), 408 | 425 | 429 | 500 | 502..=504)
 }
 
