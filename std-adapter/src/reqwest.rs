@@ -71,6 +71,7 @@
 //! and a wrapper would have to follow it for ever. reqwest's own retries and timeouts are best left
 //! as they are by default.
 
+use std::error::Error as _;
 use std::task::{Context, Poll};
 use std::time::SystemTime;
 
@@ -108,8 +109,15 @@ use crate::tower::Resend;
 pub fn is_transient(error: &ReqwestError) -> bool {
     match error.status() {
         Some(status) => is_transient_status(status),
-        None => !(error.is_builder() || error.is_redirect() || error.is_decode()),
+        None if error.is_decode() => is_cut_off(error),
+        None => !(error.is_builder() || error.is_redirect()),
     }
+}
+
+/// Whether a body could not be understood because the end of it never came.
+fn is_cut_off(error: &ReqwestError) -> bool {
+    let source = error.source().and_then(|source| source.downcast_ref());
+    source.is_some_and(ReqwestError::is_body)
 }
 
 /// As far as the body can be cloned. Extensions are reqwest's own business, so a request is marked by
