@@ -269,6 +269,22 @@ async fn a_body_that_fits_is_sent_again_and_a_larger_one_once() {
     assert_eq!(server.requests(), 1);
 }
 
+/// It is judged as it is sent, whatever it was when it was read.
+#[tokio::test(start_paused = true)]
+async fn a_request_that_becomes_another_is_judged_as_that() {
+    let server = Server::new(&[BUSY]);
+    let service = ServiceBuilder::new()
+        .layer(BufferBodyLayer::new(100))
+        .map_request(|mut request: Request<BufferedBody<Full<Bytes>>>| {
+            *request.method_mut() = axum::http::Method::POST;
+            request
+        })
+        .layer(retrying())
+        .service(server.service());
+    let response = service.oneshot(request("PUT")).await.expect("an answer");
+    assert_eq!((response.status(), server.requests()), (StatusCode::SERVICE_UNAVAILABLE, 1));
+}
+
 #[tokio::test(start_paused = true)]
 async fn trailers_are_sent_again() {
     let attempts = Arc::new(AtomicU32::new(0));
@@ -430,9 +446,10 @@ async fn a_stream_that_is_half_sent_is_not_sent_again() {
 
 #[tokio::test]
 async fn a_connection_that_is_refused_is_tried_again() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let url = format!("http://{}/", listener.local_addr().expect("an address"));
-    drop(listener);
+    // Nobody else gets its port.
+    let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+    socket.bind(([127, 0, 0, 1], 0).into()).expect("a port");
+    let url = format!("http://{}/", socket.local_addr().expect("an address"));
     let breaker: Arc<CircuitBreaker> =
         Arc::new(CircuitBreaker::new(BreakerConfig::standard(), StdClock));
     let pipeline = Pipeline::new(TokioTimer)

@@ -114,17 +114,19 @@ async fn a_pipeline_alone_retries_as_well() {
 
 #[tokio::test]
 async fn errors_that_pass_are_told_from_those_that_do_not() {
-    let client = Client::builder().timeout(50 * MS).build().expect("a client");
+    let client = Client::new();
+    let hangs = serve(Router::new().route("/", get(std::future::pending::<()>))).await;
     let error = async |url: &str| {
-        let response = client.get(url).send().await?.error_for_status()?;
+        let patience = if url == hangs { 20 * MS } else { 60 * SECOND };
+        let response = client.get(url).timeout(patience).send().await?.error_for_status()?;
         response.text().await
     };
-    let unused = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    // Nobody else gets its port.
+    let unused = tokio::net::TcpSocket::new_v4().expect("a socket");
+    unused.bind(([127, 0, 0, 1], 0).into()).expect("a port");
     let refused = format!("http://{}/", unused.local_addr().expect("an address"));
-    drop(unused);
     let (_, busy) = failing(9, 503).await;
     let (_, missing) = failing(9, 404).await;
-    let hangs = serve(Router::new().route("/", get(std::future::pending::<()>))).await;
     let closed = raw(b"").await;
     let cut = raw(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf").await;
     let nonsense = raw(b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\nx").await;
