@@ -82,6 +82,18 @@ fn the_same_policy_parts_work_as_in_futures() {
 }
 
 #[test]
+fn an_answer_that_is_not_good_enough_is_tried_again() {
+    let busy = |status: &u16| if *status == 503 { Decision::Retry } else { Decision::Stop };
+    let retry = Retry::new(Backoff::none()).when_value(busy);
+    let status = |attempt: Attempt| Ok::<_, ()>(if attempt.number < 3 { 503 } else { 200 });
+    assert_eq!(blocking::retry(retry, status), Ok(200));
+    assert_eq!(blocking::retry(retry.max_attempts(2), status), Ok(503), "the last one");
+    let slow = Retry::new(Backoff::constant(Duration::from_secs(60))).when_value(busy);
+    let soon = Deadline::after(&StdClock, Duration::from_secs(1));
+    assert_eq!(blocking::retry_before(slow, soon, status), Ok(503), "there is no time to wait");
+}
+
+#[test]
 fn a_gated_retry_leaves_a_lasting_refusal_alone() {
     let calls = Cell::new(0);
     let past = Deadline::at(fusebox_std::Ticks::ZERO).on(StdClock);
