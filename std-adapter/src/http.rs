@@ -27,6 +27,7 @@
 //! |---|---|
 //! | rate limit reached, or more asked for than it ever allows | 429 |
 //! | circuit open or ramping up, probes busy, bulkhead or queue full, overloaded, switched off, retry budget spent | 503 |
+//! | no key, where the limit is [by key](key) and does not let those without one share one | 400 |
 //! | timed out, or the deadline has passed | 504 |
 //!
 //! The body is a problem of RFC 9457, with the member `reason` for programs. `Retry-After` (RFC 9110,
@@ -45,6 +46,8 @@ mod classify;
 mod client;
 #[cfg(feature = "tokio")]
 pub mod deadline;
+#[cfg(feature = "keyed")]
+pub mod key;
 mod problem;
 mod rate_limit;
 mod respond;

@@ -49,6 +49,8 @@
 //! [`Error::flatten`]: crate::Error::flatten
 
 mod boxed;
+#[cfg(feature = "keyed")]
+mod by_key;
 mod calling;
 mod gate;
 mod gate_by;
@@ -56,8 +58,10 @@ mod pipeline;
 mod sending;
 
 pub use boxed::{BoxError, BoxErrorFuture, BoxErrorLayer, BoxErrorService};
+#[cfg(feature = "keyed")]
+pub use by_key::{ByKey, KeyOf, KeyedGates};
 pub use calling::Calling;
 pub use gate::{GateLayer, GateService};
-pub use gate_by::{GateByFuture, GateByLayer, GateByService};
+pub use gate_by::{ChooseGate, GateByFuture, GateByLayer, GateByService};
 pub use pipeline::{PipelineLayer, PipelineService};
 pub use sending::{Resend, ResendClones, SendOnce, Sending};

@@ -26,6 +26,7 @@ pub fn status_of(error: &Error<Infallible>) -> StatusCode {
         Error::Rejected(rejection) => match rejection.reason() {
             Reason::RateLimited | Reason::ExceedsBurst => StatusCode::TOO_MANY_REQUESTS,
             Reason::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
+            Reason::NoKey => StatusCode::BAD_REQUEST,
             _ => StatusCode::SERVICE_UNAVAILABLE,
         },
         Error::Inner(never) => match *never {},
@@ -48,6 +49,7 @@ pub const fn reason_name(reason: Reason) -> &'static str {
         Reason::DeadlineExceeded => "deadline-exceeded",
         Reason::SwitchedOff => "switched-off",
         Reason::RampingUp => "ramping-up",
+        Reason::NoKey => "no-key",
         // The core may come to know more.
         _ => "rejected",
     }
