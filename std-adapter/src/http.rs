@@ -54,7 +54,7 @@ mod respond;
 
 pub use classify::{FailureStatus, ServerErrors};
 pub use client::client_address;
-pub use problem::{reason_name, status_of};
+pub use problem::{problem, reason_name, status_of};
 pub use rate_limit::RateLimitPolicy;
 pub use respond::{HttpFuture, HttpLayer, HttpService};
 
