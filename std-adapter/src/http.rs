@@ -55,7 +55,7 @@ mod respond;
 pub use classify::{FailureStatus, ServerErrors};
 pub use client::client_address;
 pub use problem::{problem, reason_name, status_of};
-pub use rate_limit::RateLimitPolicy;
+pub use rate_limit::{AsSaid, ByGate, RateLimitPolicy, RateLimited, TellLimit};
 pub use respond::{HttpFuture, HttpLayer, HttpService};
 
 #[cfg(doc)]

@@ -62,6 +62,6 @@ pub use boxed::{BoxError, BoxErrorFuture, BoxErrorLayer, BoxErrorService};
 pub use by_key::{ByKey, KeyOf, KeyedGates};
 pub use calling::Calling;
 pub use gate::{GateLayer, GateService};
-pub use gate_by::{ChooseGate, GateByFuture, GateByLayer, GateByService};
+pub use gate_by::{AtGate, ChooseGate, GateByFuture, GateByLayer, GateByService};
 pub use pipeline::{PipelineLayer, PipelineService};
 pub use sending::{Resend, ResendClones, SendOnce, Sending};

@@ -223,6 +223,34 @@ pin_project! {
     }
 }
 
+/// A call that knows the gate it is at: what a [`GateLayer`](super::GateLayer) or a [`GateByLayer`]
+/// makes of a request.
+pub trait AtGate {
+    /// The gate.
+    type Gate: Gate + ?Sized;
+
+    /// The gate; `None` where it is chosen when the call begins, and that has not been.
+    fn gate(&self) -> Option<&Self::Gate>;
+}
+
+impl<R: Deref<Target: Gate>, F, K> AtGate for Guard<R, F, K> {
+    type Gate = R::Target;
+
+    #[inline]
+    fn gate(&self) -> Option<&R::Target> {
+        Some(Guard::gate(self))
+    }
+}
+
+impl<S: Service<Q>, Q, F, G: Gate, K> AtGate for GateByFuture<S, Q, F, G, K> {
+    type Gate = G;
+
+    #[inline]
+    fn gate(&self) -> Option<&G> {
+        self.guard.as_ref().map(Guard::gate)
+    }
+}
+
 impl<S, Q, F, G, K> Future for GateByFuture<S, Q, F, G, K>
 where
     S: Service<Q>,
