@@ -17,7 +17,7 @@ use tower_service::Service;
 use super::classify::ServerErrors;
 use super::problem::{response, status_of};
 use super::rate_limit::{AsSaid, ByGate, RateLimitPolicy, TellLimit};
-use crate::tower::{GateByLayer, GateLayer, PipelineLayer};
+use crate::tower::{FallbackLayer, GateByLayer, GateLayer, PipelineLayer};
 
 #[cfg(doc)]
 use super::rate_limit::RateLimited;
@@ -141,6 +141,34 @@ impl<F> GateByLayer<F> {
     #[must_use]
     pub fn http(self) -> HttpLayer<GateByLayer<F, ServerErrors>> {
         HttpLayer::new(self.classify(ServerErrors))
+    }
+}
+
+impl<T, P> FallbackLayer<T, P> {
+    /// The same with what is refused all the same as responses. (Feature `http`.)
+    ///
+    /// # Examples
+    ///
+    /// What was seen last, where the database is not asked:
+    ///
+    /// ```
+    /// use axum::{Router, http::Response, body::Body, routing::get};
+    /// use fusebox_std::{http::ServerErrors, prelude::*, tower::{FallbackLayer, GateLayer}};
+    /// use std::convert::Infallible;
+    /// use tower::ServiceBuilder;
+    ///
+    /// static DATABASE: CircuitBreaker = CircuitBreaker::new(BreakerConfig::standard(), StdClock);
+    ///
+    /// let stale = |_why: Error<Infallible>| async { Ok(Response::new(Body::from("yesterday's rows"))) };
+    /// let app: Router = Router::new().route("/", get(|| async { "rows" })).layer(
+    ///     ServiceBuilder::new()
+    ///         .layer(FallbackLayer::new(stale).http())
+    ///         .layer(GateLayer::new(&DATABASE).classify(ServerErrors)),
+    /// );
+    /// ```
+    #[must_use]
+    pub const fn http(self) -> HttpLayer<Self> {
+        HttpLayer::new(self)
     }
 }
 
