@@ -49,7 +49,7 @@ use super::calling::Calling;
 /// use fusebox_std::{prelude::*, tower::GateLayer};
 /// use tower::{ServiceBuilder, ServiceExt, service_fn};
 ///
-/// static ADAPTIVE: AdaptiveLimit = AdaptiveLimit::new(LimitConfig::gradient2().initial(2), StdClock);
+/// static ADAPTIVE: AdaptiveLimit = AdaptiveLimit::new(LimitConfig::gradient2().min(2).initial(2), StdClock);
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() {
