@@ -94,7 +94,7 @@ use crate::error::{ConfigError, Reason, Rejection};
 use crate::sync::{AtomicWord, Ordering, constructor, fence};
 use crate::time::scale::Scale;
 use crate::time::{Clock, Ticks, duration_from_ticks};
-use crate::word::{Word, low_half, widen};
+use crate::word::{WORD_BITS, Word, low_half, widen};
 use config::Fitted;
 use state::{Limits, Tat};
 
@@ -163,6 +163,18 @@ pub struct TokenBucket<C> {
 struct Slot {
     interval: AtomicWord,
     burst: AtomicWord,
+}
+
+impl Slot {
+    #[inline]
+    fn load(&self) -> Limits {
+        Limits {
+            // Relaxed, both: the word that was read before has them published. What is newer than
+            // the word does no harm: see the module's text on synchronization.
+            interval: self.interval.load(Ordering::Relaxed),
+            burst: low_half(self.burst.load(Ordering::Relaxed)),
+        }
+    }
 }
 
 /// What one look at the bucket says.
@@ -381,38 +393,93 @@ impl<C: Clock> TokenBucket<C> {
         if tokens == 0 {
             return Ok(Taken { tokens: TakenTokens::NONE, wait: 0 });
         }
-        let at = self.scale.units(now);
-        let mut seen = Self::load(tat);
-        loop {
-            let limits = self.limits(seen);
-            let (price, tolerance) = (limits.price(tokens), limits.tolerance());
-            let mut debt = self.nominal_debt(seen, limits, at);
-            // Neither sum wraps: each part is at most half of the wrap, a quarter of a word.
-            let most = tolerance.wrapping_add(reach);
-            if price > tolerance || debt.wrapping_add(price) > most {
-                match self.second_look(tat, seen, limits, at) {
-                    Err(newer) => {
-                        seen = newer;
-                        continue;
-                    }
-                    Ok(actual) => debt = actual,
-                }
-                if price > tolerance {
-                    return Err(Rejection::new(Reason::ExceedsBurst));
-                }
-                if debt.wrapping_add(price) > most {
-                    return Err(self.limited(debt.wrapping_add(price).wrapping_sub(most), now));
+        let seen = Self::load(tat);
+        // At once, where the code of each caller may grow by that.
+        if WORD_BITS == 64 {
+            let (at, limits) = (self.scale.units(now), self.limits(seen));
+            if let Some((price, next)) = Self::granted(seen, limits, tokens, reach, at) {
+                if Self::replace(tat, seen, next).is_ok() {
+                    return Ok(Self::taken(price, next, limits, at));
                 }
             }
-            let debt = debt.wrapping_add(price);
-            let next = Tat::new(at.wrapping_add(debt), seen.slot());
-            match Self::replace(tat, seen, next) {
-                Ok(()) => {
-                    return Ok(Taken {
-                        tokens: TakenTokens { units: price, until: next },
-                        wait: debt.saturating_sub(tolerance),
-                    });
+        }
+        self.take_or_refuse(tat, seen, tokens, now, reach)
+    }
+
+    /// The price and the next word of a plain grant.
+    #[inline]
+    fn granted(
+        seen: Tat,
+        limits: Limits,
+        tokens: u32,
+        reach: Word,
+        at: Word,
+    ) -> Option<(Word, Tat)> {
+        if tokens > limits.burst || seen.is_unstarted() {
+            return None;
+        }
+        let (price, start) = Self::start_of(seen, limits, tokens, reach);
+        start.is_passed(at).then(|| (price, seen.no_earlier_than(at).later(price)))
+    }
+
+    #[inline]
+    fn taken(price: Word, until: Tat, limits: Limits, at: Word) -> Taken {
+        let wait = until.ahead(at).saturating_sub(limits.tolerance());
+        Taken { tokens: TakenTokens { units: price, until }, wait }
+    }
+
+    /// What `tokens` tokens, no more than the burst, cost, and the instant from which they are
+    /// there within `reach`, as GCRA is written down: so long before the TAT. All of it is worked
+    /// out while the clock is still being read.
+    #[inline]
+    fn start_of(seen: Tat, limits: Limits, tokens: u32, reach: Word) -> (Word, Tat) {
+        let price = limits.price_within_burst(tokens);
+        // No sum wraps: each part is at most half of the wrap, a quarter of a word.
+        let most = limits.tolerance().wrapping_add(reach);
+        (price, seen.earlier(most.wrapping_sub(price)))
+    }
+
+    /// What [`take`](Self::take) does where it cannot grant at once, having `seen` this.
+    ///
+    /// Out of the callers' code, but not cold: a limit that is reached refuses most calls. On small
+    /// targets, who asks nothing of a refusal shall not have the code that works it out.
+    #[cfg_attr(target_pointer_width = "64", inline(never))]
+    #[cfg_attr(not(target_pointer_width = "64"), inline)]
+    fn take_or_refuse(
+        &self,
+        tat: &AtomicWord,
+        mut seen: Tat,
+        tokens: u32,
+        now: Ticks,
+        reach: Word,
+    ) -> Result<Taken, Rejection> {
+        let at = self.scale.units(now);
+        loop {
+            let limits = self.limits(seen);
+            let (price, start) = Self::start_of(seen, limits, tokens, reach);
+            let next = if let Some((_, next)) = Self::granted(seen, limits, tokens, reach, at) {
+                next
+            } else {
+                let newer = Self::load_again(tat);
+                if newer != seen {
+                    seen = newer;
+                    continue;
                 }
+                if tokens > limits.burst {
+                    return Err(Rejection::new(Reason::ExceedsBurst));
+                }
+                if seen.is_unstarted() {
+                    if self.missing != 0 {
+                        seen = self.start(tat, limits, at);
+                        continue;
+                    }
+                } else if self.is_live(seen, limits, at) {
+                    return Err(self.limited(start.ahead(at), now));
+                }
+                Tat::new(at.wrapping_add(price), seen.slot())
+            };
+            match Self::replace(tat, seen, next) {
+                Ok(()) => return Ok(Self::taken(price, next, limits, at)),
                 Err(newer) => seen = newer,
             }
         }
@@ -465,15 +532,22 @@ impl<C: Clock> TokenBucket<C> {
         Tat(tat.load(Ordering::Acquire))
     }
 
+    /// The word as it is after the limits were loaded: if it has not changed, they are its own.
+    #[inline]
+    fn load_again(tat: &AtomicWord) -> Tat {
+        // Acquire: had the limits come from a later change than the word, that change's Release
+        // store of them would happen before this, and with it the switch away from this slot, so
+        // that the load below cannot miss it.
+        fence(Ordering::Acquire);
+        Self::load(tat)
+    }
+
     #[inline]
     fn limits(&self, seen: Tat) -> Limits {
-        let slot = &self.slots[seen.slot()];
-        Limits {
-            // Relaxed, both: the word that was read before has them published. What is newer than
-            // the word does no harm: see the module's text on synchronization.
-            interval: slot.interval.load(Ordering::Relaxed),
-            burst: low_half(slot.burst.load(Ordering::Relaxed)),
-        }
+        let [first, second] = &self.slots;
+        // Not by an index, which the loads would have to wait for: a branch is foreseen.
+        let limits = first.load();
+        if seen.slot() == 0 { limits } else { second.load() }
     }
 
     #[inline]
@@ -492,29 +566,31 @@ impl<C: Clock> TokenBucket<C> {
         }
     }
 
-    /// The debt, on trust: a stale word may show as a debt beyond the horizon.
+    /// The debt: a word that reads as ahead by more than any live one can has passed.
     #[inline]
-    fn nominal_debt(&self, seen: Tat, limits: Limits, at: Word) -> Word {
-        if seen.is_unstarted() { limits.price(self.missing) } else { seen.ahead(at) }
+    fn actual_debt(&self, seen: Tat, limits: Limits, at: Word) -> Word {
+        if seen.is_unstarted() {
+            limits.price_within_burst(self.missing)
+        } else if self.is_live(seen, limits, at) {
+            seen.ahead(at)
+        } else {
+            0
+        }
     }
 
-    /// The debt: a word that reads as ahead by more than any live one can has passed.
-    fn actual_debt(&self, seen: Tat, limits: Limits, at: Word) -> Word {
-        let debt = self.nominal_debt(seen, limits, at);
-        // Saturates only for limits that are about to be found out of date. The 1 is for the unit
-        // that the reserved value of the word costs.
-        let horizon = limits
-            .tolerance()
-            .saturating_add(self.max_wait)
-            .saturating_add(self.lateness)
-            .saturating_add(1);
-        if debt > horizon { 0 } else { debt }
+    /// Whether the word does not read as ahead by more than a live one can.
+    #[inline]
+    fn is_live(&self, seen: Tat, limits: Limits, at: Word) -> bool {
+        // No sum wraps but for limits that are about to be found out of date. The 1 is for the
+        // unit that the reserved value of the word costs.
+        let margin = self.max_wait.wrapping_add(self.lateness).wrapping_add(1);
+        seen.earlier(limits.tolerance().wrapping_add(margin)).is_passed(at)
     }
 
     /// What all but a plain grant look at: the actual debt, if `seen` is still the word and the
     /// limits are its own. A bucket that is not full when first used is started here, as its time
     /// has to begin somewhere.
-    #[cold]
+    #[inline]
     fn second_look(
         &self,
         tat: &AtomicWord,
@@ -522,26 +598,28 @@ impl<C: Clock> TokenBucket<C> {
         limits: Limits,
         at: Word,
     ) -> Result<Word, Tat> {
-        // Acquire: had the limits come from a later change than the word, that change's Release
-        // store of them would happen before this, and with it the switch away from this slot, so
-        // that the load below cannot miss it.
-        fence(Ordering::Acquire);
-        let newer = Self::load(tat);
+        let newer = Self::load_again(tat);
         if newer != seen {
             return Err(newer);
         }
         if seen.is_unstarted() && self.missing != 0 {
-            let debt = limits.price(self.missing);
-            let started = Tat::new(at.wrapping_add(debt), seen.slot());
-            return Err(match Self::replace(tat, seen, started) {
-                Ok(()) => started,
-                Err(newer) => newer,
-            });
+            return Err(self.start(tat, limits, at));
         }
         Ok(self.actual_debt(seen, limits, at))
     }
 
+    /// Starts the time of a bucket that is not full when first used; the word that is there then.
     #[cold]
+    fn start(&self, tat: &AtomicWord, limits: Limits, at: Word) -> Tat {
+        let debt = limits.price_within_burst(self.missing);
+        let started = Tat::new(at.wrapping_add(debt), Tat::UNSTARTED.slot());
+        match Self::replace(tat, Tat::UNSTARTED, started) {
+            Ok(()) => started,
+            Err(newer) => newer,
+        }
+    }
+
+    #[inline]
     fn limited(&self, units: Word, now: Ticks) -> Rejection {
         let ticks = self.ticks_until(units, now);
         Rejection::after_ticks(Reason::RateLimited, ticks, C::TICKS_PER_SECOND)
