@@ -382,7 +382,10 @@ impl<C: Clock> TokenBucket<C> {
     ///
     /// Here and below, `tat` is the word of this bucket, or of one that shares its limits
     /// (`bucket/shared.rs`).
-    #[inline]
+    // Always, so that the result goes through no memory; the functions that call this may be called
+    // themselves.
+    #[cfg_attr(target_pointer_width = "64", inline(always))]
+    #[cfg_attr(not(target_pointer_width = "64"), inline)]
     fn take(
         &self,
         tat: &AtomicWord,
@@ -394,32 +397,50 @@ impl<C: Clock> TokenBucket<C> {
             return Ok(Taken { tokens: TakenTokens::NONE, wait: 0 });
         }
         let seen = Self::load(tat);
-        // At once, where the code of each caller may grow by that.
+        // The first try and what is rare apart, where there is room for the code of both.
         if WORD_BITS == 64 {
             let (at, limits) = (self.scale.units(now), self.limits(seen));
-            if let Some((price, next)) = Self::granted(seen, limits, tokens, reach, at) {
-                if Self::replace(tat, seen, next).is_ok() {
+            let price = limits.price_within_burst(tokens);
+            match Self::judge(seen, limits, tokens, reach, at) {
+                Ok(next) if Self::replace(tat, seen, next).is_ok() => {
                     return Ok(Self::taken(price, next, limits, at));
                 }
+                Err(Some(start))
+                    if self.is_live(seen, limits, at) && Self::load_again(tat) == seen =>
+                {
+                    return Err(self.limited(start.ahead(at), now));
+                }
+                _ => {}
             }
         }
         self.take_or_refuse(tat, seen, tokens, now, reach)
     }
 
-    /// The price and the next word of a plain grant.
+    /// The next word where `tokens` tokens are there within `reach`. Otherwise the instant from
+    /// which they are, should the word be a live one; `None` where there is no such instant.
+    ///
+    /// As GCRA is written down: the call is let in from so long before the TAT on. All but the
+    /// comparisons can be done while the clock is still being read.
     #[inline]
-    fn granted(
+    fn judge(
         seen: Tat,
         limits: Limits,
         tokens: u32,
         reach: Word,
         at: Word,
-    ) -> Option<(Word, Tat)> {
+    ) -> Result<Tat, Option<Tat>> {
         if tokens > limits.burst || seen.is_unstarted() {
-            return None;
+            return Err(None);
         }
-        let (price, start) = Self::start_of(seen, limits, tokens, reach);
-        start.is_passed(at).then(|| (price, seen.no_earlier_than(at).later(price)))
+        let price = limits.price_within_burst(tokens);
+        // No sum wraps: each part is at most half of the wrap, a quarter of a word.
+        let most = limits.tolerance().wrapping_add(reach);
+        let start = seen.earlier(most.wrapping_sub(price));
+        if start.is_passed(at) {
+            Ok(seen.no_earlier_than(at).later(price))
+        } else {
+            Err(Some(start))
+        }
     }
 
     #[inline]
@@ -428,22 +449,8 @@ impl<C: Clock> TokenBucket<C> {
         Taken { tokens: TakenTokens { units: price, until }, wait }
     }
 
-    /// What `tokens` tokens, no more than the burst, cost, and the instant from which they are
-    /// there within `reach`, as GCRA is written down: so long before the TAT. All of it is worked
-    /// out while the clock is still being read.
-    #[inline]
-    fn start_of(seen: Tat, limits: Limits, tokens: u32, reach: Word) -> (Word, Tat) {
-        let price = limits.price_within_burst(tokens);
-        // No sum wraps: each part is at most half of the wrap, a quarter of a word.
-        let most = limits.tolerance().wrapping_add(reach);
-        (price, seen.earlier(most.wrapping_sub(price)))
-    }
-
-    /// What [`take`](Self::take) does where it cannot grant at once, having `seen` this.
-    ///
-    /// Out of the callers' code, but not cold: a limit that is reached refuses most calls. On small
-    /// targets, who asks nothing of a refusal shall not have the code that works it out.
-    #[cfg_attr(target_pointer_width = "64", inline(never))]
+    /// All of [`take`](Self::take), from when this was `seen`.
+    #[cfg_attr(target_pointer_width = "64", cold, inline(never))]
     #[cfg_attr(not(target_pointer_width = "64"), inline)]
     fn take_or_refuse(
         &self,
@@ -456,27 +463,30 @@ impl<C: Clock> TokenBucket<C> {
         let at = self.scale.units(now);
         loop {
             let limits = self.limits(seen);
-            let (price, start) = Self::start_of(seen, limits, tokens, reach);
-            let next = if let Some((_, next)) = Self::granted(seen, limits, tokens, reach, at) {
-                next
-            } else {
-                let newer = Self::load_again(tat);
-                if newer != seen {
-                    seen = newer;
-                    continue;
-                }
-                if tokens > limits.burst {
-                    return Err(Rejection::new(Reason::ExceedsBurst));
-                }
-                if seen.is_unstarted() {
-                    if self.missing != 0 {
-                        seen = self.start(tat, limits, at);
+            let price = limits.price_within_burst(tokens);
+            let next = match Self::judge(seen, limits, tokens, reach, at) {
+                Ok(next) => next,
+                Err(start) => {
+                    let newer = Self::load_again(tat);
+                    if newer != seen {
+                        seen = newer;
                         continue;
                     }
-                } else if self.is_live(seen, limits, at) {
-                    return Err(self.limited(start.ahead(at), now));
+                    match start {
+                        Some(start) if self.is_live(seen, limits, at) => {
+                            return Err(self.limited(start.ahead(at), now));
+                        }
+                        _ if seen.is_unstarted() && self.missing != 0 => {
+                            seen = self.start(tat, limits, at);
+                            continue;
+                        }
+                        _ if tokens > limits.burst => {
+                            return Err(Rejection::new(Reason::ExceedsBurst));
+                        }
+                        // Stale, or not used yet and full.
+                        _ => Tat::new(at.wrapping_add(price), seen.slot()),
+                    }
                 }
-                Tat::new(at.wrapping_add(price), seen.slot())
             };
             match Self::replace(tat, seen, next) {
                 Ok(()) => return Ok(Self::taken(price, next, limits, at)),
@@ -621,12 +631,12 @@ impl<C: Clock> TokenBucket<C> {
 
     #[inline]
     fn limited(&self, units: Word, now: Ticks) -> Rejection {
-        let ticks = self.ticks_until(units, now);
-        Rejection::after_ticks(Reason::RateLimited, ticks, C::TICKS_PER_SECOND)
+        let wait = self.scale.parts_until(widen(units), now);
+        Rejection::after_parts(Reason::RateLimited, wait, C::TICKS_PER_SECOND)
     }
 
     fn ticks_until(&self, units: Word, now: Ticks) -> u64 {
-        if units == 0 { 0 } else { self.scale.ticks_until(widen(units), now) }
+        self.scale.ticks_until(widen(units), now)
     }
 
     fn duration(&self, units: Word, now: Ticks) -> Duration {
