@@ -1,6 +1,6 @@
 //! The example service under load: connections that break off, slow bodies, handlers that panic, a
-//! database that fails, a server that dies. Afterwards everything is as before: nothing is taken any
-//! more, nothing is remembered, and nobody was told what the docs do not say.
+//! database that fails, a server that dies. Afterwards everything is as before: nothing is taken
+//! any more, nothing is remembered, and nobody was told what the docs do not say.
 #![cfg(all(feature = "http", feature = "keyed", feature = "tokio"))]
 
 #[path = "../examples/service/main.rs"]

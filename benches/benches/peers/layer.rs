@@ -1,12 +1,13 @@
-//! Layers around a service that does nothing: ours, tower's own limits and tower-resilience's breaker.
+//! Layers around a service that does nothing: ours, tower's own limits and tower-resilience's
+//! breaker.
 //!
-//! Called as hyper calls: asked whether it is ready, then called, and the answer is polled once. What a
-//! clone of the service costs, which some servers make for each request, is not in it.
+//! Called as hyper calls: asked whether it is ready, then called, and the answer is polled once.
+//! What a clone of the service costs, which some servers make for each request, is not in it.
 //!
-//! Whoever holds the gate in an `Arc` pays for two counts, as the future must keep it alive: this is
-//! the limit that those rows stand beside. tower's limit of calls at once keeps the same count, and a
-//! semaphore. Its `RateLimit` is told beside our bucket though it is not shared by the clones of a
-//! service (it has none): it counts in plain fields, behind no atomic at all.
+//! Whoever holds the gate in an `Arc` pays for two counts, as the future must keep it alive: this
+//! is the limit that those rows stand beside. tower's limit of calls at once keeps the same count,
+//! and a semaphore. Its `RateLimit` is told beside our bucket though it is not shared by the clones
+//! of a service (it has none): it counts in plain fields, behind no atomic at all.
 
 use std::fmt;
 use std::future::poll_fn;

@@ -126,11 +126,13 @@ impl<R, X> GateByLayer<ByKey<R, X>>
 where
     R: Deref<Target: KeyedGates>,
 {
-    /// A layer at which each request asks the gate of its key, which `key` finds. (Feature `keyed`.)
+    /// A layer at which each request asks the gate of its key, which `key` finds. (Feature
+    /// `keyed`.)
     ///
-    /// `limits` are [`KeyedBuckets`], a [`Keyed`] or a [`KeyedSketch`], held as `&'static` or in an `Arc`. A request for
-    /// which `key` finds none is refused with [`Reason::NoKey`](crate::Reason::NoKey); to let such
-    /// requests share a limit, have `key` return what they share.
+    /// `limits` are [`KeyedBuckets`], a [`Keyed`] or a [`KeyedSketch`], held as `&'static` or in an
+    /// `Arc`. A request for which `key` finds none is refused with
+    /// [`Reason::NoKey`](crate::Reason::NoKey); to let such requests share a limit, have `key`
+    /// return what they share.
     ///
     /// # Examples
     ///
