@@ -81,12 +81,16 @@
 //! *A refusal is marked.* The response carries the [`Rejection`] in its extensions, for logs; a gate
 //! further out that judges by status sees it and does not take the refusal for a failure.
 //!
+//! *A permit comes back with the head of the response*, which is early for a download or a stream:
+//! [`until_body_ends`](HttpLayer::until_body_ends) keeps it until the end.
+//!
 //! *A response that is not good enough stays a response.* When a client gives up, its caller gets the
 //! last one, with its status, headers and body, rather than an error that says less.
 //!
 //! *A server's wish is honoured or not at all.* To come back earlier than it says is to be refused
 //! again, and to wait longer than one's caller will is to wait in vain.
 
+mod body_gate;
 mod buffer;
 mod classify;
 mod client;
@@ -99,6 +103,10 @@ mod respond;
 mod retry_after;
 mod transient;
 
+pub use body_gate::{
+    BodyGateFuture, BodyGateLayer, BodyGateService, ByHead, ChooseGate, ClassifyEnd, ClassifyHead,
+    GatedBody, Head, Same,
+};
 pub use buffer::{BufferBodyFuture, BufferBodyLayer, BufferBodyService, BufferedBody};
 pub use classify::{FailureStatus, ServerErrors};
 pub use client::client_address;
@@ -107,6 +115,8 @@ pub use rate_limit::RateLimitPolicy;
 #[cfg(feature = "reqwest")]
 pub(crate) use resend::may_repeat;
 pub use resend::{Idempotent, ResendIdempotent};
+#[cfg(feature = "grpc")]
+pub(crate) use respond::answerable;
 pub use respond::{HttpFuture, HttpLayer, HttpService};
 pub use retry_after::{grpc_pushback, retry_after};
 pub use transient::TransientStatus;

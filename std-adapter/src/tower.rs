@@ -26,6 +26,9 @@
 //! | [`PipelineLayer`] | a whole [`Pipeline`](crate::Pipeline): deadline, waits at gates, retries, timeouts |
 //! | [`BoxErrorLayer`] | nothing: it turns errors into boxes, for stacks that want those |
 //!
+//! With the features `http` and `grpc`, each of the first three becomes a layer whose refusals are
+//! responses of HTTP or gRPC.
+//!
 //! # Reasons
 //!
 //! *State is shared, never copied.* A layer holds a pointer to its gate (`&'static G`, `Arc<G>`), and
@@ -58,6 +61,8 @@ mod sending;
 pub use boxed::{BoxError, BoxErrorFuture, BoxErrorLayer, BoxErrorService};
 pub use calling::Calling;
 pub use gate::{GateLayer, GateService};
+#[cfg(feature = "http")]
+pub(crate) use gate_by::Own;
 pub use gate_by::{GateByFuture, GateByLayer, GateByService};
 pub use pipeline::{PipelineLayer, PipelineService};
 pub use sending::{Resend, ResendClones, SendOnce, Sending};

@@ -73,6 +73,11 @@ impl<L> HttpLayer<L> {
         self
     }
 
+    /// Another layer in place of this one's.
+    pub(super) fn map_layer<M>(self, map: impl FnOnce(L) -> M) -> HttpLayer<M> {
+        HttpLayer { layer: map(self.layer), status: self.status, policy: self.policy }
+    }
+
     /// Tells clients of a rate limit, in the fields `RateLimit-Policy` and `RateLimit`.
     #[must_use]
     pub fn rate_limit(mut self, policy: RateLimitPolicy) -> Self {
@@ -149,11 +154,7 @@ where
 
     #[inline]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), E>> {
-        match ready!(self.inner.poll_ready(cx)) {
-            Err(Error::Inner(error)) => Poll::Ready(Err(error)),
-            // A layer that refuses here will refuse the call as well, and that can be answered.
-            Ok(()) | Err(Error::Rejected(_) | Error::TimedOut) => Poll::Ready(Ok(())),
-        }
+        answerable(self.inner.poll_ready(cx))
     }
 
     #[inline]
@@ -166,6 +167,16 @@ where
 impl<S: fmt::Debug> fmt::Debug for HttpService<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HttpService").field("inner", &self.inner).finish_non_exhaustive()
+    }
+}
+
+/// Whether a service is ready, where what its layer refuses is answered.
+#[inline]
+pub(crate) fn answerable<E>(readiness: Poll<Result<(), Error<E>>>) -> Poll<Result<(), E>> {
+    match ready!(readiness) {
+        Err(Error::Inner(error)) => Poll::Ready(Err(error)),
+        // A layer that refuses here will refuse the call as well, and that can be answered.
+        Ok(()) | Err(Error::Rejected(_) | Error::TimedOut) => Poll::Ready(Ok(())),
     }
 }
 

@@ -74,6 +74,13 @@ impl<R> GateLayer<R> {
     }
 }
 
+#[cfg(feature = "http")]
+impl<R, K> GateLayer<R, K> {
+    pub(crate) fn into_parts(self) -> (R, K) {
+        (self.gate, self.classify)
+    }
+}
+
 impl<S, R: Clone, K: Clone> Layer<S> for GateLayer<R, K> {
     type Service = GateService<S, R, K>;
 

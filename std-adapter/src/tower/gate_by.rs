@@ -70,6 +70,13 @@ impl<F> GateByLayer<F> {
     }
 }
 
+#[cfg(feature = "http")]
+impl<F, K> GateByLayer<F, K> {
+    pub(crate) fn into_parts(self) -> (F, K) {
+        (self.choose, self.classify)
+    }
+}
+
 impl<S, F: Clone, K: Clone> Layer<S> for GateByLayer<F, K> {
     type Service = GateByService<S, F, K>;
 
@@ -134,7 +141,7 @@ impl<S: fmt::Debug, F, K> fmt::Debug for GateByService<S, F, K> {
 }
 
 /// A gate by value, where a pointer to one is asked for.
-struct Own<G>(G);
+pub(crate) struct Own<G>(pub(crate) G);
 
 impl<G> Deref for Own<G> {
     type Target = G;
