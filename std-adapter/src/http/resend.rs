@@ -19,6 +19,8 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// connection: an error does not say that for sure. What the pipeline's own gates refused was not
 /// sent, and is tried again whatever it is.
 ///
+/// All requests of gRPC are `POST`s: those that may be sent twice have to be marked.
+///
 /// The body must be one that can be cloned, such as `Full<Bytes>` or `Empty`. One that is read
 /// while it is sent, such as axum's or a stream, is gone by then: a
 /// [`BufferBodyLayer`](super::BufferBodyLayer) holds back those that are small enough.
