@@ -30,6 +30,7 @@
 //! |---|---|
 //! | rate limit reached, or more asked for than it ever allows | 429 |
 //! | circuit open or ramping up, probes busy, bulkhead or queue full, overloaded, switched off, retry budget spent | 503 |
+//! | no key, where the limit is [by key](key) and does not let those without one share one | 400 |
 //! | timed out, or the deadline has passed | 504 |
 //!
 //! The body is a problem of RFC 9457, with the member `reason` for programs. `Retry-After` (RFC 9110,
@@ -96,6 +97,8 @@ mod classify;
 mod client;
 #[cfg(feature = "tokio")]
 pub mod deadline;
+#[cfg(feature = "keyed")]
+pub mod key;
 mod problem;
 mod rate_limit;
 mod resend;
@@ -104,14 +107,14 @@ mod retry_after;
 mod transient;
 
 pub use body_gate::{
-    BodyGateFuture, BodyGateLayer, BodyGateService, ByHead, ChooseGate, ClassifyEnd, ClassifyHead,
-    GatedBody, Head, Same,
+    BodyGateFuture, BodyGateLayer, BodyGateService, ByHead, ClassifyEnd, ClassifyHead, GatedBody,
+    Head, Same,
 };
 pub use buffer::{BufferBodyFuture, BufferBodyLayer, BufferBodyService, BufferedBody};
 pub use classify::{FailureStatus, ServerErrors};
 pub use client::client_address;
-pub use problem::{reason_name, status_of};
-pub use rate_limit::RateLimitPolicy;
+pub use problem::{problem, reason_name, status_of};
+pub use rate_limit::{AsSaid, ByGate, RateLimitPolicy, RateLimited, TellLimit};
 #[cfg(feature = "reqwest")]
 pub(crate) use resend::may_repeat;
 pub use resend::{Idempotent, ResendIdempotent};
