@@ -158,7 +158,8 @@ impl<K: Hash + Eq, G: Idle> Keyed<K, G> {
     /// At most `capacity` gates, each made by `make` of its key when that first comes.
     ///
     /// A gate is asked [whether it is idle](Idle) under a lock, and must not use the map then;
-    /// `make` may.
+    /// `make` may. Where several come at once with the same new key, each of them makes a gate, and
+    /// all get the same one.
     ///
     /// With room for none, all keys are [refused or share one gate](Self::overflow).
     pub fn new(capacity: usize, make: impl Fn(&K) -> G + Send + Sync + 'static) -> Self {
