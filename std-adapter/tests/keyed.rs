@@ -237,6 +237,25 @@ fn a_breaker_that_nobody_uses_is_forgotten_when_it_is_stale() {
     assert_eq!(gates.get(&3).unwrap().state(), State::ForcedOpen, "never what was set by hand");
 }
 
+/// Only `get` was a use: what a call left on record that took longer than that time, or came through
+/// a gate that was kept, was forgotten as soon as nobody had the gate any more.
+#[test]
+fn a_gate_is_in_use_until_who_has_it_is_done() {
+    static CLOCK: ManualClock = ManualClock::new();
+    let gates = breakers(&CLOCK).stale_after(Duration::ZERO);
+    let _ = gates.remove(&0);
+    let (kept, call) = (gates.get(&1).unwrap(), Permit::enter(gates.get(&4).unwrap()).unwrap());
+    // Each sweep is an epoch.
+    assert_eq!([(); 5].map(|()| gates.sweep()), [0; 5]);
+    assert!(kept.call(|| Err::<(), _>("down")).is_err());
+    call.failure();
+    drop(kept);
+    assert_eq!([gates.sweep(), gates.sweep()], [0, 0]);
+    let failures = |key| gates.peek(&key).unwrap().snapshot().counts.consecutive_failures;
+    assert_eq!((failures(1), failures(4)), (2, 1));
+    assert_eq!(gates.sweep(), 2, "to look at it is not a use");
+}
+
 #[test]
 fn memory_comes_back_when_it_is_swept() {
     let clock: ManualClock = ManualClock::new();
