@@ -288,6 +288,9 @@ impl<K: Hash + Eq, G: Idle, S: BuildHasher> Keyed<K, G, S> {
     /// them, and visit again where it matters that a gate being made just then is not missed. The
     /// gates of a shard, which are all in a small map, are not forgotten while it is at them.
     ///
+    /// The gate of the overflow has no key, and is not visited: see
+    /// [`overflow_gate`](Self::overflow_gate).
+    ///
     /// # Examples
     ///
     /// ```
@@ -313,7 +316,8 @@ impl<K: Hash + Eq, G: Idle, S: BuildHasher> Keyed<K, G, S> {
         self.table.for_each(Self::handle, |(key, entry)| visit(&key, &entry.gate));
     }
 
-    /// A snapshot of each gate, by key and in no order; one after another, not all at one moment.
+    /// A snapshot of each gate, by key and in no order; one after another, not all at one moment,
+    /// and without the one of the [overflow](Self::overflow_gate).
     #[must_use]
     pub fn snapshot(&self) -> Vec<(K, G::Snapshot)>
     where
@@ -355,6 +359,13 @@ impl<K, G, S> Keyed<K, G, S> {
     #[must_use]
     pub const fn capacity(&self) -> usize {
         self.table.capacity()
+    }
+
+    /// The gate that all keys share for which there is no room, if there [is one](Self::overflow):
+    /// to look at it, and to change it where [`for_each`](Self::for_each) changes the others.
+    #[must_use]
+    pub fn overflow_gate(&self) -> Option<&G> {
+        self.overflow.as_ref().map(|entry| &entry.gate)
     }
 }
 

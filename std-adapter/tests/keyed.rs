@@ -414,6 +414,24 @@ fn all_are_visited_under_no_lock() {
     assert_eq!(gates.sweep(), 500, "and nobody has them any more");
 }
 
+/// It could not be reached, so that a trial did not end for the keys that share it.
+#[test]
+fn the_gate_of_the_overflow_is_changed_on_its_own() {
+    let new = |_: &u64| Shadow::new(Semaphore::<Queue<0>>::new(1));
+    let gates = Keyed::new(1, new);
+    assert!(gates.overflow_gate().is_none());
+    let gates = gates.overflow(new(&0));
+    let (own, shared) = (gates.get(&1).unwrap(), gates.get(&2).unwrap());
+    let mut visited = 0;
+    gates.for_each(|_, gate| {
+        visited += 1;
+        gate.enforce();
+    });
+    assert_eq!((visited, own.is_enforced(), shared.is_enforced()), (1, true, false));
+    gates.overflow_gate().unwrap().enforce();
+    assert!(shared.is_enforced());
+}
+
 /// What a sweep had removed before the panic never gave its places back, and was dropped under a lock
 /// of the map.
 #[test]
