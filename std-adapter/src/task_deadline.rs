@@ -59,6 +59,13 @@ where
     WithDeadline { scoped: CURRENT.scope(deadline.min(current_deadline()), future) }
 }
 
+/// Does `work`, which must be done by `deadline`, as [`with_deadline`] has a future do it.
+#[cfg(feature = "grpc")]
+#[inline]
+pub(crate) fn within_deadline<T>(deadline: Deadline, work: impl FnOnce() -> T) -> T {
+    CURRENT.sync_scope(deadline.min(current_deadline()), work)
+}
+
 pin_project! {
     /// A future that knows its deadline; see [`with_deadline`].
     #[must_use = "futures do nothing unless polled"]

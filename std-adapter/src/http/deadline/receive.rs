@@ -223,6 +223,13 @@ pin_project! {
     }
 }
 
+#[cfg(feature = "grpc")]
+impl<S: Service<Q>, Q> DeadlineFuture<S, Q> {
+    pub(crate) const fn deadline(&self) -> Deadline {
+        self.deadline
+    }
+}
+
 impl<S: Service<Q>, Q> Future for DeadlineFuture<S, Q> {
     type Output = Result<S::Response, Error<S::Error>>;
 
