@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::http::{HeaderName, Request, Response};
-use fusebox_std::http::deadline::*;
+use fusebox_std::http::{ServerErrors, deadline::*};
 use fusebox_std::prelude::*;
 use fusebox_std::tower::{PipelineLayer, ResendClones};
 use fusebox_std::{current_deadline, with_deadline};
@@ -227,7 +227,8 @@ async fn who_gives_no_time_opens_no_breaker() {
     for (min, expected) in [(Duration::ZERO, State::Open), (20 * MS, State::Closed)] {
         let breaker: Arc<CircuitBreaker> =
             Arc::new(CircuitBreaker::new(BreakerConfig::standard(), StdClock));
-        let pipeline = Pipeline::new(TokioTimer).per_attempt(Arc::clone(&breaker));
+        let pipeline =
+            Pipeline::new(TokioTimer).per_attempt(Arc::clone(&breaker)).classify(ServerErrors);
         let incoming = Incoming::from(DeadlineHeader::GRPC_TIMEOUT).min(min);
         let service = ServiceBuilder::new()
             .layer(DeadlineLayer::new(incoming).http())
