@@ -41,11 +41,12 @@
 //! |---|---|
 //! | rate limit reached, or more asked for than it ever allows | `RESOURCE_EXHAUSTED` (8) |
 //! | circuit open or ramping up, probes busy, bulkhead or queue full, overloaded, switched off, retry budget spent | `UNAVAILABLE` (14) |
+//! | no key, where the limit is by key | `INVALID_ARGUMENT` (3) |
 //! | timed out, or the deadline has passed | `DEADLINE_EXCEEDED` (4) |
 //!
 //! `grpc-retry-pushback-ms` (gRFC A6, "Pushback") is there where the gate knows when to come back, in
-//! milliseconds and rounded up; -1, "do not retry", where more was asked for than it ever allows. The
-//! response carries the [`Rejection`] in its extensions, as those of [HTTP](crate::http) do.
+//! milliseconds and rounded up; -1, "do not retry", where more was asked for than it ever allows, or by
+//! nobody. The response carries the [`Rejection`] in its extensions, as those of [HTTP](crate::http) do.
 //!
 //! # What a status means to a gate
 //!

@@ -221,13 +221,14 @@ async fn each_reason_has_its_status() {
         let expected = match reason {
             Reason::RateLimited | Reason::ExceedsBurst => Code::ResourceExhausted,
             Reason::DeadlineExceeded => Code::DeadlineExceeded,
+            Reason::NoKey => Code::InvalidArgument,
             _ => Code::Unavailable,
         };
         let headers = response.headers();
         assert_eq!((response.status().as_u16(), Code::of(headers)), (200, Some(expected)));
         assert_eq!(headers["content-type"], "application/grpc");
         assert_eq!(headers["grpc-message"], reason.to_string(), "nothing in it is encoded");
-        let never = (*reason == Reason::ExceedsBurst).then_some("-1");
+        let never = matches!(reason, Reason::ExceedsBurst | Reason::NoKey).then_some("-1");
         assert_eq!(
             headers.get("grpc-retry-pushback-ms").map(|value| value.to_str().unwrap()),
             never
