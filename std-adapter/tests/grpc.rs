@@ -370,6 +370,15 @@ async fn a_head_that_says_the_end_is_the_end() {
     let ended = |status| head().header("grpc-status", status);
     assert_eq!(judged(ended("0"), []).await, [Outcome::Success], "no message, but a status");
     assert_eq!(judged(ended("14"), [data()]).await, [Outcome::Failure]);
+    // Clients do not read a body that is no message.
+    let (notes, layer) = noted();
+    let service = layer.layer(service_fn(|_: Request<()>| async {
+        let page = Body::new(StreamBody::new(futures_util::stream::iter([data()])));
+        Ok::<_, Infallible>(Response::builder().status(502).body(page).expect("a response"))
+    }));
+    let Ok(unread) = service.oneshot(Request::new(())).await;
+    drop(unread);
+    assert_eq!(notes.taken(), [Outcome::Failure]);
     let web = head().header("content-type", "application/grpc-web+proto");
     assert_eq!(judged(web, [data()]).await, [Outcome::Success], "its trailers are in the data");
 }
@@ -492,7 +501,8 @@ async fn what_is_too_late_is_deadline_exceeded() {
     assert_eq!(notes.taken(), [Outcome::Failure]);
 
     let hangs = client.watch("sleep").await.expect("it begins");
-    assert_eq!(read(hangs).await, (0, Code::DeadlineExceeded));
+    let end = tokio::time::timeout(10 * SECOND, read(hangs)).await.expect("it is woken by then");
+    assert_eq!(end, (0, Code::DeadlineExceeded));
     assert_eq!(notes.taken(), [Outcome::Failure]);
 
     let short = client.watch("3").await.expect("it begins");
