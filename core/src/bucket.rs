@@ -73,6 +73,7 @@ mod gate;
 mod leaky;
 mod lease;
 mod live;
+mod quota;
 mod shared;
 mod sketch;
 mod state;
@@ -86,6 +87,7 @@ pub use config::{BucketConfig, Rate, RateError};
 pub use gate::{TakenTokens, Tokens};
 pub use leaky::LeakyBucket;
 pub use lease::Lease;
+pub use quota::Quota;
 pub use shared::{BucketState, SharedBucket};
 pub use sketch::{BucketSketch, SketchColumn, SketchTokens};
 pub use wait::{AcquireTokens, Reservation};
@@ -94,7 +96,7 @@ use crate::error::{ConfigError, Reason, Rejection};
 use crate::sync::{AtomicWord, Ordering, constructor, fence};
 use crate::time::scale::Scale;
 use crate::time::{Clock, Ticks, duration_from_ticks};
-use crate::word::{Word, low_half, widen};
+use crate::word::{WORD_BITS, Word, low_half, widen};
 use config::Fitted;
 use state::{Limits, Tat};
 
@@ -163,6 +165,18 @@ pub struct TokenBucket<C> {
 struct Slot {
     interval: AtomicWord,
     burst: AtomicWord,
+}
+
+impl Slot {
+    #[inline]
+    fn load(&self) -> Limits {
+        Limits {
+            // Relaxed, both: the word that was read before has them published. What is newer than
+            // the word does no harm: see the module's text on synchronization.
+            interval: self.interval.load(Ordering::Relaxed),
+            burst: low_half(self.burst.load(Ordering::Relaxed)),
+        }
+    }
 }
 
 /// What one look at the bucket says.
@@ -370,7 +384,10 @@ impl<C: Clock> TokenBucket<C> {
     ///
     /// Here and below, `tat` is the word of this bucket, or of one that shares its limits
     /// (`bucket/shared.rs`).
-    #[inline]
+    // Always, so that the result goes through no memory; the functions that call this may be called
+    // themselves.
+    #[cfg_attr(target_pointer_width = "64", inline(always))]
+    #[cfg_attr(not(target_pointer_width = "64"), inline)]
     fn take(
         &self,
         tat: &AtomicWord,
@@ -381,38 +398,100 @@ impl<C: Clock> TokenBucket<C> {
         if tokens == 0 {
             return Ok(Taken { tokens: TakenTokens::NONE, wait: 0 });
         }
+        let seen = Self::load(tat);
+        // The first try and what is rare apart, where there is room for the code of both.
+        if WORD_BITS == 64 {
+            let (at, limits) = (self.scale.units(now), self.limits(seen));
+            let price = limits.price_within_burst(tokens);
+            match Self::judge(seen, limits, tokens, reach, at) {
+                Ok(next) if Self::replace(tat, seen, next).is_ok() => {
+                    return Ok(Self::taken(price, next, limits, at));
+                }
+                Err(Some(start))
+                    if self.is_live(seen, limits, at) && Self::load_again(tat) == seen =>
+                {
+                    return Err(self.limited(start.ahead(at), now));
+                }
+                _ => {}
+            }
+        }
+        self.take_or_refuse(tat, seen, tokens, now, reach)
+    }
+
+    /// The next word where `tokens` tokens are there within `reach`. Otherwise the instant from
+    /// which they are, should the word be a live one; `None` where there is no such instant.
+    ///
+    /// As GCRA is written down: the call is let in from so long before the TAT on. All but the
+    /// comparisons can be done while the clock is still being read.
+    #[inline]
+    fn judge(
+        seen: Tat,
+        limits: Limits,
+        tokens: u32,
+        reach: Word,
+        at: Word,
+    ) -> Result<Tat, Option<Tat>> {
+        if tokens > limits.burst || seen.is_unstarted() {
+            return Err(None);
+        }
+        let price = limits.price_within_burst(tokens);
+        // No sum wraps: each part is at most half of the wrap, a quarter of a word.
+        let most = limits.tolerance().wrapping_add(reach);
+        let start = seen.earlier(most.wrapping_sub(price));
+        if start.is_passed(at) {
+            Ok(seen.no_earlier_than(at).later(price))
+        } else {
+            Err(Some(start))
+        }
+    }
+
+    #[inline]
+    fn taken(price: Word, until: Tat, limits: Limits, at: Word) -> Taken {
+        let wait = until.ahead(at).saturating_sub(limits.tolerance());
+        Taken { tokens: TakenTokens { units: price, until }, wait }
+    }
+
+    /// All of [`take`](Self::take), from when this was `seen`.
+    #[cfg_attr(target_pointer_width = "64", cold, inline(never))]
+    #[cfg_attr(not(target_pointer_width = "64"), inline)]
+    fn take_or_refuse(
+        &self,
+        tat: &AtomicWord,
+        mut seen: Tat,
+        tokens: u32,
+        now: Ticks,
+        reach: Word,
+    ) -> Result<Taken, Rejection> {
         let at = self.scale.units(now);
-        let mut seen = Self::load(tat);
         loop {
             let limits = self.limits(seen);
-            let (price, tolerance) = (limits.price(tokens), limits.tolerance());
-            let mut debt = self.nominal_debt(seen, limits, at);
-            // Neither sum wraps: each part is at most half of the wrap, a quarter of a word.
-            let most = tolerance.wrapping_add(reach);
-            if price > tolerance || debt.wrapping_add(price) > most {
-                match self.second_look(tat, seen, limits, at) {
-                    Err(newer) => {
+            let price = limits.price_within_burst(tokens);
+            let next = match Self::judge(seen, limits, tokens, reach, at) {
+                Ok(next) => next,
+                Err(start) => {
+                    let newer = Self::load_again(tat);
+                    if newer != seen {
                         seen = newer;
                         continue;
                     }
-                    Ok(actual) => debt = actual,
+                    match start {
+                        Some(start) if self.is_live(seen, limits, at) => {
+                            return Err(self.limited(start.ahead(at), now));
+                        }
+                        _ if seen.is_unstarted() && self.missing != 0 => {
+                            seen = self.start(tat, limits, at);
+                            continue;
+                        }
+                        _ if tokens > limits.burst => {
+                            return Err(Rejection::new(Reason::ExceedsBurst));
+                        }
+                        // Stale, or not used yet and full.
+                        _ => Tat::new(at.wrapping_add(price), seen.slot()),
+                    }
                 }
-                if price > tolerance {
-                    return Err(Rejection::new(Reason::ExceedsBurst));
-                }
-                if debt.wrapping_add(price) > most {
-                    return Err(self.limited(debt.wrapping_add(price).wrapping_sub(most), now));
-                }
-            }
-            let debt = debt.wrapping_add(price);
-            let next = Tat::new(at.wrapping_add(debt), seen.slot());
+            };
             match Self::replace(tat, seen, next) {
-                Ok(()) => {
-                    return Ok(Taken {
-                        tokens: TakenTokens { units: price, until: next },
-                        wait: debt.saturating_sub(tolerance),
-                    });
-                }
+                Ok(()) => return Ok(Self::taken(price, next, limits, at)),
                 Err(newer) => seen = newer,
             }
         }
@@ -465,15 +544,22 @@ impl<C: Clock> TokenBucket<C> {
         Tat(tat.load(Ordering::Acquire))
     }
 
+    /// The word as it is after the limits were loaded: if it has not changed, they are its own.
+    #[inline]
+    fn load_again(tat: &AtomicWord) -> Tat {
+        // Acquire: had the limits come from a later change than the word, that change's Release
+        // store of them would happen before this, and with it the switch away from this slot, so
+        // that the load below cannot miss it.
+        fence(Ordering::Acquire);
+        Self::load(tat)
+    }
+
     #[inline]
     fn limits(&self, seen: Tat) -> Limits {
-        let slot = &self.slots[seen.slot()];
-        Limits {
-            // Relaxed, both: the word that was read before has them published. What is newer than
-            // the word does no harm: see the module's text on synchronization.
-            interval: slot.interval.load(Ordering::Relaxed),
-            burst: low_half(slot.burst.load(Ordering::Relaxed)),
-        }
+        let [first, second] = &self.slots;
+        // Not by an index, which the loads would have to wait for: a branch is foreseen.
+        let limits = first.load();
+        if seen.slot() == 0 { limits } else { second.load() }
     }
 
     #[inline]
@@ -492,29 +578,31 @@ impl<C: Clock> TokenBucket<C> {
         }
     }
 
-    /// The debt, on trust: a stale word may show as a debt beyond the horizon.
+    /// The debt: a word that reads as ahead by more than any live one can has passed.
     #[inline]
-    fn nominal_debt(&self, seen: Tat, limits: Limits, at: Word) -> Word {
-        if seen.is_unstarted() { limits.price(self.missing) } else { seen.ahead(at) }
+    fn actual_debt(&self, seen: Tat, limits: Limits, at: Word) -> Word {
+        if seen.is_unstarted() {
+            limits.price_within_burst(self.missing)
+        } else if self.is_live(seen, limits, at) {
+            seen.ahead(at)
+        } else {
+            0
+        }
     }
 
-    /// The debt: a word that reads as ahead by more than any live one can has passed.
-    fn actual_debt(&self, seen: Tat, limits: Limits, at: Word) -> Word {
-        let debt = self.nominal_debt(seen, limits, at);
-        // Saturates only for limits that are about to be found out of date. The 1 is for the unit
-        // that the reserved value of the word costs.
-        let horizon = limits
-            .tolerance()
-            .saturating_add(self.max_wait)
-            .saturating_add(self.lateness)
-            .saturating_add(1);
-        if debt > horizon { 0 } else { debt }
+    /// Whether the word does not read as ahead by more than a live one can.
+    #[inline]
+    fn is_live(&self, seen: Tat, limits: Limits, at: Word) -> bool {
+        // No sum wraps but for limits that are about to be found out of date. The 1 is for the
+        // unit that the reserved value of the word costs.
+        let margin = self.max_wait.wrapping_add(self.lateness).wrapping_add(1);
+        seen.earlier(limits.tolerance().wrapping_add(margin)).is_passed(at)
     }
 
     /// What all but a plain grant look at: the actual debt, if `seen` is still the word and the
     /// limits are its own. A bucket that is not full when first used is started here, as its time
     /// has to begin somewhere.
-    #[cold]
+    #[inline]
     fn second_look(
         &self,
         tat: &AtomicWord,
@@ -522,33 +610,35 @@ impl<C: Clock> TokenBucket<C> {
         limits: Limits,
         at: Word,
     ) -> Result<Word, Tat> {
-        // Acquire: had the limits come from a later change than the word, that change's Release
-        // store of them would happen before this, and with it the switch away from this slot, so
-        // that the load below cannot miss it.
-        fence(Ordering::Acquire);
-        let newer = Self::load(tat);
+        let newer = Self::load_again(tat);
         if newer != seen {
             return Err(newer);
         }
         if seen.is_unstarted() && self.missing != 0 {
-            let debt = limits.price(self.missing);
-            let started = Tat::new(at.wrapping_add(debt), seen.slot());
-            return Err(match Self::replace(tat, seen, started) {
-                Ok(()) => started,
-                Err(newer) => newer,
-            });
+            return Err(self.start(tat, limits, at));
         }
         Ok(self.actual_debt(seen, limits, at))
     }
 
+    /// Starts the time of a bucket that is not full when first used; the word that is there then.
     #[cold]
+    fn start(&self, tat: &AtomicWord, limits: Limits, at: Word) -> Tat {
+        let debt = limits.price_within_burst(self.missing);
+        let started = Tat::new(at.wrapping_add(debt), Tat::UNSTARTED.slot());
+        match Self::replace(tat, Tat::UNSTARTED, started) {
+            Ok(()) => started,
+            Err(newer) => newer,
+        }
+    }
+
+    #[inline]
     fn limited(&self, units: Word, now: Ticks) -> Rejection {
-        let ticks = self.ticks_until(units, now);
-        Rejection::after_ticks(Reason::RateLimited, ticks, C::TICKS_PER_SECOND)
+        let wait = self.scale.parts_until(widen(units), now);
+        Rejection::after_parts(Reason::RateLimited, wait, C::TICKS_PER_SECOND)
     }
 
     fn ticks_until(&self, units: Word, now: Ticks) -> u64 {
-        if units == 0 { 0 } else { self.scale.ticks_until(widen(units), now) }
+        self.scale.ticks_until(widen(units), now)
     }
 
     fn duration(&self, units: Word, now: Ticks) -> Duration {

@@ -157,8 +157,9 @@ pub use breaker::{
     LastTime, Meter, Metering, Named, Ramp, RampUp, Rates, State, UntilReady, Window,
 };
 pub use bucket::{
-    AcquireTokens, BucketConfig, BucketSketch, BucketState, LeakyBucket, Lease, Rate, RateError,
-    Reservation, SharedBucket, SketchColumn, SketchTokens, TakenTokens, TokenBucket, Tokens,
+    AcquireTokens, BucketConfig, BucketSketch, BucketState, LeakyBucket, Lease, Quota, Rate,
+    RateError, Reservation, SharedBucket, SketchColumn, SketchTokens, TakenTokens, TokenBucket,
+    Tokens,
 };
 pub use budget::{BudgetConfig, BudgetSnapshot, RetryBudget};
 pub use bulkhead::{Bulkhead, BulkheadConfig};

@@ -120,6 +120,7 @@ struct Walk<'a> {
     case: &'a Case,
     now: u64,
     seen: Seen,
+    refused: u32,
 }
 
 impl Walk<'_> {
@@ -202,8 +203,8 @@ impl Walk<'_> {
                 return result;
             }
             if number > 1 && matches!(result, Err(Error::Rejected(_))) {
-                // It was paid for, and did not take place.
-                self.seen.budget += 1;
+                // It was paid for, and did not take place; that is made good when the call is over.
+                self.refused += 1;
             }
             match self.judge(number, &result) {
                 Ok(wait) => {
@@ -230,8 +231,9 @@ impl Walk<'_> {
 
 fn on_paper(case: &Case) -> Seen {
     let seen = Seen { budget: case.budget, ..Seen::default() };
-    let mut walk = Walk { case, now: 0, seen };
+    let mut walk = Walk { case, now: 0, seen, refused: 0 };
     let result = walk.call();
+    walk.seen.budget += walk.refused;
     Seen { result: Some(result), ended: walk.now, ..walk.seen }
 }
 

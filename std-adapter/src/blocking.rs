@@ -9,6 +9,8 @@
 
 mod executor;
 
+use std::cell::Cell;
+
 use fusebox_core::{
     Attempt, Deadline, Error, Permit, Reason, Rejection, RetryPolicy, Ticks, Verdict, WaitGate,
 };
@@ -110,9 +112,17 @@ pub fn retry_gated_before<T, E>(
     if deadline.expired(&StdClock) {
         return Err(Rejection::new(Reason::DeadlineExceeded).into());
     }
+    // Retries that were paid for and that a gate refused cost nothing in the end; also where the
+    // operation panics.
+    let refused = Cell::new(0_u32);
+    let _give_back = AtEnd(|| (0..refused.get()).for_each(|_| policy.cancel()));
     let mut state = policy.start(deadline, &StdClock);
     loop {
-        let result = operation(state.attempt());
+        let attempt = state.attempt();
+        let result = operation(attempt);
+        if attempt.is_retry() && matches!(result, Err(Error::Rejected(_))) {
+            refused.set(refused.get() + 1);
+        }
         let verdict = match &result {
             Ok(value) => policy.after_value(&mut state, value, &StdClock),
             Err(error) => Some(policy.after_failure(&mut state, error, &StdClock)),
@@ -154,6 +164,15 @@ pub fn retry_gated_before<T, E>(
 pub fn enter<G: WaitGate<ThreadTimer>>(gate: &G, until: Deadline) -> Result<Permit<&G>, Rejection> {
     let token = block_on(gate.wait_enter(ThreadTimer, until))?;
     Ok(Permit::adopt(gate, token))
+}
+
+/// Runs the closure at the end of the scope, also where that is a panic.
+struct AtEnd<F: FnMut()>(F);
+
+impl<F: FnMut()> Drop for AtEnd<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
 }
 
 /// Puts the thread to sleep. `sleep` may only oversleep, but clocks may disagree by a little.

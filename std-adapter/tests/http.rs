@@ -70,6 +70,7 @@ async fn each_reason_has_its_status_and_a_problem() {
         let expected = match reason {
             Reason::RateLimited | Reason::ExceedsBurst => 429,
             Reason::DeadlineExceeded => 504,
+            Reason::NoKey => 400,
             _ => 503,
         };
         assert_eq!(response.status(), expected, "{reason:?}");

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use counting::{ALLOCATIONS, audit};
 use fusebox_std::prelude::*;
-use fusebox_std::tower::{GateLayer, PipelineLayer, ResendClones};
+use fusebox_std::tower::{FallbackLayer, GateLayer, PipelineLayer, ResendClones};
 use tower::{Layer, Service};
 
 #[derive(Clone)]
@@ -130,4 +130,22 @@ mod bodies {
             audit(|_| read(&mut grpc, &limit));
         }
     }
+}
+
+#[test]
+fn another_way_to_answer() {
+    let limit: Arc<Semaphore> = Arc::new(Semaphore::new(1));
+    let gated = GateLayer::new(Arc::clone(&limit)).layer(NoOp);
+    let nought = |_: Error<u32>| ready(Ok::<u32, Error<u32>>(0));
+    let mut answering = FallbackLayer::new(nought).layer(gated.clone());
+    let mut asking = FallbackLayer::to(NoOp, ResendClones).layer(gated);
+    audit(|number| {
+        assert_eq!(served(&mut answering, number), Poll::Ready(Ok(number)));
+        assert_eq!(served(&mut asking, number), Poll::Ready(Ok(number)));
+    });
+    let _held = limit.permit();
+    audit(|number| {
+        assert_eq!(served(&mut answering, number), Poll::Ready(Ok(0)));
+        assert_eq!(served(&mut asking, number), Poll::Ready(Ok(number)));
+    });
 }

@@ -42,8 +42,42 @@ impl Tat {
     /// later: the safe side.
     #[inline]
     pub(super) const fn new(time: Word, slot: usize) -> Self {
-        let word = TIME.set(SLOT.set(0, slot as Word), time);
-        if word == Self::UNSTARTED.0 { Self(TIME.set(0, 0)) } else { Self(word) }
+        Self(TIME.set(SLOT.set(0, slot as Word), time)).started()
+    }
+
+    #[inline]
+    const fn started(self) -> Self {
+        if self.is_unstarted() { Self(TIME.set(0, 0)) } else { self }
+    }
+
+    /// So many units later, in the same slot.
+    #[inline]
+    pub(super) const fn later(self, units: Word) -> Self {
+        Self(self.0.wrapping_add(units << SLOT.width())).started()
+    }
+
+    /// The later of this instant and `now`, in the same slot. Only to go on from: it may look like
+    /// [`Tat::UNSTARTED`].
+    #[inline]
+    pub(super) const fn no_earlier_than(self, now: Word) -> Self {
+        if self.is_passed(now) {
+            Self(TIME.set(SLOT.set(0, self.slot() as Word), now))
+        } else {
+            self
+        }
+    }
+
+    /// Whether `now` is at this instant or after it.
+    #[inline]
+    pub(super) const fn is_passed(self, now: Word) -> bool {
+        // The sign of the difference: see `ahead`. The slot would carry here.
+        (now << SLOT.width()).wrapping_sub(SLOT.set(self.0, 0)) <= Word::MAX >> 1
+    }
+
+    /// So many units earlier, in the same slot. Only to compare with.
+    #[inline]
+    pub(super) const fn earlier(self, units: Word) -> Self {
+        Self(self.0.wrapping_sub(units << SLOT.width()))
     }
 
     /// Which limits are in force: 0 or 1.
@@ -95,16 +129,22 @@ pub(super) struct Limits {
 
 impl Limits {
     /// What `tokens` cost in units; at most [`FURTHEST`], which is above every tolerance.
-    #[inline]
     pub(super) const fn price(self, tokens: u32) -> Word {
         let units = (tokens as u64).saturating_mul(widen(self.interval));
         if units > widen(FURTHEST) { FURTHEST } else { units as Word }
     }
 
+    /// What `tokens` cost in units, where they are no more than the burst: then it fits, as the
+    /// burst does.
+    #[inline]
+    pub(super) const fn price_within_burst(self, tokens: u32) -> Word {
+        (tokens as Word).wrapping_mul(self.interval)
+    }
+
     /// How much debt a full burst is.
     #[inline]
     pub(super) const fn tolerance(self) -> Word {
-        self.price(self.burst)
+        self.price_within_burst(self.burst)
     }
 
     /// The interval, as the optimiser may know that it is not 0.

@@ -118,7 +118,7 @@ impl<E, F: Fn(&Retrying<'_, E>)> OnRetry<E> for F {
 /// might need dropping. After such a part the compiler calls these settings private fields, not
 /// methods.
 /// Without further settings there are 3 attempts, no deadline and no budget, and every error of the
-/// operation is tried again ([`RetryAll`]).
+/// operation is tried again ([`RetryAll`]), and no answer.
 ///
 /// # Examples
 ///
@@ -291,7 +291,8 @@ impl<D: Copy, W: Copy, B: Copy, H: Copy, O: Copy, V: Copy> Retry<D, W, B, H, O, 
     /// there is no attempt left, or no budget or time for one, it is the caller's as it is; only
     /// where a wait ends too late for the attempt after it, the call has
     /// [timed out](Error::TimedOut). What it means to the gates of a pipeline, that one's classifier
-    /// says. See [`DecideValue`](super::DecideValue).
+    /// says. Where the operation [cannot be repeated](crate::Operation::can_repeat), every
+    /// answer is the caller's. A [`Hedge`](crate::Hedge) takes the first one. See [`DecideValue`](super::DecideValue).
     ///
     /// # Examples
     ///

@@ -39,6 +39,8 @@ pin_project! {
         error: Option<Error<F::Error>>,
         // Of the last attempt whose operation ran.
         outcome: Outcome,
+        // How many retries were paid for and then refused by their gates.
+        refused: u32,
     }
 }
 
@@ -68,6 +70,7 @@ where
             phase: Phase::Idle,
             error: None,
             outcome: Outcome::Refused,
+            refused: 0,
         }
     }
 
@@ -101,8 +104,10 @@ where
         // Cancelled while it waits for a retry, or at the gates around it: that one is paid for, and
         // will not take place.
         if *this.phase == Phase::Waiting || entering {
-            around.policy().cancel();
+            *this.refused = this.refused.saturating_add(1);
         }
+        *this.phase = Phase::Done;
+        give_back(around, this.refused);
     }
 
     #[inline]
@@ -126,9 +131,8 @@ where
         if report.outcome != Outcome::Refused {
             *this.outcome = report.outcome;
         }
-        // Before the policy is asked about the next one, which that may pay for.
         if report.outcome == Outcome::Refused && attempt.number > 1 {
-            around.policy().cancel();
+            *this.refused = this.refused.saturating_add(1);
         }
         let (policy, timer) = (around.policy(), around.timer());
         let verdict = match &report.result {
@@ -200,7 +204,8 @@ where
 
     #[inline]
     fn cancel(self: Pin<&mut Self>, around: &X) {
-        if !matches!(self.phase, Phase::Idle | Phase::Done) {
+        // Where a poll has panicked, something may be left of a call that is done.
+        if !matches!(self.phase, Phase::Idle | Phase::Done) || self.refused > 0 {
             self.cancel_underway(around);
         }
     }
@@ -238,6 +243,7 @@ where
             match phase {
                 Phase::Attempting => {
                     if let Some(result) = ready!(self.as_mut().poll_attempt(around, cx)) {
+                        give_back(around, self.project().refused);
                         return Poll::Ready(result);
                     }
                     phase = Phase::Waiting;
@@ -249,6 +255,7 @@ where
                 }
                 Phase::Waiting => {
                     if let Some(error) = ready!(self.as_mut().poll_wait(around, cx)) {
+                        give_back(around, self.project().refused);
                         return Poll::Ready(Err(error));
                     }
                     phase = Phase::Attempting;
@@ -256,6 +263,23 @@ where
                 Phase::Idle | Phase::Done => return Poll::Pending,
             }
         }
+    }
+}
+
+/// Gives back what retries have cost that did not take place, as their gates refused them. At the end
+/// of the call: were it at once, then a budget alone would never end a call whose gates go on to
+/// refuse.
+#[inline]
+fn give_back<X, F>(around: &X, refused: &mut u32)
+where
+    X: PerAttempt<F>,
+    X::Policy: RetryPolicy<F::Value, F::Error>,
+    F: Operation,
+{
+    // Counted first: should the budget panic, then not twice.
+    while let Some(rest) = refused.checked_sub(1) {
+        *refused = rest;
+        around.policy().cancel();
     }
 }
 

@@ -121,9 +121,10 @@ impl<D: Delays, W, B: Budget, H, O: Observer, V> Retry<D, W, B, H, O, V> {
         resumed
     }
 
-    /// The retry that was paid for does not take place: gives back its price. In place of
-    /// [`resume`](Self::resume), where the call was cancelled during the wait; and before
-    /// [`after_failure`](Self::after_failure), where a gate refused an attempt after the first.
+    /// A retry that was paid for did not take place: gives back its price. In place of
+    /// [`resume`](Self::resume), where the call was cancelled during the wait; and at the end of the
+    /// call, once for each attempt after the first that a gate refused. Not earlier, lest a call
+    /// goes on for ever whose retries all are refused and cost nothing.
     #[inline]
     pub fn cancel(&self) {
         self.budget.refund();

@@ -31,33 +31,7 @@ pub use classify::{ByHead, ClassifyEnd, ClassifyHead, Head};
 pub use future::BodyGateFuture;
 
 use super::respond::HttpLayer;
-use crate::tower::{GateByLayer, GateLayer};
-
-/// Finds the gate for a request: the [`Same`] for all, or what a function says.
-pub trait ChooseGate<Q> {
-    /// A gate, or a pointer to one.
-    type Gate: Gate;
-
-    /// The gate for this request.
-    ///
-    /// # Errors
-    ///
-    /// Why there is none, which refuses the request.
-    fn choose(&self, request: &Q) -> Result<Self::Gate, Rejection>;
-}
-
-impl<Q, G, F> ChooseGate<Q> for F
-where
-    F: Fn(&Q) -> Result<G, Rejection>,
-    G: Gate,
-{
-    type Gate = G;
-
-    #[inline]
-    fn choose(&self, request: &Q) -> Result<G, Rejection> {
-        self(request)
-    }
-}
+use crate::tower::{ChooseGate, GateByLayer, GateLayer};
 
 /// One gate for all requests, by a pointer to it.
 #[derive(Clone, Copy)]

@@ -11,7 +11,7 @@ use tower_service::Service;
 
 use super::sending::{Resend, SendOnce, Sending};
 
-/// Puts a [`Pipeline`] around a service: deadline, gates, waits at them, retries, timeouts.
+/// Puts a [`Pipeline`] around a service: deadline, gates, waits at them, retries or hedges, timeouts.
 ///
 /// `P` is how the pipeline is held: in an `Arc`, mostly. Services made by one layer or by its clones
 /// share it.
@@ -85,6 +85,31 @@ impl<P: Deref, N> PipelineLayer<P, N> {
     ///     Order::Buy(_) => None, // Nobody wants it twice.
     /// });
     /// # let _ = layer;
+    /// ```
+    ///
+    /// A [`Hedge`](crate::Hedge) sends a request again before it knows how the first one ends, and the
+    /// same rule says which. Each goes to a clone of the service, so to another connection or host where
+    /// that chooses one:
+    ///
+    /// ```
+    /// use std::{io, sync::Arc, time::Duration};
+    /// use fusebox_std::{prelude::*, tower::{PipelineLayer, ResendClones}};
+    /// use tower::{ServiceBuilder, ServiceExt, service_fn};
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// let pipeline = Pipeline::new(TokioTimer)
+    ///     .deadline(Duration::from_secs(1))
+    ///     .hedge(Hedge::idempotent(Duration::from_millis(20)));
+    /// let replicas = service_fn(|id: u32| async move {
+    ///     tokio::time::sleep(Duration::from_millis(50)).await;
+    ///     Ok::<_, io::Error>(id)
+    /// });
+    /// let service = ServiceBuilder::new()
+    ///     .layer(PipelineLayer::retrying(Arc::new(pipeline), ResendClones))
+    ///     .service(replicas);
+    /// assert!(matches!(service.oneshot(7).await, Ok(7)));
+    /// # }
     /// ```
     pub const fn retrying(pipeline: P, resend: N) -> Self {
         Self { pipeline, resend, ending_by: never }

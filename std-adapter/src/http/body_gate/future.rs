@@ -11,9 +11,9 @@ use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
+use super::ClassifyHead;
 use super::body::{GatedBody, Held, watched};
-use super::{ChooseGate, ClassifyHead};
-use crate::tower::Calling;
+use crate::tower::{Calling, ChooseGate};
 
 /// A call that has not been polled.
 struct Waiting<S, Q, C, K> {
