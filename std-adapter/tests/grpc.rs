@@ -13,7 +13,10 @@ use std::time::{Duration, Instant};
 
 use fusebox_std::grpc::*;
 use fusebox_std::http::deadline::{DeadlineHeader, DeadlineLayer, Incoming, SendDeadlineLayer};
-use fusebox_std::http::{BodyGateLayer, Same};
+use fusebox_std::http::{
+    BodyGateLayer, BufferBodyLayer, BufferedBody, Idempotent, ResendIdempotent, Same,
+    TransientStatus,
+};
 use fusebox_std::prelude::*;
 use fusebox_std::tower::*;
 use fusebox_std::{current_deadline, with_deadline};
@@ -221,13 +224,14 @@ async fn each_reason_has_its_status() {
         let expected = match reason {
             Reason::RateLimited | Reason::ExceedsBurst => Code::ResourceExhausted,
             Reason::DeadlineExceeded => Code::DeadlineExceeded,
+            Reason::NoKey => Code::InvalidArgument,
             _ => Code::Unavailable,
         };
         let headers = response.headers();
         assert_eq!((response.status().as_u16(), Code::of(headers)), (200, Some(expected)));
         assert_eq!(headers["content-type"], "application/grpc");
         assert_eq!(headers["grpc-message"], reason.to_string(), "nothing in it is encoded");
-        let never = (*reason == Reason::ExceedsBurst).then_some("-1");
+        let never = matches!(reason, Reason::ExceedsBurst | Reason::NoKey).then_some("-1");
         assert_eq!(
             headers.get("grpc-retry-pushback-ms").map(|value| value.to_str().unwrap()),
             never
@@ -573,6 +577,31 @@ async fn a_pipeline_around_a_channel() {
     let refused = client.check(0).await.expect_err("the circuit is open");
     assert_eq!(code(&refused), Code::Unavailable);
     assert!(pushback(&refused).is_some());
+}
+
+/// What may be sent twice is, when the server says; nothing else.
+#[tokio::test]
+async fn a_client_comes_back_when_it_is_told() {
+    let limit = TokenBucket::new(BucketConfig::per_second(2).burst(1), StdClock);
+    let running = serving(GateLayer::new(Arc::new(limit)).grpc(), Obeys::default());
+    let retry = Retry::new(Backoff::none()).max_attempts(2);
+    let pipeline = Pipeline::new(TokioTimer)
+        .retry(retry.when_value(TransientStatus::within(5 * SECOND)))
+        .classify(GrpcStatus::new());
+    let channel = ServiceBuilder::new()
+        .layer(BufferBodyLayer::new(1024))
+        .layer(PipelineLayer::retrying(Arc::new(pipeline), ResendIdempotent).grpc())
+        .map_request(|request: Request<BufferedBody<Body>>| request.map(Body::new))
+        .service(running.channel.clone());
+    let mut client = HealthClient::new(channel);
+    let order = || tonic::Request::new(HealthCheckRequest { service: "0".to_owned() });
+
+    assert!(client.check(order()).await.is_ok());
+    let refused = client.check(order()).await.expect_err("the limit is reached");
+    assert_eq!(code(&refused), Code::ResourceExhausted);
+    let mut twice = order();
+    twice.extensions_mut().insert(Idempotent);
+    assert!(client.check(twice).await.is_ok(), "after 500 ms");
 }
 
 #[tokio::test]

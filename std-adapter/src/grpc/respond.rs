@@ -17,7 +17,7 @@ use super::classify::GrpcStatus;
 use super::code::{Code, code_of};
 use super::status::response;
 use crate::http::{BodyGateLayer, Same, answerable};
-use crate::tower::{GateByLayer, GateLayer, PipelineLayer};
+use crate::tower::{FallbackLayer, GateByLayer, GateLayer, PipelineLayer};
 
 /// Which code a refusal or timeout gets.
 type CodeOf = fn(&Error<Infallible>) -> Code;
@@ -101,6 +101,14 @@ impl<F> GateByLayer<F> {
     #[must_use]
     pub fn grpc(self) -> GrpcLayer<BodyGateLayer<F, GrpcStatus>> {
         GrpcLayer::new(BodyGateLayer::of_gate_by(self).map_classify(|_| GrpcStatus::new()))
+    }
+}
+
+impl<T, P> FallbackLayer<T, P> {
+    /// The same with what is refused all the same as statuses. (Feature `grpc`.)
+    #[must_use]
+    pub const fn grpc(self) -> GrpcLayer<Self> {
+        GrpcLayer::new(self)
     }
 }
 
