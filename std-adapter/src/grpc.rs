@@ -109,7 +109,8 @@
 //!
 //! *A call lasts until its stream has ended*, and so does its permit: see
 //! [`BodyGateLayer`](crate::http::BodyGateLayer), which also says where not to. How it went is told by
-//! the trailers at its end, unless the head has a status already.
+//! the trailers at its end, unless the head has a status already. [`GrpcLayer::new`] shows a breaker that
+//! does not wait.
 //!
 //! *A deadline is that of the stream as well*: see
 //! [`DeadlineLayer::grpc`](crate::http::deadline::DeadlineLayer::grpc).

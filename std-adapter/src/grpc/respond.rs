@@ -63,6 +63,19 @@ pub struct GrpcLayer<L> {
 
 impl<L> GrpcLayer<L> {
     /// Turns what `layer` refuses, or cuts off, into statuses.
+    ///
+    /// # Examples
+    ///
+    /// A breaker for long streams, which does not wait for their end:
+    ///
+    /// ```
+    /// use fusebox_std::{grpc::{GrpcLayer, GrpcStatus}, prelude::*, tower::GateLayer};
+    ///
+    /// static FEED: CircuitBreaker = CircuitBreaker::new(BreakerConfig::standard(), StdClock);
+    ///
+    /// let layer = GrpcLayer::new(GateLayer::new(&FEED).classify(GrpcStatus::new()));
+    /// # let _ = layer;
+    /// ```
     pub const fn new(layer: L) -> Self {
         Self { layer, code: code_of }
     }
