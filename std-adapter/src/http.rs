@@ -111,7 +111,7 @@ pub use body_gate::{
     Head, Same,
 };
 pub use buffer::{BufferBodyFuture, BufferBodyLayer, BufferBodyService, BufferedBody};
-pub use classify::{FailureStatus, ServerErrors};
+pub use classify::{FailureStatus, JudgesResponses, ServerErrors};
 pub use client::client_address;
 pub use problem::{problem, reason_name, status_of};
 pub use rate_limit::{AsSaid, ByGate, RateLimitPolicy, RateLimited, TellLimit};

@@ -75,4 +75,4 @@ pub use gate::{GateLayer, GateService};
 pub(crate) use gate_by::Own;
 pub use gate_by::{AtGate, ChooseGate, GateByFuture, GateByLayer, GateByService};
 pub use pipeline::{PipelineLayer, PipelineService};
-pub use sending::{Resend, ResendClones, SendOnce, Sending};
+pub use sending::{Attempting, Resend, ResendClones, SendOnce, Sending};

@@ -126,6 +126,7 @@ assert_auto!(PercentileConfig: yes, yes, yes);
 assert_auto!(Ratio: yes, yes, yes);
 assert_auto!(Rate: yes, yes, yes);
 assert_auto!(Ramp: yes, yes, yes);
+assert_auto!(Quota: yes, yes, yes);
 assert_auto!(Rates: yes, yes, yes);
 assert_auto!(Jitter: yes, yes, yes);
 assert_auto!(ResultClassify: yes, yes, yes);

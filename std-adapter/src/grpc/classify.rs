@@ -7,7 +7,7 @@ use ::http::{HeaderMap, Response};
 use fusebox_core::{Classify, Outcome, Rejection};
 
 use super::code::Code;
-use crate::http::{ClassifyEnd, ClassifyHead, Head};
+use crate::http::{ClassifyEnd, ClassifyHead, Head, JudgesResponses};
 
 /// Judges the calls of gRPC by their [`Code`], as the [table](crate::grpc) says, or as a predicate does.
 ///
@@ -30,6 +30,8 @@ use crate::http::{ClassifyEnd, ClassifyHead, Head};
 pub struct GrpcStatus<P = fn(Code) -> bool> {
     is_failure: P,
 }
+
+impl<P> JudgesResponses for GrpcStatus<P> {}
 
 impl GrpcStatus {
     /// The codes that are failures are those of which [`Code::is_failure`] says so.

@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use ::http::Response;
-use fusebox_core::{Error, Gate};
+use fusebox_core::{Error, Gate, Pipeline};
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -16,7 +16,7 @@ use tower_service::Service;
 use super::classify::GrpcStatus;
 use super::code::{Code, code_of};
 use super::status::response;
-use crate::http::{BodyGateLayer, Same, answerable};
+use crate::http::{BodyGateLayer, JudgesResponses, Same, answerable};
 use crate::tower::{FallbackLayer, GateByLayer, GateLayer, PipelineLayer};
 
 /// Which code a refusal or timeout gets.
@@ -130,7 +130,11 @@ impl<P, N> PipelineLayer<P, N> {
     /// statuses. What those of the service mean to its gates, its own classifier says:
     /// [`GrpcStatus`], which sees their heads here. (Feature `grpc`.)
     #[must_use]
-    pub const fn grpc(self) -> GrpcLayer<Self> {
+    pub const fn grpc<T, C, R, A, K, O, M>(self) -> GrpcLayer<Self>
+    where
+        P: Deref<Target = Pipeline<T, C, R, A, K, O, M>>,
+        K: JudgesResponses,
+    {
         GrpcLayer::new(self)
     }
 }

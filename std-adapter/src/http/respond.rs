@@ -9,12 +9,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use ::http::{Response, StatusCode};
-use fusebox_core::{Error, Gate};
+use fusebox_core::{Error, Gate, Pipeline};
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::classify::ServerErrors;
+use super::classify::{JudgesResponses, ServerErrors};
 use super::problem::{response, status_of};
 use super::rate_limit::{AsSaid, ByGate, RateLimitPolicy, TellLimit};
 use crate::tower::{FallbackLayer, GateByLayer, GateLayer, PipelineLayer};
@@ -181,8 +181,21 @@ impl<P, N> PipelineLayer<P, N> {
     /// The same pipeline around a service whose answers are HTTP responses: its refusals and timeouts
     /// are responses. What those of the service mean to its gates, its own classifier says:
     /// [`ServerErrors`]. (Feature `http`.)
+    ///
+    /// Without one it does not compile, as each answer would be a success, whatever its status:
+    ///
+    /// ```compile_fail,E0277
+    /// use std::sync::Arc;
+    /// use fusebox_std::{prelude::*, tower::PipelineLayer};
+    ///
+    /// let _layer = PipelineLayer::new(Arc::new(Pipeline::new(TokioTimer))).http();
+    /// ```
     #[must_use]
-    pub const fn http(self) -> HttpLayer<Self> {
+    pub const fn http<T, C, R, A, K, O, M>(self) -> HttpLayer<Self>
+    where
+        P: Deref<Target = Pipeline<T, C, R, A, K, O, M>>,
+        K: JudgesResponses,
+    {
         HttpLayer::new(self)
     }
 }

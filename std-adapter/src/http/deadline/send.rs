@@ -16,8 +16,9 @@ use crate::tokio_timer::TokioTimer;
 ///
 /// A header of that name which the request has is replaced; without a deadline the request is left as
 /// it is. Put it inside of a [`PipelineLayer`](crate::tower::PipelineLayer) that
-/// [ends by](crate::tower::PipelineLayer::ending_by) the current deadline, and each retry says what is left
-/// then, and nothing is sent that is too late.
+/// [ends by](crate::tower::PipelineLayer::ending_by) the current deadline, and each attempt says when it
+/// will be cut off, which the pipeline's own deadline and timeout may make earlier; and nothing is sent
+/// that is too late.
 ///
 /// # Examples
 ///
