@@ -47,9 +47,10 @@ use state::{Plan, State, Withdrawal};
 
 /// Retries as an exact fraction of calls, with a floor per second, shared by many callers.
 ///
-/// Each call [deposits](Self::deposit) once, however many attempts it makes; each retry
-/// [withdraws](Self::try_withdraw). As a [`Gate`] it withdraws, and takes it back where a later
-/// gate refuses.
+/// Each call [deposits](Self::deposit) once as it begins, however many attempts it makes, and also
+/// where gates refuse them all: the [reserve](BudgetConfig::reserve) bounds what that can save up
+/// while a circuit is open. Each retry [withdraws](Self::try_withdraw). As a [`Gate`] it withdraws,
+/// and takes it back where a later gate refuses.
 ///
 /// # Examples
 ///

@@ -157,8 +157,9 @@ pub use breaker::{
     LastTime, Meter, Metering, Named, Ramp, RampUp, Rates, State, UntilReady, Window,
 };
 pub use bucket::{
-    AcquireTokens, BucketConfig, BucketSketch, BucketState, LeakyBucket, Lease, Rate, RateError,
-    Reservation, SharedBucket, SketchColumn, SketchTokens, TakenTokens, TokenBucket, Tokens,
+    AcquireTokens, BucketConfig, BucketSketch, BucketState, LeakyBucket, Lease, Quota, Rate,
+    RateError, Reservation, SharedBucket, SketchColumn, SketchTokens, TakenTokens, TokenBucket,
+    Tokens,
 };
 pub use budget::{BudgetConfig, BudgetSnapshot, RetryBudget};
 pub use bulkhead::{Bulkhead, BulkheadConfig};
@@ -186,8 +187,8 @@ pub use pipeline::{
 pub use priority::{AtPriority, Priority};
 pub use ratio::Ratio;
 pub use retry::{
-    Attempt, AttemptPolicy, Budget, Decide, Decision, InTurn, OnRetry, Operation, Retry, RetryAll,
-    RetryCall, RetryIf, RetryNone, RetryPolicy, RetryState, Retrying, Verdict,
+    Attempt, AttemptPolicy, Budget, Decide, DecideValue, Decision, InTurn, OnRetry, Operation,
+    Retry, RetryAll, RetryCall, RetryIf, RetryNone, RetryPolicy, RetryState, Retrying, Verdict,
 };
 pub use rng::{Random, Rng};
 #[cfg(feature = "alloc")]

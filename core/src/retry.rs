@@ -21,6 +21,11 @@
 //! withdrawn for a retry that does not happen. One that its gates refuse has cost the service
 //! nothing, and is given back: an open breaker would otherwise drain the budget that all share.
 //!
+//! *An answer may be worth another attempt, too*, such as a response with the status 503. It is
+//! judged apart from errors ([`DecideValue`]), so that those who do not care need no types for it,
+//! and comes out as the answer that it is when there is no further attempt. It is not kept through
+//! the wait, as it may hold a connection; nor are futures larger for it.
+//!
 //! *The attempt is plain data.* An `Attempt` with a lifetime would make the operation's closure
 //! generic over it, and then `tokio::spawn` refuses the whole ("implementation of `Send` is not
 //! general enough").
@@ -39,7 +44,7 @@ mod steps;
 pub(crate) use attempt::{Due, Gated, Maker, PerAttempt, Report};
 pub(crate) use bare::Bare;
 pub use call::RetryCall;
-pub use decide::{Decide, Decision, RetryAll, RetryIf, RetryNone};
+pub use decide::{Decide, DecideValue, Decision, RetryAll, RetryIf, RetryNone};
 pub(crate) use kind::{AttemptKind, AttemptLoop};
 pub use kind::{AttemptPolicy, InTurn};
 pub(crate) use operation::CallResult;

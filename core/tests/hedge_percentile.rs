@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use fusebox_core::{
     AfterPercentile, Attempt, BudgetConfig, Clock, Deadline, Hedge, HedgeDelay, Histogram,
-    HistogramConfig, ManualClock, PercentileConfig, Random, Ratio, RetryAll, RetryBudget, Rng,
-    Ticks, Timer, WindowedHistogram,
+    HistogramConfig, ManualClock, PercentileConfig, Random, Ratio, RetryBudget, Rng, Ticks, Timer,
+    WindowedHistogram,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -279,7 +279,7 @@ fn a_percentile_in_an_arc_has_all_settings() {
     let budget = RetryBudget::new(BudgetConfig::new(Ratio::percent(10)), Ms::new());
     let hedge = Hedge::idempotent(Arc::clone(&slow))
         .max_attempts::<3>()
-        .when(RetryAll)
+        .when(fusebox_core::RetryAll)
         .budget(&budget)
         .observed_by("db", ())
         .deadline(ms(500));
@@ -291,4 +291,34 @@ fn a_percentile_in_an_arc_has_all_settings() {
     assert_eq!(answer, Ok(7));
     drop(copied);
     assert_eq!((Arc::strong_count(&slow), slow.latencies().snapshot().count()), (1, 1));
+}
+
+/// Calls that have no time to wait for an answer were taken for answers that came as fast.
+#[test]
+fn what_is_cut_off_early_does_not_count_as_fast() {
+    let sim = Sim::default();
+    let delay: AfterPercentile<&Sim> = AfterPercentile::new(
+        PercentileConfig::new(Ratio::percent(50), ms(100)).every(ms(1)),
+        WindowedHistogram::new(60 * SECOND, HistogramConfig::standard(), &sim),
+    );
+    let hedge = Hedge::idempotent(&delay);
+    for number in 0..400 {
+        let deadline = match number % 3 {
+            0 => Deadline::NEVER,
+            _ => Deadline::after(&&sim, ms(2)),
+        };
+        let answer = sim.run(hedge.call_before(&sim, deadline, |_| {
+            let sleep = (&sim).sleep_until(sim.now().saturating_add(50_000));
+            async {
+                sleep.await;
+                Ok::<_, ()>(())
+            }
+        }));
+        assert_eq!(answer.is_ok(), number % 3 == 0);
+    }
+    assert!(
+        delay.delay().abs_diff(ms(50)) < ms(1),
+        "each takes 50 ms, it waits {:?}",
+        delay.delay()
+    );
 }

@@ -23,10 +23,15 @@ use proptest::prelude::*;
 /// A clock of milliseconds.
 type Millis = ManualClock<1000>;
 
+/// The number of the attempt, and where it is not good enough the wait that it asks for.
+type Value = (u32, Option<u64>);
+
 /// How an attempt ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
     Works,
+    /// It answers, but not well enough, and asks to come back after so many milliseconds.
+    Poor(u64),
     /// An error that is not to be retried.
     Stops,
     Fails,
@@ -39,6 +44,15 @@ enum End {
 }
 
 impl End {
+    /// What the operation returns.
+    fn result(self, number: u32) -> Result<Value, End> {
+        match self {
+            Self::Works => Ok((number, None)),
+            Self::Poor(wait) => Ok((number, Some(wait))),
+            error => Err(error),
+        }
+    }
+
     fn refusal(self) -> Option<Rejection> {
         match self {
             Self::Shut => Some(Rejection::new(Reason::CircuitOpen)),
@@ -94,7 +108,7 @@ struct Seen {
     /// What the delay rule was asked: the number of the retry, and the delay before.
     asked: Vec<(u32, u64)>,
     budget: u32,
-    result: Option<Result<u32, Error<End>>>,
+    result: Option<Result<Value, Error<End>>>,
     /// What the gate around the call was told.
     call: Option<Outcome>,
     ended: u64,
@@ -106,6 +120,7 @@ struct Walk<'a> {
     case: &'a Case,
     now: u64,
     seen: Seen,
+    refused: u32,
 }
 
 impl Walk<'_> {
@@ -114,7 +129,7 @@ impl Walk<'_> {
         at.max(self.now).div_ceil(self.case.grain) * self.case.grain
     }
 
-    fn attempt(&mut self, number: u32) -> Result<u32, Error<End>> {
+    fn attempt(&mut self, number: u32) -> Result<Value, Error<End>> {
         let (takes, end) = self.case.step(number);
         if let Some(rejection) = end.refusal() {
             return Err(Error::Rejected(rejection));
@@ -133,8 +148,9 @@ impl Walk<'_> {
             }
         }
         self.now = done;
-        self.told(if end == End::Works { Outcome::Success } else { Outcome::Failure });
-        if end == End::Works { Ok(number) } else { Err(Error::Inner(end)) }
+        let result = end.result(number);
+        self.told(if result.is_ok() { Outcome::Success } else { Outcome::Failure });
+        result.map_err(Error::Inner)
     }
 
     fn told(&mut self, outcome: Outcome) {
@@ -142,18 +158,19 @@ impl Walk<'_> {
         self.seen.call = Some(outcome);
     }
 
-    /// What ends the call after a failed attempt, or the wait before the next.
-    fn judge(&mut self, number: u32, error: &Error<End>) -> Result<u64, GiveUp> {
-        let asked = match error {
-            Error::Inner(End::Stops) => return Err(GiveUp::NotRetryable),
-            Error::Inner(End::Busy(wait)) => *wait,
-            Error::Rejected(rejection) if rejection.reason() == Reason::CircuitOpen => {
+    /// What ends the call after an attempt that was not good enough, or the wait before the next.
+    fn judge(&mut self, number: u32, result: &Result<Value, Error<End>>) -> Result<u64, GiveUp> {
+        let asked = match result {
+            Ok((_, wait)) => wait.unwrap_or(0),
+            Err(Error::Inner(End::Stops)) => return Err(GiveUp::NotRetryable),
+            Err(Error::Inner(End::Busy(wait))) => *wait,
+            Err(Error::Rejected(rejection)) if rejection.reason() == Reason::CircuitOpen => {
                 return Err(GiveUp::NotRetryable);
             }
-            Error::Rejected(rejection) => {
+            Err(Error::Rejected(rejection)) => {
                 rejection.retry_after().map_or(0, |wait| wait.as_millis() as u64)
             }
-            Error::Inner(_) | Error::TimedOut => 0,
+            Err(Error::Inner(_) | Error::TimedOut) => 0,
         };
         if Some(number) == self.case.max_attempts {
             return Err(GiveUp::Attempts);
@@ -172,7 +189,7 @@ impl Walk<'_> {
         Ok(wait)
     }
 
-    fn call(&mut self) -> Result<u32, Error<End>> {
+    fn call(&mut self) -> Result<Value, Error<End>> {
         // Deadlines of the pipeline and the caller are looked at before anything is taken; that of
         // the retry is no reason not to make the first attempt.
         if [self.case.deadlines[0], self.case.deadlines[2]].contains(&Some(0)) {
@@ -181,15 +198,15 @@ impl Walk<'_> {
         self.seen.call = Some(Outcome::Refused);
         let mut number = 1;
         loop {
-            let error = match self.attempt(number) {
-                Ok(value) => return Ok(value),
-                Err(error) => error,
-            };
-            if number > 1 && matches!(error, Error::Rejected(_)) {
-                // It was paid for, and did not take place.
-                self.seen.budget += 1;
+            let result = self.attempt(number);
+            if matches!(result, Ok((_, None))) {
+                return result;
             }
-            match self.judge(number, &error) {
+            if number > 1 && matches!(result, Err(Error::Rejected(_))) {
+                // It was paid for, and did not take place; that is made good when the call is over.
+                self.refused += 1;
+            }
+            match self.judge(number, &result) {
                 Ok(wait) => {
                     self.seen.retries.push((number, wait));
                     // Without a wait the call still yields once.
@@ -197,14 +214,15 @@ impl Walk<'_> {
                 }
                 Err(cause) => {
                     self.seen.gave_up = Some((number, cause));
-                    return Err(error);
+                    return result;
                 }
             }
             if self.case.deadline().is_some_and(|deadline| self.now >= deadline) {
                 // Woken too late: the retry does not take place.
                 self.seen.budget += 1;
                 self.seen.gave_up = Some((number, GiveUp::Deadline));
-                return Err(error);
+                // An answer was not kept.
+                return Err(result.err().unwrap_or(Error::TimedOut));
             }
             number += 1;
         }
@@ -213,8 +231,9 @@ impl Walk<'_> {
 
 fn on_paper(case: &Case) -> Seen {
     let seen = Seen { budget: case.budget, ..Seen::default() };
-    let mut walk = Walk { case, now: 0, seen };
+    let mut walk = Walk { case, now: 0, seen, refused: 0 };
     let result = walk.call();
+    walk.seen.budget += walk.refused;
     Seen { result: Some(result), ended: walk.now, ..walk.seen }
 }
 
@@ -303,6 +322,14 @@ fn decision(error: &End) -> Decision {
     }
 }
 
+fn decision_about(value: &Value) -> Decision {
+    match value.1 {
+        None => Decision::Stop,
+        Some(0) => Decision::Retry,
+        Some(wait) => Decision::RetryAfter(Duration::from_millis(wait)),
+    }
+}
+
 fn for_real(case: &Case) -> Seen {
     let clock = Millis::new();
     let stage = Stage {
@@ -311,7 +338,8 @@ fn for_real(case: &Case) -> Seen {
         attempt: Cell::new(0),
         deposits: Cell::new(0),
     };
-    let mut retry = Retry::with_delays(&stage).when(decision).budget(&stage);
+    let mut retry =
+        Retry::with_delays(&stage).when(decision).when_value(decision_about).budget(&stage);
     retry = case.max_attempts.map_or(retry.unlimited(), |attempts| retry.max_attempts(attempts));
     if let Some(deadline) = case.deadlines[1] {
         retry = retry.deadline(Duration::from_millis(deadline));
@@ -349,12 +377,12 @@ fn operation<'a>(
             if clock.now().saturating_since(begun) < takes {
                 return Poll::Pending;
             }
-            Poll::Ready(if end == End::Works { Ok(attempt.number) } else { Err(end) })
+            Poll::Ready(end.result(attempt.number))
         }))
     }
 }
 
-type ScriptedAttempt<'a> = std::pin::Pin<Box<dyn Future<Output = Result<u32, End>> + 'a>>;
+type ScriptedAttempt<'a> = std::pin::Pin<Box<dyn Future<Output = Result<Value, End>> + 'a>>;
 
 fn run<F: Future>(clock: &Millis, grain: u64, future: F) -> F::Output {
     let mut future = pin!(future);
@@ -375,6 +403,7 @@ fn end() -> impl Strategy<Value = End> {
     prop_oneof![
         1 => Just(End::Works),
         1 => Just(End::Stops),
+        2 => millis().prop_map(End::Poor),
         6 => Just(End::Fails),
         2 => millis().prop_map(End::Busy),
         1 => Just(End::Shut),

@@ -12,8 +12,9 @@ use std::time::Duration;
 
 use fusebox_core::{
     AdaptiveLimit, Backoff, BreakerConfig, BudgetConfig, CircuitBreaker, Clock, CoDel, CoDelConfig,
-    Deadline, Event, Gate, LimitConfig, ManualClock, Observer, Outcome, Pipeline, Priority, Queue,
-    Ratio, Rejection, Retry, RetryBudget, Retrying, Semaphore, State, Ticks, Timer, WaitGate,
+    Deadline, Decision, Event, Gate, LimitConfig, ManualClock, Observer, Outcome, Pipeline,
+    Priority, Queue, Ratio, Rejection, Retry, RetryBudget, Retrying, Semaphore, State, Ticks,
+    Timer, WaitGate,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -137,6 +138,27 @@ fn a_callback_or_observer_that_panics_costs_no_retry() {
     let observed = retry.observed_by("r", &bomb);
     bomb.armed.set(true);
     let mut call = Box::pin(observed.call(&clock, |_| async { Err::<(), _>("down") }));
+    assert_panics(|| poll(call.as_mut()));
+    drop(call);
+    assert_eq!(budget.balance(), 5);
+}
+
+/// An answer that is not good enough is dropped when the retry is paid for.
+#[test]
+fn an_answer_that_panics_when_it_is_dropped_costs_no_retry() {
+    struct Answer;
+
+    impl Drop for Answer {
+        fn drop(&mut self) {
+            panic!("in the drop");
+        }
+    }
+
+    let clock = ManualClock::<1000>::new();
+    let budget = budget(&clock);
+    let retry = Retry::new(Backoff::constant(SECOND)).budget(&budget);
+    let poor = retry.when_value(|_: &Answer| Decision::Retry);
+    let mut call = Box::pin(poor.call(&clock, |_| async { Ok::<_, ()>(Answer) }));
     assert_panics(|| poll(call.as_mut()));
     drop(call);
     assert_eq!(budget.balance(), 5);

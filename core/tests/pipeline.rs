@@ -450,6 +450,36 @@ fn a_retry_that_its_gate_refuses_costs_nothing() {
     assert_eq!(budget.balance(), 5);
 }
 
+/// Where refusals were free at once, a call without a limit of attempts went on for ever at a gate that
+/// refuses for the moment, as fast as it could.
+#[test]
+fn a_budget_ends_a_call_whose_gate_goes_on_to_refuse() {
+    let clock: ManualClock = ManualClock::new();
+    let journal = Journal::default();
+    let gate = Scribe::new("gate", &journal);
+    gate.refusing.set(Some(Reason::Overloaded));
+    let config = BudgetConfig::new(Ratio::percent(100)).floor_per_second(0).reserve(5);
+    let budget = RetryBudget::new(config, &clock);
+    (0..5).for_each(|_| budget.deposit());
+    let pipeline = Pipeline::new(&clock)
+        .retry(Retry::new(Backoff::none()).unlimited().budget(&budget))
+        .per_attempt(&gate);
+    let mut call = pin!(pipeline.call(|_| async { Ok::<_, ()>(()) }));
+    for refused in 1..=5 {
+        assert!(poll(call.as_mut()).is_pending());
+        assert_eq!(budget.balance(), 5 - refused, "so many retries are due or were refused");
+    }
+    let Poll::Ready(Err(Error::Rejected(rejection))) = poll(call) else { panic!("it is spent") };
+    assert_eq!((rejection.reason(), journal.take().len()), (Reason::Overloaded, 6));
+    assert_eq!(budget.balance(), 5, "none took place");
+
+    let mut call = Box::pin(pipeline.call(|_| async { Ok::<_, ()>(()) }));
+    (0..3).for_each(|_| assert!(poll(call.as_mut()).is_pending()));
+    assert_eq!(budget.balance(), 2);
+    drop(call);
+    assert_eq!(budget.balance(), 5, "also where it is cancelled");
+}
+
 /// A timer that woke late, or a place that came free in the last moment, let an attempt start after
 /// the deadline. It was cut off at its first poll, and the breaker was charged with the failure of
 /// an operation that had no time at all.

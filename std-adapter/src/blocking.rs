@@ -9,6 +9,8 @@
 
 mod executor;
 
+use std::cell::Cell;
+
 use fusebox_core::{
     Attempt, Deadline, Error, Permit, Reason, Rejection, RetryPolicy, Ticks, Verdict, WaitGate,
 };
@@ -37,7 +39,7 @@ use crate::StdClock;
 /// assert_eq!(answer, Ok::<_, Error<&str>>(3));
 /// ```
 pub fn retry<T, E>(
-    policy: impl RetryPolicy<E>,
+    policy: impl RetryPolicy<T, E>,
     mut operation: impl FnMut(Attempt) -> Result<T, E>,
 ) -> Result<T, Error<E>> {
     retry_gated(policy, |attempt| operation(attempt).map_err(Error::Inner))
@@ -64,7 +66,7 @@ pub fn retry<T, E>(
 /// assert_eq!(answer, Err(Error::Inner("no route")));
 /// ```
 pub fn retry_before<T, E>(
-    policy: impl RetryPolicy<E>,
+    policy: impl RetryPolicy<T, E>,
     deadline: Deadline,
     mut operation: impl FnMut(Attempt) -> Result<T, E>,
 ) -> Result<T, Error<E>> {
@@ -91,7 +93,7 @@ pub fn retry_before<T, E>(
 /// assert_eq!(rejection.reason(), Reason::DeadlineExceeded);
 /// ```
 pub fn retry_gated<T, E>(
-    policy: impl RetryPolicy<E>,
+    policy: impl RetryPolicy<T, E>,
     operation: impl FnMut(Attempt) -> Result<T, Error<E>>,
 ) -> Result<T, Error<E>> {
     retry_gated_before(policy, Deadline::NEVER, operation)
@@ -103,25 +105,36 @@ pub fn retry_gated<T, E>(
 ///
 /// As [`retry_gated`] and [`retry_before`].
 pub fn retry_gated_before<T, E>(
-    policy: impl RetryPolicy<E>,
+    policy: impl RetryPolicy<T, E>,
     deadline: Deadline,
     mut operation: impl FnMut(Attempt) -> Result<T, Error<E>>,
 ) -> Result<T, Error<E>> {
     if deadline.expired(&StdClock) {
         return Err(Rejection::new(Reason::DeadlineExceeded).into());
     }
+    // Retries that were paid for and that a gate refused cost nothing in the end; also where the
+    // operation panics.
+    let refused = Cell::new(0_u32);
+    let _give_back = AtEnd(|| (0..refused.get()).for_each(|_| policy.cancel()));
     let mut state = policy.start(deadline, &StdClock);
     loop {
-        let error = match operation(state.attempt()) {
-            Ok(value) => return Ok(value),
-            Err(error) => error,
-        };
-        match policy.after_failure(&mut state, &error, &StdClock) {
-            Verdict::Retry { at, .. } => sleep_until(at),
-            Verdict::GiveUp(_) => return Err(error),
+        let attempt = state.attempt();
+        let result = operation(attempt);
+        if attempt.is_retry() && matches!(result, Err(Error::Rejected(_))) {
+            refused.set(refused.get() + 1);
         }
+        let verdict = match &result {
+            Ok(value) => policy.after_value(&mut state, value, &StdClock),
+            Err(error) => Some(policy.after_failure(&mut state, error, &StdClock)),
+        };
+        let Some(Verdict::Retry { at, .. }) = verdict else {
+            return result;
+        };
+        // An answer that is not good enough is not kept, as it may hold something.
+        let error = result.err();
+        sleep_until(at);
         if policy.resume(&mut state, &StdClock).is_err() {
-            return Err(error);
+            return Err(error.unwrap_or(Error::TimedOut));
         }
     }
 }
@@ -151,6 +164,15 @@ pub fn retry_gated_before<T, E>(
 pub fn enter<G: WaitGate<ThreadTimer>>(gate: &G, until: Deadline) -> Result<Permit<&G>, Rejection> {
     let token = block_on(gate.wait_enter(ThreadTimer, until))?;
     Ok(Permit::adopt(gate, token))
+}
+
+/// Runs the closure at the end of the scope, also where that is a panic.
+struct AtEnd<F: FnMut()>(F);
+
+impl<F: FnMut()> Drop for AtEnd<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
 }
 
 /// Puts the thread to sleep. `sleep` may only oversleep, but clocks may disagree by a little.

@@ -41,7 +41,9 @@
 //! | `fast-clock` | [`FastClock`]: the processor's time stamp counter |
 //! | `keyed` | [`Keyed`] and [`KeyedBuckets`]: a gate for each key, in bounded memory; [`KeyedSketch`]: limits for more keys than there is room for |
 //! | `tokio` (default) | [`TokioTimer`]: tokio's time, paused time included; [`with_deadline`]: a deadline that goes along with a task |
+//! | `grpc` | refusals and timeouts as gRPC statuses (module `grpc`), for tonic and others, gates that judge by status and hold until a stream ends; implies `http` |
 //! | `http` | refusals and timeouts as HTTP responses (module `http`), for axum, hyper and others, and, with `tokio`, deadlines in headers; implies `tower` |
+//! | `reqwest` | what the layers have to know of reqwest (module `reqwest`), for its clients; implies `http` and `tokio` |
 //! | `tower` | layers for tower (module `tower`): a gate or a whole pipeline around a service |
 #![forbid(unsafe_code)]
 
@@ -49,6 +51,8 @@ pub mod blocking;
 mod clock;
 #[cfg(feature = "fast-clock")]
 mod fast_clock;
+#[cfg(feature = "grpc")]
+pub mod grpc;
 #[cfg(feature = "http")]
 pub mod http;
 #[cfg(feature = "keyed")]
@@ -57,6 +61,8 @@ mod last_error;
 mod peer;
 pub mod prelude;
 mod registry;
+#[cfg(feature = "reqwest")]
+pub mod reqwest;
 mod rng;
 #[cfg(feature = "tokio")]
 mod task_deadline;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use fusebox_core::Deadline;
 use pin_project_lite::pin_project;
@@ -28,7 +28,8 @@ pub fn current_deadline() -> Deadline {
 ///
 /// # Cancellation
 ///
-/// Dropping it drops `future`. **Cancel safety:** that of `future`.
+/// Dropping it drops `future`. **Cancel safety:** that of `future`. Polled again after its end, it
+/// stays pending.
 ///
 /// # Examples
 ///
@@ -56,7 +57,14 @@ pub fn with_deadline<F>(deadline: Deadline, future: F) -> WithDeadline<F>
 where
     F: Future,
 {
-    WithDeadline { scoped: CURRENT.scope(deadline.min(current_deadline()), future) }
+    WithDeadline { scoped: CURRENT.scope(deadline.min(current_deadline()), future), done: false }
+}
+
+/// Does `work`, which must be done by `deadline`, as [`with_deadline`] has a future do it.
+#[cfg(feature = "tower")]
+#[inline]
+pub(crate) fn within_deadline<T>(deadline: Deadline, work: impl FnOnce() -> T) -> T {
+    CURRENT.sync_scope(deadline.min(current_deadline()), work)
 }
 
 pin_project! {
@@ -65,6 +73,7 @@ pin_project! {
     pub struct WithDeadline<F> {
         #[pin]
         scoped: TaskLocalFuture<Deadline, F>,
+        done: bool,
     }
 }
 
@@ -73,7 +82,14 @@ impl<F: Future> Future for WithDeadline<F> {
 
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        self.project().scoped.poll(cx)
+        let this = self.project();
+        // Tokio's panics there.
+        if *this.done {
+            return Poll::Pending;
+        }
+        let output = ready!(this.scoped.poll(cx));
+        *this.done = true;
+        Poll::Ready(output)
     }
 }
 

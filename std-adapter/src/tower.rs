@@ -23,8 +23,12 @@
 //! |---|---|
 //! | [`GateLayer`] | a gate, or a tuple of them: breaker, limit, bulkhead, switch, .. |
 //! | [`GateByLayer`] | a gate that may be another for each request: each user's limit, each host's breaker |
-//! | [`PipelineLayer`] | a whole [`Pipeline`](crate::Pipeline): deadline, waits at gates, retries, timeouts |
+//! | [`PipelineLayer`] | a whole [`Pipeline`](crate::Pipeline): deadline, waits at gates, retries or hedges, timeouts |
+//! | [`FallbackLayer`] | another way to answer what was refused |
 //! | [`BoxErrorLayer`] | nothing: it turns errors into boxes, for stacks that want those |
+//!
+//! With the features `http` and `grpc`, each of the first three becomes a layer whose refusals are
+//! responses of HTTP or gRPC.
 //!
 //! # Reasons
 //!
@@ -49,15 +53,26 @@
 //! [`Error::flatten`]: crate::Error::flatten
 
 mod boxed;
+#[cfg(feature = "keyed")]
+mod by_key;
 mod calling;
+mod fallback;
 mod gate;
 mod gate_by;
 mod pipeline;
 mod sending;
 
 pub use boxed::{BoxError, BoxErrorFuture, BoxErrorLayer, BoxErrorService};
+#[cfg(feature = "keyed")]
+pub use by_key::{ByKey, KeyOf, KeyedGates};
 pub use calling::Calling;
+pub use fallback::{
+    Answering, Asked, Asking, FallbackCall, FallbackLayer, FallbackService, Instead, WhenError,
+    WhenRejected,
+};
 pub use gate::{GateLayer, GateService};
-pub use gate_by::{GateByFuture, GateByLayer, GateByService};
+#[cfg(feature = "http")]
+pub(crate) use gate_by::Own;
+pub use gate_by::{AtGate, ChooseGate, GateByFuture, GateByLayer, GateByService};
 pub use pipeline::{PipelineLayer, PipelineService};
-pub use sending::{Resend, ResendClones, SendOnce, Sending};
+pub use sending::{Attempting, Resend, ResendClones, SendOnce, Sending};

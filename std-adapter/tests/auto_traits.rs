@@ -126,6 +126,7 @@ assert_auto!(PercentileConfig: yes, yes, yes);
 assert_auto!(Ratio: yes, yes, yes);
 assert_auto!(Rate: yes, yes, yes);
 assert_auto!(Ramp: yes, yes, yes);
+assert_auto!(Quota: yes, yes, yes);
 assert_auto!(Rates: yes, yes, yes);
 assert_auto!(Jitter: yes, yes, yes);
 assert_auto!(ResultClassify: yes, yes, yes);
@@ -243,7 +244,28 @@ assert_auto!(UnknownName: yes, yes, yes);
 assert_auto!(SwitchTextError: yes, yes, yes);
 assert_auto!(SwitchTextProblem: yes, yes, yes);
 
-// Gates by key.
+/// A service whose future is this, and which has the auto traits of that.
+#[cfg(feature = "tower")]
+#[derive(Clone)]
+#[allow(dead_code, reason = "only its type is looked at")]
+struct Served<F>(F);
+
+#[cfg(feature = "tower")]
+impl<Q, T, E, F: std::future::Future<Output = Result<T, E>>> ::tower::Service<Q> for Served<F> {
+    type Response = T;
+    type Error = E;
+    type Future = F;
+
+    fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), E>> {
+        std::task::Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Q) -> F {
+        unreachable!("only its type is looked at")
+    }
+}
+
+// Responses of HTTP.
 #[cfg(feature = "http")]
 mod http {
     use super::*;
@@ -264,34 +286,55 @@ mod http {
     assert_auto!(HttpService<Local>: no, no, yes);
     assert_auto!(HttpFuture<Fut<u8>>: yes, yes, yes);
     assert_auto!(HttpFuture<Pinned>: yes, yes, no);
+
+    pub(super) type Plain = Served<Fut<::http::Response<String>>>;
+    type Judge = ByHead<ServerErrors>;
+    type Choose<G> = fn(&::http::Request<u8>) -> Result<G, Rejection>;
+
+    assert_auto!(Head: yes, yes, yes);
+    assert_auto!(ByHead<Alone>: yes, no, yes);
+    assert_auto!(Same<Arc<Bulkhead>>: yes, yes, yes);
+    assert_auto!(Same<Local>: no, no, yes);
+    assert_auto!(BodyGateLayer<Same<Arc<Bulkhead>>, Judge>: yes, yes, yes);
+    assert_auto!(BodyGateLayer<Alone, Judge>: yes, no, yes);
+    assert_auto!(BodyGateService<Plain, Same<Arc<Bulkhead>>, Judge>: yes, yes, yes);
+    assert_auto!(BodyGateService<Local, Same<Arc<Bulkhead>>, Judge>: no, no, yes);
+    assert_auto!(BodyGateFuture<Plain, u8, Same<Arc<Bulkhead>>, Judge>: yes, yes, yes);
+    assert_auto!(BodyGateFuture<Plain, u8, Choose<Rc<Bulkhead>>, Judge>: no, no, yes);
+    assert_auto!(GatedBody<u8, Arc<Bulkhead>, Judge>: yes, yes, yes);
+    assert_auto!(GatedBody<Alone, &'static CircuitBreaker, Judge>: yes, no, yes);
+    assert_auto!(GatedBody<u8, Rc<Bulkhead>, Judge>: no, no, yes);
+    assert_auto!(GatedBody<PhantomPinned, Arc<Bulkhead>, Judge>: yes, yes, no);
 }
 
+// Statuses of gRPC.
+#[cfg(feature = "grpc")]
+mod grpc {
+    use super::http::Plain;
+    use super::*;
+    use fusebox_std::grpc::*;
+
+    type Asked = ::http::Request<u8>;
+
+    assert_auto!(Code: yes, yes, yes);
+    assert_auto!(GrpcStatus: yes, yes, yes);
+    assert_auto!(GrpcStatus<Alone>: yes, no, yes);
+    assert_auto!(GrpcLayer<Alone>: yes, no, yes);
+    assert_auto!(GrpcService<Local>: no, no, yes);
+    assert_auto!(GrpcFuture<Fut<u8>>: yes, yes, yes);
+    assert_auto!(GrpcFuture<Pinned>: yes, yes, no);
+    assert_auto!(StreamDeadlineLayer: yes, yes, yes);
+    assert_auto!(StreamDeadlineService<Alone>: yes, no, yes);
+    assert_auto!(StreamDeadlineFuture<Plain, Asked>: yes, yes, no);
+    assert_auto!(DeadlineBody<u8>: yes, yes, no);
+    assert_auto!(DeadlineBody<Local>: no, no, no);
+}
+
+// Layers for tower.
 #[cfg(feature = "tower")]
 mod layers {
     use super::*;
     use fusebox_std::tower::*;
-
-    /// Has the auto traits of what it is made of.
-    #[derive(Clone)]
-    #[allow(dead_code, reason = "only its type is looked at")]
-    struct Served<F>(F);
-
-    impl<F: std::future::Future<Output = Result<u8, ()>>> ::tower::Service<u8> for Served<F> {
-        type Response = u8;
-        type Error = ();
-        type Future = F;
-
-        fn poll_ready(
-            &mut self,
-            _: &mut std::task::Context<'_>,
-        ) -> std::task::Poll<Result<(), ()>> {
-            std::task::Poll::Ready(Ok(()))
-        }
-
-        fn call(&mut self, _: u8) -> F {
-            unreachable!("only its type is looked at")
-        }
-    }
 
     type Plain = Served<Fut<u8>>;
     type Choose<G> = fn(&u8) -> Result<G, Rejection>;
@@ -320,6 +363,7 @@ mod layers {
     assert_auto!(SentThrough<Rc<Pipe>, Plain>: no, no, no);
 }
 
+// Gates by key.
 #[cfg(feature = "keyed")]
 mod keyed {
     use super::*;
@@ -477,6 +521,7 @@ const TRAITS: &[&str] = &[
     "Count",
     "Counter",
     "Decide",
+    "DecideValue",
     "Delays",
     "Fallback",
     "FallbackFuture",

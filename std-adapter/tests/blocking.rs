@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
-use std::panic::catch_unwind;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -79,6 +79,18 @@ fn the_same_policy_parts_work_as_in_futures() {
     }
     assert_eq!(retries.get(), 5);
     assert_eq!(blocking::retry(retry, |_| Err::<(), _>("gone")), Err(Error::Inner("gone")));
+}
+
+#[test]
+fn an_answer_that_is_not_good_enough_is_tried_again() {
+    let busy = |status: &u16| if *status == 503 { Decision::Retry } else { Decision::Stop };
+    let retry = Retry::new(Backoff::none()).when_value(busy);
+    let status = |attempt: Attempt| Ok::<_, ()>(if attempt.number < 3 { 503 } else { 200 });
+    assert_eq!(blocking::retry(retry, status), Ok(200));
+    assert_eq!(blocking::retry(retry.max_attempts(2), status), Ok(503), "the last one");
+    let slow = Retry::new(Backoff::constant(Duration::from_secs(60))).when_value(busy);
+    let soon = Deadline::after(&StdClock, Duration::from_secs(1));
+    assert_eq!(blocking::retry_before(slow, soon, status), Ok(503), "there is no time to wait");
 }
 
 #[test]
@@ -258,4 +270,33 @@ fn a_thread_may_wait_while_it_is_torn_down() {
     let told: Vec<_> = told.iter().collect();
     assert_eq!(told.len(), 2);
     assert!(told.iter().all(|(waited, time)| *waited && *time >= ms(2)), "{told:?}");
+}
+
+/// A retry that its gate refused was paid for on threads, and free in tasks.
+#[test]
+fn a_retry_that_its_gate_refuses_costs_nothing() {
+    let config = BudgetConfig::new(Ratio::percent(100)).floor_per_second(0).reserve(5);
+    let budget: RetryBudget<StdClock> = RetryBudget::new(config, StdClock);
+    (0..5).for_each(|_| budget.deposit());
+    let gate: Semaphore = Semaphore::new(1);
+    let held = gate.permit().unwrap();
+    let retry = Retry::new(Backoff::none()).unlimited().budget(&budget);
+
+    let mut attempts = 0;
+    let refused = blocking::retry_gated(retry, |_| {
+        attempts += 1;
+        gate.call(|| Ok::<_, ()>(()))
+    });
+    assert!(refused.is_err());
+    assert_eq!((attempts, budget.balance()), (6, 5), "it ends, and none took place");
+
+    let panicked = catch_unwind(AssertUnwindSafe(|| {
+        blocking::retry_gated(retry, |attempt| {
+            assert!(attempt.number < 3, "the third attempt panics");
+            gate.call(|| Ok::<_, ()>(()))
+        })
+    }));
+    assert!(panicked.is_err());
+    assert_eq!(budget.balance(), 4, "the one that panicked has run");
+    held.success();
 }

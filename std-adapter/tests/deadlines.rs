@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::http::{HeaderName, Request, Response};
-use fusebox_std::http::deadline::*;
+use fusebox_std::http::{ServerErrors, deadline::*};
 use fusebox_std::prelude::*;
 use fusebox_std::tower::{PipelineLayer, ResendClones};
 use fusebox_std::{current_deadline, with_deadline};
@@ -192,4 +192,98 @@ async fn retries_stop_in_time_and_each_says_what_is_left_then() {
         late.unwrap_err().rejection().map(|why| why.reason()),
         Some(Reason::DeadlineExceeded)
     );
+}
+
+/// The headers that a service behind these layers gets, in lines.
+async fn headers_inside(incoming: Incoming, request: Request<()>) -> String {
+    let service = ServiceBuilder::new()
+        .layer(DeadlineLayer::new(incoming))
+        .layer(SendDeadlineLayer::new(DeadlineHeader::GRPC_TIMEOUT))
+        .service_fn(|request: Request<()>| async move {
+            let lines = request.headers().iter().map(|(name, value)| format!("{name} {value:?}"));
+            Ok::<_, Infallible>(lines.collect::<Vec<_>>().join("\n"))
+        });
+    service.oneshot(request).await.expect("an answer in time")
+}
+
+/// What was not believed, or cut to a maximum, went on to inner services, which trust this one.
+#[tokio::test(start_paused = true)]
+async fn no_header_goes_on_that_is_not_gone_by() {
+    let millis = HeaderName::from_static("x-request-timeout-ms");
+    let both = Incoming::from(DeadlineHeader::GRPC_TIMEOUT)
+        .or(DeadlineHeader::millis(millis.clone()))
+        .max(SECOND);
+    let stranger = request("grpc-timeout", "1n");
+    assert_eq!(headers_inside(both.clone().trusted_if(|_, _| false), stranger).await, "");
+
+    let mut long = request("x-request-timeout-ms", 999_999);
+    long.headers_mut().insert("grpc-timeout", "soon".parse().unwrap());
+    assert_eq!(headers_inside(both, long).await, "grpc-timeout \"1000000u\"");
+}
+
+/// A few requests with no time to speak of opened the breaker of a service that was well.
+#[tokio::test(start_paused = true)]
+async fn who_gives_no_time_opens_no_breaker() {
+    for (min, expected) in [(Duration::ZERO, State::Open), (20 * MS, State::Closed)] {
+        let breaker: Arc<CircuitBreaker> =
+            Arc::new(CircuitBreaker::new(BreakerConfig::standard(), StdClock));
+        let pipeline =
+            Pipeline::new(TokioTimer).per_attempt(Arc::clone(&breaker)).classify(ServerErrors);
+        let incoming = Incoming::from(DeadlineHeader::GRPC_TIMEOUT).min(min);
+        let service = ServiceBuilder::new()
+            .layer(DeadlineLayer::new(incoming).http())
+            .layer(PipelineLayer::new(Arc::new(pipeline)).ending_by(current_deadline).http())
+            .service_fn(|_: Request<()>| async {
+                tokio::time::sleep(20 * MS).await;
+                Ok::<_, Infallible>(Response::new(String::new()))
+            });
+        for _ in 0..9 {
+            let refused = service.clone().oneshot(request("grpc-timeout", "2m")).await;
+            assert!(refused.unwrap().status().is_server_error());
+        }
+        assert_eq!(breaker.snapshot().state, expected, "with a minimum of {min:?}");
+    }
+}
+
+/// An attempt was told of the deadline outside of its pipeline, and not of its own, which came first.
+#[tokio::test(start_paused = true)]
+async fn an_attempt_is_told_when_it_will_be_cut_off() {
+    let pipeline = Pipeline::new(TokioTimer).deadline(50 * MS).attempt_timeout(20 * MS);
+    let client = ServiceBuilder::new()
+        .layer(PipelineLayer::new(Arc::new(pipeline)).ending_by(current_deadline))
+        .layer(SendDeadlineLayer::new(DeadlineHeader::millis(HeaderName::from_static("x-ms"))))
+        .service_fn(|request: Request<()>| async move {
+            let told = request.headers()["x-ms"].to_str().expect("text").to_owned();
+            tokio::task::yield_now().await;
+            Ok::<_, Infallible>((told, current_deadline().remaining(&TokioTimer) <= 20 * MS))
+        });
+    let five_seconds = Deadline::after(&TokioTimer, 5 * SECOND);
+    for outside in [Deadline::NEVER, five_seconds] {
+        let (told, inside) =
+            with_deadline(outside, client.clone().oneshot(Request::new(()))).await.unwrap();
+        assert!(told == "20" || told == "19", "{told}");
+        assert!(inside, "also later in the attempt");
+    }
+    let five_millis = Deadline::after(&TokioTimer, 5 * MS);
+    let (told, _) = with_deadline(five_millis, client.oneshot(Request::new(()))).await.unwrap();
+    assert!(told == "5" || told == "4", "{told}");
+}
+
+#[test]
+fn a_zero_by_which_some_mean_no_limit_says_nothing() {
+    let millis = Incoming::from(DeadlineHeader::millis(HeaderName::from_static("x-ms")));
+    assert_eq!(millis.time_left(&request("x-ms", 0), now()), None);
+    assert_eq!(millis.time_left(&request("x-ms", 1), now()), Some(MS));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_polled_after_its_end_stays_pending() {
+    let mut service = DeadlineLayer::new(incoming())
+        .layer(service_fn(|_: Request<()>| ready(Ok::<_, Infallible>(()))));
+    let mut call = Box::pin(service.call(Request::new(())));
+    assert!(call.as_mut().await.is_ok());
+    assert!(futures_util::poll!(call).is_pending());
+    let mut scoped = Box::pin(with_deadline(Deadline::NEVER, ready(())));
+    scoped.as_mut().await;
+    assert!(futures_util::poll!(scoped).is_pending());
 }

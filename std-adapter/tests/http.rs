@@ -4,6 +4,7 @@
 #[path = "../examples/axum.rs"]
 #[allow(dead_code, reason = "its `main` never ends")]
 mod example;
+mod refusing;
 
 use std::convert::Infallible;
 use std::future::pending;
@@ -19,20 +20,8 @@ use fusebox_std::tower::*;
 use http_body_util::BodyExt;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
+use refusing::Refusing;
 use tower::{Layer, Service, ServiceExt, service_fn};
-
-/// Refuses with what it holds.
-struct Refusing(Rejection);
-
-impl Gate for Refusing {
-    type Token = ();
-
-    fn enter(&self) -> Result<(), Rejection> {
-        Err(self.0)
-    }
-
-    fn exit(&self, (): (), _outcome: Outcome) {}
-}
 
 /// The answer of a service behind a layer.
 async fn answer<L>(layer: &L) -> Response<String>
@@ -81,6 +70,7 @@ async fn each_reason_has_its_status_and_a_problem() {
         let expected = match reason {
             Reason::RateLimited | Reason::ExceedsBurst => 429,
             Reason::DeadlineExceeded => 504,
+            Reason::NoKey => 400,
             _ => 503,
         };
         assert_eq!(response.status(), expected, "{reason:?}");

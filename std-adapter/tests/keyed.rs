@@ -60,7 +60,7 @@ fn a_flood_neither_exceeds_the_bound_nor_refills_a_bucket() {
     assert!(limits.len() <= 10_000);
 }
 
-/// FIELD-BUGS 26. Keys that come once and never again, as addresses do, stayed for ever: in maps that are emptied
+/// Bug 26: keys that come once and never again, as addresses do, stayed for ever: in maps that are emptied
 /// only by whoever thinks of it, a process grows until it is killed.
 #[test]
 fn keys_that_never_come_again_take_no_memory() {

@@ -1,53 +1,26 @@
 //! The layers for tower: tower's contract, and what of this field's bugs is about layers.
 #![cfg(all(feature = "tower", feature = "tokio"))]
 
+mod strict;
+
 use std::convert::Infallible;
-use std::future::{Ready, pending, ready};
+use std::future::{pending, ready};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
-use std::task::{Context, Poll};
+use std::task::Context;
 use std::time::Duration;
 
 use fusebox_std::prelude::*;
 use fusebox_std::tower::*;
 use fusebox_std::{BudgetConfig, Ratio};
+use strict::Strict;
 use tokio_test::{assert_pending, assert_ready, assert_ready_err, assert_ready_ok, task};
 use tower::limit::ConcurrencyLimit;
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_test::mock;
 
 const MS: Duration = Duration::from_millis(1);
-
-/// What this costs when it is called without having said that it is ready: a clone has not.
-#[derive(Debug, Default)]
-struct Strict {
-    is_ready: bool,
-    calls: Arc<AtomicU32>,
-}
-
-impl Clone for Strict {
-    fn clone(&self) -> Self {
-        Self { is_ready: false, calls: Arc::clone(&self.calls) }
-    }
-}
-
-impl Service<u32> for Strict {
-    type Response = u32;
-    type Error = &'static str;
-    type Future = Ready<Result<u32, &'static str>>;
-
-    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.is_ready = true;
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: u32) -> Self::Future {
-        assert!(std::mem::take(&mut self.is_ready), "called without being asked");
-        self.calls.fetch_add(1, Relaxed);
-        ready(if request == 0 { Err("zero") } else { Ok(request) })
-    }
-}
 
 fn permits(most: u32) -> Arc<Semaphore> {
     Arc::new(Semaphore::new(most))

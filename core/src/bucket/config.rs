@@ -449,7 +449,7 @@ const fn at_most(value: u128, most: u64) -> u64 {
 }
 
 /// A divisor that is never 0, as the optimiser may know it.
-const fn or_one(divisor: u128) -> u128 {
+pub(super) const fn or_one(divisor: u128) -> u128 {
     if divisor == 0 { 1 } else { divisor }
 }
 

@@ -83,6 +83,18 @@ where
     }
 }
 
+impl<R, F, K> Guard<R, F, K>
+where
+    R: Deref,
+    R::Target: Gate,
+{
+    /// The gate.
+    #[must_use]
+    pub fn gate(&self) -> &R::Target {
+        self.permit.gate()
+    }
+}
+
 impl<R, F, K, T, E> Future for Guard<R, F, K>
 where
     R: Deref,

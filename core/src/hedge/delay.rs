@@ -40,7 +40,8 @@ pub trait HedgeDelay<T> {
 
     /// The first attempt of a call took so many ticks of the timer, until `now`; or that long at
     /// least, as it was cut off, or another attempt was faster. A wait at its gates is part of it.
-    /// Not told of attempts that failed, or that were dropped together with their call.
+    /// Not told of attempts that failed, that were dropped together with their call, or that were
+    /// cut off before the delay was over.
     #[inline]
     fn learn(&self, took: u64, now: Ticks) {
         let _ = (took, now);

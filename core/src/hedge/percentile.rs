@@ -15,7 +15,9 @@
 //! the next delay, and so on down, to a second attempt for nearly every call.
 //!
 //! A first attempt that failed is left out: a connection that is refused at once says nothing about
-//! how long an answer takes.
+//! how long an answer takes. So is one that the call's deadline cut off before the delay in force
+//! was over, which would count as fast, however slow the service is. That is a bias towards calls
+//! with time enough, and the smaller one.
 //!
 //! # Synchronization
 //!

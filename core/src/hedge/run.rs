@@ -233,8 +233,12 @@ where
             return None;
         }
         *self.outcome = report.outcome;
-        if attempt.number == 1 && !matches!(report.result, Err(Error::Inner(_))) {
-            self.learn(around);
+        if attempt.number == 1 {
+            match report.result {
+                Ok(_) => self.learn(around, false),
+                Err(Error::TimedOut) => self.learn(around, true),
+                Err(_) => {}
+            }
         }
         match report.result {
             Ok(value) => {
@@ -375,13 +379,18 @@ where
         }
     }
 
-    /// Tells the rule of delays how long the first attempt took so far.
+    /// Tells the rule of delays how long the first attempt took so far. One that was `cut_off` before
+    /// the delay was over says nothing: the caller had no more time than that, and it would be taken
+    /// for a fast one.
     #[inline]
-    fn learn(&mut self, around: &X) {
+    fn learn(&mut self, around: &X, cut_off: bool) {
         let policy = around.policy();
         if policy.learns() {
             let now = around.timer().now();
-            policy.learn(now.saturating_since(self.state.first), now);
+            let took = now.saturating_since(self.state.first);
+            if !cut_off || took >= policy.delay(now) {
+                policy.learn(took, now);
+            }
         }
     }
 
@@ -389,7 +398,7 @@ where
     #[inline]
     fn finish(&mut self, around: &X) {
         if self.state.is_live(0) {
-            self.learn(around);
+            self.learn(around, false);
         }
         self.drop_rest(around);
     }

@@ -27,7 +27,7 @@ pin_project! {
     pub struct RetryCall<T, R, F>
     where
         T: Timer,
-        R: RetryPolicy<F::Error>,
+        R: RetryPolicy<F::Value, F::Error>,
         F: Operation,
     {
         around: Bare<T, R>,
@@ -38,7 +38,7 @@ pin_project! {
     impl<T, R, F> PinnedDrop for RetryCall<T, R, F>
     where
         T: Timer,
-        R: RetryPolicy<F::Error>,
+        R: RetryPolicy<F::Value, F::Error>,
         F: Operation,
     {
         #[inline]
@@ -52,7 +52,7 @@ pin_project! {
 impl<T, R, F> RetryCall<T, R, F>
 where
     T: Timer,
-    R: RetryPolicy<F::Error>,
+    R: RetryPolicy<F::Value, F::Error>,
     F: Operation,
 {
     /// Runs `operation`, which may be of a type with a name, under `policy`, which may be a pointer
@@ -64,7 +64,7 @@ where
     }
 }
 
-impl<D, W, B, H, O> Retry<D, W, B, H, O> {
+impl<D, W, B, H, O, J> Retry<D, W, B, H, O, J> {
     /// Runs `operation` until it works or the policy gives up.
     ///
     /// # Errors
@@ -103,7 +103,7 @@ impl<D, W, B, H, O> Retry<D, W, B, H, O> {
     pub const fn call<T, F, Fut, V, E>(self, timer: T, operation: F) -> RetryCall<T, Self, F>
     where
         T: Timer,
-        Self: RetryPolicy<E>,
+        Self: RetryPolicy<V, E>,
         F: FnMut(Attempt) -> Fut,
         Fut: Future<Output = Result<V, E>>,
     {
@@ -149,7 +149,7 @@ impl<D, W, B, H, O> Retry<D, W, B, H, O> {
     ) -> RetryCall<T, Self, F>
     where
         T: Timer,
-        Self: RetryPolicy<E>,
+        Self: RetryPolicy<V, E>,
         F: FnMut(Attempt) -> Fut,
         Fut: Future<Output = Result<V, E>>,
     {
@@ -160,7 +160,7 @@ impl<D, W, B, H, O> Retry<D, W, B, H, O> {
 impl<T, R, F> Future for RetryCall<T, R, F>
 where
     T: Timer,
-    R: RetryPolicy<F::Error>,
+    R: RetryPolicy<F::Value, F::Error>,
     F: Operation,
 {
     type Output = Result<F::Value, Error<F::Error>>;
@@ -178,7 +178,7 @@ where
 impl<T, R, F> fmt::Debug for RetryCall<T, R, F>
 where
     T: Timer,
-    R: RetryPolicy<F::Error>,
+    R: RetryPolicy<F::Value, F::Error>,
     F: Operation,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -217,6 +217,31 @@ mod tests {
             clock.advance(SECOND);
             assert_eq!(poll(call.as_mut()), Poll::Ready(Err(Error::TimedOut)));
         }
+    }
+
+    #[test]
+    fn an_answer_that_is_not_good_enough_is_gone_before_the_wait() {
+        struct Connection<'a>(&'a Cell<u32>);
+
+        impl Drop for Connection<'_> {
+            fn drop(&mut self) {
+                self.0.set(self.0.get() - 1);
+            }
+        }
+
+        let (clock, open): (ManualClock, _) = (ManualClock::new(), Cell::new(0));
+        let retry = Retry::new(Backoff::constant(SECOND))
+            .max_attempts(2)
+            .when_value(|_: &Connection<'_>| crate::retry::Decision::Retry);
+        let mut call = pin!(retry.call(&clock, |_| {
+            open.set(open.get() + 1);
+            core::future::ready(Ok::<_, ()>(Connection(&open)))
+        }));
+        assert!(poll(call.as_mut()).is_pending());
+        assert_eq!(open.get(), 0);
+        clock.advance(SECOND);
+        // The last one is the caller's, good enough or not.
+        assert!(matches!(poll(call.as_mut()), Poll::Ready(Ok(Connection(_)))));
     }
 
     #[test]

@@ -1,10 +1,10 @@
-//! Which errors are worth another attempt.
+//! Which errors, and which answers, are worth another attempt.
 
 use core::time::Duration;
 
 use crate::error::{Error, Rejection};
 
-/// What to do about an error.
+/// What to do about an error, or about an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Decision {
@@ -14,7 +14,7 @@ pub enum Decision {
     /// asked for. It may be longer than the policy's largest delay, but the deadline still
     /// holds.
     RetryAfter(Duration),
-    /// Leave it: another attempt would fail in the same way.
+    /// Leave it at that: another attempt would end in the same way.
     Stop,
 }
 
@@ -97,6 +97,34 @@ pub struct RetryNone;
 impl<E> Decide<E> for RetryNone {
     #[inline]
     fn decide(&self, _error: &Error<E>) -> Decision {
+        Decision::Stop
+    }
+}
+
+/// Says which answers are worth another attempt: values that came as `Ok`, such as an HTTP response
+/// with the status 503.
+///
+/// Any `Fn(&V) -> Decision` will do; by default no answer is. See
+/// [`Retry::when_value`](super::Retry::when_value).
+#[diagnostic::on_unimplemented(
+    note = "give the argument of a closure its type: `|value: &MyResponse|`"
+)]
+pub trait DecideValue<V> {
+    /// What to do about `value`; with [`Decision::Stop`] it is the caller's.
+    fn decide_value(&self, value: &V) -> Decision;
+}
+
+impl<V, F: Fn(&V) -> Decision> DecideValue<V> for F {
+    #[inline]
+    fn decide_value(&self, value: &V) -> Decision {
+        self(value)
+    }
+}
+
+/// Every answer is the caller's.
+impl<V> DecideValue<V> for () {
+    #[inline]
+    fn decide_value(&self, _value: &V) -> Decision {
         Decision::Stop
     }
 }

@@ -33,7 +33,7 @@ pub trait AttemptPolicy {
 #[derive(Clone, Copy, Debug)]
 pub struct InTurn;
 
-impl<D, W, B, H, O> AttemptPolicy for Retry<D, W, B, H, O> {
+impl<D, W, B, H, O, V> AttemptPolicy for Retry<D, W, B, H, O, V> {
     type Kind = InTurn;
 }
 
@@ -59,7 +59,7 @@ pub trait AttemptKind<X, F: Operation> {
 impl<X, F> AttemptKind<X, F> for InTurn
 where
     X: PerAttempt<F>,
-    X::Policy: RetryPolicy<F::Error>,
+    X::Policy: RetryPolicy<F::Value, F::Error>,
     F: Operation,
 {
     type Attempts = RetryLoop<X, F>;

@@ -86,8 +86,8 @@ through_pointers!(pointer_budget, B);
 pub struct Retrying<'a, E> {
     /// The number of the attempt that failed; the first is 1.
     pub attempt: u32,
-    /// How it failed.
-    pub error: &'a Error<E>,
+    /// How it failed; `None` where it answered, but with a value that is worth another attempt.
+    pub error: Option<&'a Error<E>>,
     /// The wait before the next attempt.
     pub delay: Duration,
 }
@@ -118,7 +118,7 @@ impl<E, F: Fn(&Retrying<'_, E>)> OnRetry<E> for F {
 /// might need dropping. After such a part the compiler calls these settings private fields, not
 /// methods.
 /// Without further settings there are 3 attempts, no deadline and no budget, and every error of the
-/// operation is tried again ([`RetryAll`]).
+/// operation is tried again ([`RetryAll`]), and no answer.
 ///
 /// # Examples
 ///
@@ -145,9 +145,10 @@ impl<E, F: Fn(&Retrying<'_, E>)> OnRetry<E> for F {
 /// ```
 #[derive(Clone, Copy)]
 #[must_use = "a retry does nothing by itself"]
-pub struct Retry<D = Backoff, W = RetryAll, B = (), H = (), O = ()> {
+pub struct Retry<D = Backoff, W = RetryAll, B = (), H = (), O = (), V = ()> {
     pub(super) delays: D,
     pub(super) when: W,
+    pub(super) when_value: V,
     pub(super) budget: B,
     pub(super) on_retry: H,
     pub(super) observer: O,
@@ -191,6 +192,7 @@ impl<D> Retry<D> {
         Self {
             delays,
             when: RetryAll,
+            when_value: (),
             budget: (),
             on_retry: (),
             observer: (),
@@ -201,7 +203,7 @@ impl<D> Retry<D> {
     }
 }
 
-impl<D, W, B, H, O> Retry<D, W, B, H, O> {
+impl<D, W, B, H, O, V> Retry<D, W, B, H, O, V> {
     /// Makes at most `attempts` attempts, the first included: 1 is no retry.
     ///
     /// # Panics
@@ -256,7 +258,7 @@ impl<D, W, B, H, O> Retry<D, W, B, H, O> {
     }
 }
 
-impl<D: Copy, W: Copy, B: Copy, H: Copy, O: Copy> Retry<D, W, B, H, O> {
+impl<D: Copy, W: Copy, B: Copy, H: Copy, O: Copy, V: Copy> Retry<D, W, B, H, O, V> {
     /// Says which errors are worth another attempt; see [`Decide`](super::Decide).
     ///
     /// # Examples
@@ -268,10 +270,57 @@ impl<D: Copy, W: Copy, B: Copy, H: Copy, O: Copy> Retry<D, W, B, H, O> {
     /// let retry = Retry::new(Backoff::constant(Duration::from_millis(100)))
     ///     .when(|status: &u16| if *status >= 500 { Decision::Retry } else { Decision::Stop });
     /// ```
-    pub const fn when<W2>(self, when: W2) -> Retry<D, W2, B, H, O> {
+    pub const fn when<W2>(self, when: W2) -> Retry<D, W2, B, H, O, V> {
         Retry {
             delays: self.delays,
             when,
+            when_value: self.when_value,
+            budget: self.budget,
+            on_retry: self.on_retry,
+            observer: self.observer,
+            name: self.name,
+            max_attempts: self.max_attempts,
+            deadline: self.deadline,
+        }
+    }
+
+    /// Says which answers are worth another attempt, too: values that came as `Ok`. By default none
+    /// is.
+    ///
+    /// The answer is dropped before the wait, as it may hold something, such as a connection. When
+    /// there is no attempt left, or no budget or time for one, it is the caller's as it is; only
+    /// where a wait ends too late for the attempt after it, the call has
+    /// [timed out](Error::TimedOut). What it means to the gates of a pipeline, that one's classifier
+    /// says. Where the operation [cannot be repeated](crate::Operation::can_repeat), every
+    /// answer is the caller's. A [`Hedge`](crate::Hedge) takes the first one. See [`DecideValue`](super::DecideValue).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use fusebox_core::{Backoff, Decision, ManualClock, Retry};
+    ///
+    /// struct Response { status: u16 }
+    ///
+    /// # pollster::block_on(async {
+    /// let clock: ManualClock = ManualClock::new();
+    /// let answer = Retry::new(Backoff::none())
+    ///     .when_value(|response: &Response| match response.status {
+    ///         500.. => Decision::Retry,
+    ///         _ => Decision::Stop,
+    ///     })
+    ///     .call(&clock, |attempt| async move {
+    ///         Ok::<_, ()>(Response { status: if attempt.is_retry() { 200 } else { 503 } })
+    ///     })
+    ///     .await;
+    /// assert_eq!(answer.map(|response| response.status), Ok(200));
+    /// # });
+    /// ```
+    pub const fn when_value<V2>(self, when_value: V2) -> Retry<D, W, B, H, O, V2> {
+        Retry {
+            delays: self.delays,
+            when: self.when,
+            when_value,
             budget: self.budget,
             on_retry: self.on_retry,
             observer: self.observer,
@@ -309,10 +358,11 @@ impl<D: Copy, W: Copy, B: Copy, H: Copy, O: Copy> Retry<D, W, B, H, O> {
     /// assert_eq!(attempts, 100 + 10);
     /// # });
     /// ```
-    pub const fn budget<B2: Budget>(self, budget: B2) -> Retry<D, W, B2, H, O> {
+    pub const fn budget<B2: Budget>(self, budget: B2) -> Retry<D, W, B2, H, O, V> {
         Retry {
             delays: self.delays,
             when: self.when,
+            when_value: self.when_value,
             budget,
             on_retry: self.on_retry,
             observer: self.observer,
@@ -331,13 +381,14 @@ impl<D: Copy, W: Copy, B: Copy, H: Copy, O: Copy> Retry<D, W, B, H, O> {
     /// use fusebox_core::{Backoff, Retry, Retrying};
     ///
     /// let retry = Retry::new(Backoff::constant(Duration::from_millis(100))).on_retry(
-    ///     |retry: &Retrying<'_, std::io::Error>| eprintln!("{}, again in {:?}", retry.error, retry.delay),
+    ///     |retry: &Retrying<'_, std::io::Error>| eprintln!("{:?}, again in {:?}", retry.error, retry.delay),
     /// );
     /// ```
-    pub const fn on_retry<H2>(self, on_retry: H2) -> Retry<D, W, B, H2, O> {
+    pub const fn on_retry<H2>(self, on_retry: H2) -> Retry<D, W, B, H2, O, V> {
         Retry {
             delays: self.delays,
             when: self.when,
+            when_value: self.when_value,
             budget: self.budget,
             on_retry,
             observer: self.observer,
@@ -352,10 +403,11 @@ impl<D: Copy, W: Copy, B: Copy, H: Copy, O: Copy> Retry<D, W, B, H, O> {
         self,
         name: &'static str,
         observer: O2,
-    ) -> Retry<D, W, B, H, O2> {
+    ) -> Retry<D, W, B, H, O2, V> {
         Retry {
             delays: self.delays,
             when: self.when,
+            when_value: self.when_value,
             budget: self.budget,
             on_retry: self.on_retry,
             observer,
@@ -374,7 +426,7 @@ const fn check_attempts(attempts: u32) -> Result<(), ConfigError> {
     Ok(())
 }
 
-impl<D: fmt::Debug, W, B, H, O> fmt::Debug for Retry<D, W, B, H, O> {
+impl<D: fmt::Debug, W, B, H, O, V> fmt::Debug for Retry<D, W, B, H, O, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let limit = (self.max_attempts != u32::MAX).then_some(self.max_attempts);
         let deadline = (self.deadline != Duration::MAX).then_some(self.deadline);

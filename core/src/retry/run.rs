@@ -34,10 +34,13 @@ pin_project! {
         sleep: Option<<X::Timer as Timer>::Sleep>,
         state: RetryState,
         phase: Phase,
-        // What the last attempt met: the answer, should the wait end too late for another.
+        // What the last attempt met: the answer, should the wait end too late for another. `None`
+        // where it answered with a value that was not good enough: that is not kept.
         error: Option<Error<F::Error>>,
         // Of the last attempt whose operation ran.
         outcome: Outcome,
+        // How many retries were paid for and then refused by their gates.
+        refused: u32,
     }
 }
 
@@ -53,7 +56,7 @@ enum Phase {
 impl<X, F> RetryLoop<X, F>
 where
     X: PerAttempt<F>,
-    X::Policy: RetryPolicy<F::Error>,
+    X::Policy: RetryPolicy<F::Value, F::Error>,
     F: Operation,
 {
     /// No attempts so far.
@@ -67,6 +70,7 @@ where
             phase: Phase::Idle,
             error: None,
             outcome: Outcome::Refused,
+            refused: 0,
         }
     }
 
@@ -100,8 +104,10 @@ where
         // Cancelled while it waits for a retry, or at the gates around it: that one is paid for, and
         // will not take place.
         if *this.phase == Phase::Waiting || entering {
-            around.policy().cancel();
+            *this.refused = this.refused.saturating_add(1);
         }
+        *this.phase = Phase::Done;
+        give_back(around, this.refused);
     }
 
     #[inline]
@@ -125,27 +131,27 @@ where
         if report.outcome != Outcome::Refused {
             *this.outcome = report.outcome;
         }
-        let error = match report.result {
-            Ok(value) => return Poll::Ready(Some(Ok(value))),
-            Err(error) => error,
-        };
-        // Before the policy is asked about the next one, which that may pay for.
         if report.outcome == Outcome::Refused && attempt.number > 1 {
-            around.policy().cancel();
+            *this.refused = this.refused.saturating_add(1);
         }
-        let timer = around.timer();
-        let verdict = if this.maker.can_repeat(0) {
-            around.policy().after_failure(this.state, &error, timer)
-        } else {
-            Verdict::GiveUp(GiveUp::NotRetryable)
+        let (policy, timer) = (around.policy(), around.timer());
+        let verdict = match &report.result {
+            Ok(value) if this.maker.can_repeat(0) => policy.after_value(this.state, value, timer),
+            Ok(_) => None,
+            Err(error) if this.maker.can_repeat(0) => {
+                Some(policy.after_failure(this.state, error, timer))
+            }
+            Err(_) => Some(Verdict::GiveUp(GiveUp::NotRetryable)),
         };
-        let Verdict::Retry { delay, at } = verdict else {
-            decided(around, attempt.number, verdict);
-            return Poll::Ready(Some(Err(error)));
+        let Some(verdict @ Verdict::Retry { delay, at }) = verdict else {
+            if let Some(verdict) = verdict {
+                decided(around, attempt.number, verdict);
+            }
+            return Poll::Ready(Some(report.result));
         };
-        // Before anything else may panic: it is paid for.
+        // Before anything else may panic, such as the drop of an answer: it is paid for.
         *this.phase = Phase::Waiting;
-        *this.error = Some(error);
+        *this.error = report.result.err();
         decided(around, attempt.number, verdict);
         if !delay.is_zero() {
             this.sleep.set(Some(timer.sleep_until(at)));
@@ -174,7 +180,7 @@ where
             }
             Err(cause) => {
                 decided(around, this.state.attempt().number, Verdict::GiveUp(cause));
-                Poll::Ready(error)
+                Poll::Ready(Some(error.unwrap_or(Error::TimedOut)))
             }
         }
     }
@@ -183,7 +189,7 @@ where
 impl<X, F> AttemptLoop<X, F> for RetryLoop<X, F>
 where
     X: PerAttempt<F>,
-    X::Policy: RetryPolicy<F::Error>,
+    X::Policy: RetryPolicy<F::Value, F::Error>,
     F: Operation,
 {
     #[inline]
@@ -198,7 +204,8 @@ where
 
     #[inline]
     fn cancel(self: Pin<&mut Self>, around: &X) {
-        if !matches!(self.phase, Phase::Idle | Phase::Done) {
+        // Where a poll has panicked, something may be left of a call that is done.
+        if !matches!(self.phase, Phase::Idle | Phase::Done) || self.refused > 0 {
             self.cancel_underway(around);
         }
     }
@@ -236,6 +243,7 @@ where
             match phase {
                 Phase::Attempting => {
                     if let Some(result) = ready!(self.as_mut().poll_attempt(around, cx)) {
+                        give_back(around, self.project().refused);
                         return Poll::Ready(result);
                     }
                     phase = Phase::Waiting;
@@ -247,6 +255,7 @@ where
                 }
                 Phase::Waiting => {
                     if let Some(error) = ready!(self.as_mut().poll_wait(around, cx)) {
+                        give_back(around, self.project().refused);
                         return Poll::Ready(Err(error));
                     }
                     phase = Phase::Attempting;
@@ -254,6 +263,23 @@ where
                 Phase::Idle | Phase::Done => return Poll::Pending,
             }
         }
+    }
+}
+
+/// Gives back what retries have cost that did not take place, as their gates refused them. At the end
+/// of the call: were it at once, then a budget alone would never end a call whose gates go on to
+/// refuse.
+#[inline]
+fn give_back<X, F>(around: &X, refused: &mut u32)
+where
+    X: PerAttempt<F>,
+    X::Policy: RetryPolicy<F::Value, F::Error>,
+    F: Operation,
+{
+    // Counted first: should the budget panic, then not twice.
+    while let Some(rest) = refused.checked_sub(1) {
+        *refused = rest;
+        around.policy().cancel();
     }
 }
 

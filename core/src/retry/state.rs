@@ -89,7 +89,7 @@ impl RetryState {
     }
 }
 
-/// What follows a failed attempt.
+/// What follows an attempt that was not good enough.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[must_use]
@@ -101,7 +101,7 @@ pub enum Verdict {
         /// The instant, on the clock that was given, at which that wait is over.
         at: Ticks,
     },
-    /// Nothing: the error is the caller's.
+    /// Nothing: the error, or the answer, is the caller's.
     GiveUp(GiveUp),
 }
 
@@ -131,7 +131,7 @@ pub enum Verdict {
 ///     type Kind = InTurn;
 /// }
 ///
-/// impl<E> RetryPolicy<E> for Switched<'_> {
+/// impl<V, E> RetryPolicy<V, E> for Switched<'_> {
 ///     fn start<C: Clock>(&self, deadline: Deadline, clock: &C) -> RetryState {
 ///         self.retry.start(deadline, clock)
 ///     }
@@ -171,7 +171,7 @@ pub enum Verdict {
 /// assert_eq!(attempts, 3);
 /// # });
 /// ```
-pub trait RetryPolicy<E> {
+pub trait RetryPolicy<V, E> {
     /// See [`Retry::start`](super::Retry::start).
     fn start<C: Clock>(&self, deadline: Deadline, clock: &C) -> RetryState;
 
@@ -182,6 +182,19 @@ pub trait RetryPolicy<E> {
         error: &Error<E>,
         clock: &C,
     ) -> Verdict;
+
+    /// What follows an answer; `None` where it is good enough, as each is by default. See
+    /// [`Retry::when_value`](super::Retry::when_value).
+    #[inline]
+    fn after_value<C: Clock>(
+        &self,
+        state: &mut RetryState,
+        value: &V,
+        clock: &C,
+    ) -> Option<Verdict> {
+        let _ = (state, value, clock);
+        None
+    }
 
     /// See [`Retry::resume`](super::Retry::resume).
     ///
@@ -195,7 +208,7 @@ pub trait RetryPolicy<E> {
 }
 
 /// No retries: one attempt.
-impl<E> RetryPolicy<E> for () {
+impl<V, E> RetryPolicy<V, E> for () {
     #[inline]
     fn start<C: Clock>(&self, deadline: Deadline, _clock: &C) -> RetryState {
         RetryState::new(deadline)
@@ -222,7 +235,7 @@ impl<E> RetryPolicy<E> for () {
 
 macro_rules! pointer_policy {
     ($pointer:ty) => {
-        impl<E, R: RetryPolicy<E>> RetryPolicy<E> for $pointer {
+        impl<V, E, R: RetryPolicy<V, E>> RetryPolicy<V, E> for $pointer {
             #[inline]
             fn start<C: Clock>(&self, deadline: Deadline, clock: &C) -> RetryState {
                 (**self).start(deadline, clock)
@@ -236,6 +249,16 @@ macro_rules! pointer_policy {
                 clock: &C,
             ) -> Verdict {
                 (**self).after_failure(state, error, clock)
+            }
+
+            #[inline]
+            fn after_value<C: Clock>(
+                &self,
+                state: &mut RetryState,
+                value: &V,
+                clock: &C,
+            ) -> Option<Verdict> {
+                (**self).after_value(state, value, clock)
             }
 
             #[inline]

@@ -3,7 +3,7 @@
 
 use core::time::Duration;
 
-use super::decide::{Decide, Decision};
+use super::decide::{Decide, DecideValue, Decision};
 use super::policy::{Budget, OnRetry, Retry, Retrying};
 use super::state::{RetryPolicy, RetryState, Verdict};
 use crate::backoff::Delays;
@@ -14,7 +14,7 @@ use crate::on_drop::OnDrop;
 use crate::time::{Clock, after};
 
 /// The three steps of a retry, for code that waits in its own way.
-impl<D: Delays, W, B: Budget, H, O: Observer> Retry<D, W, B, H, O> {
+impl<D: Delays, W, B: Budget, H, O: Observer, V> Retry<D, W, B, H, O, V> {
     /// Begins a call that must be done by `deadline`, or earlier where the policy says so.
     ///
     /// # Examples
@@ -65,21 +65,44 @@ impl<D: Delays, W, B: Budget, H, O: Observer> Retry<D, W, B, H, O> {
         W: Decide<E>,
         H: OnRetry<E>,
     {
-        let attempt = state.attempt().number;
-        let verdict = self.judge(self.when.decide(error), state, clock);
-        match verdict {
-            Verdict::Retry { delay, .. } => {
-                // Should a listener panic, the retry does not take place.
-                let unpaid = OnDrop(|| self.budget.refund());
-                self.on_retry.on_retry(&Retrying { attempt, error, delay });
-                if self.observer.is_active() {
-                    self.observer.on_event(&Event::Retrying { name: self.name, attempt, delay });
-                }
-                core::mem::forget(unpaid);
-            }
-            Verdict::GiveUp(cause) => self.gave_up(attempt, cause),
+        self.settle(self.when.decide(error), Some(error), state, clock)
+    }
+
+    /// The attempt has ended: what follows? `None` where it answered, and the answer is good enough.
+    /// As [`after_failure`](Self::after_failure), for those who look at
+    /// [answers](Self::when_value), too.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use fusebox_core::{Backoff, Deadline, Decision, Error, ManualClock, Retry, Verdict};
+    ///
+    /// let clock: ManualClock = ManualClock::new();
+    /// let retry = Retry::new(Backoff::none())
+    ///     .when_value(|status: &u16| if *status == 503 { Decision::Retry } else { Decision::Stop });
+    ///
+    /// let mut state = retry.start(Deadline::NEVER, &clock);
+    /// let unavailable = Ok::<_, Error<()>>(503);
+    /// let verdict = retry.after_result(&mut state, &unavailable, &clock);
+    /// assert!(matches!(verdict, Some(Verdict::Retry { .. })));
+    /// assert_eq!(retry.after_result(&mut state, &Ok::<_, Error<()>>(200), &clock), None);
+    /// ```
+    #[inline]
+    pub fn after_result<C: Clock, T, E>(
+        &self,
+        state: &mut RetryState,
+        result: &Result<T, Error<E>>,
+        clock: &C,
+    ) -> Option<Verdict>
+    where
+        W: Decide<E>,
+        H: OnRetry<E>,
+        V: DecideValue<T>,
+    {
+        match result {
+            Ok(value) => self.settle_value(state, value, clock),
+            Err(error) => Some(self.after_failure(state, error, clock)),
         }
-        verdict
     }
 
     /// The wait is over: goes on to the next attempt.
@@ -98,17 +121,65 @@ impl<D: Delays, W, B: Budget, H, O: Observer> Retry<D, W, B, H, O> {
         resumed
     }
 
-    /// The retry that was paid for does not take place: gives back its price. In place of
-    /// [`resume`](Self::resume), where the call was cancelled during the wait; and before
-    /// [`after_failure`](Self::after_failure), where a gate refused an attempt after the first.
+    /// A retry that was paid for did not take place: gives back its price. In place of
+    /// [`resume`](Self::resume), where the call was cancelled during the wait; and at the end of the
+    /// call, once for each attempt after the first that a gate refused. Not earlier, lest a call
+    /// goes on for ever whose retries all are refused and cost nothing.
     #[inline]
     pub fn cancel(&self) {
         self.budget.refund();
     }
 }
 
-impl<D: Delays, W, B: Budget, H, O: Observer> Retry<D, W, B, H, O> {
-    /// Whether another attempt follows a failed one, without telling anyone.
+impl<D: Delays, W, B: Budget, H, O: Observer, V> Retry<D, W, B, H, O, V> {
+    /// What follows an answer that is not good enough.
+    #[inline]
+    fn settle_value<C: Clock, T, E>(
+        &self,
+        state: &mut RetryState,
+        value: &T,
+        clock: &C,
+    ) -> Option<Verdict>
+    where
+        H: OnRetry<E>,
+        V: DecideValue<T>,
+    {
+        match self.when_value.decide_value(value) {
+            Decision::Stop => None,
+            decision => Some(self.settle(decision, None, state, clock)),
+        }
+    }
+
+    /// What follows, told to those who want to know.
+    #[inline]
+    fn settle<C: Clock, E>(
+        &self,
+        decision: Decision,
+        error: Option<&Error<E>>,
+        state: &mut RetryState,
+        clock: &C,
+    ) -> Verdict
+    where
+        H: OnRetry<E>,
+    {
+        let attempt = state.attempt().number;
+        let verdict = self.judge(decision, state, clock);
+        match verdict {
+            Verdict::Retry { delay, .. } => {
+                // Should a listener panic, the retry does not take place.
+                let unpaid = OnDrop(|| self.budget.refund());
+                self.on_retry.on_retry(&Retrying { attempt, error, delay });
+                if self.observer.is_active() {
+                    self.observer.on_event(&Event::Retrying { name: self.name, attempt, delay });
+                }
+                core::mem::forget(unpaid);
+            }
+            Verdict::GiveUp(cause) => self.gave_up(attempt, cause),
+        }
+        verdict
+    }
+
+    /// Whether another attempt follows, without telling anyone.
     #[inline]
     fn judge<C: Clock>(&self, decision: Decision, state: &mut RetryState, clock: &C) -> Verdict {
         let asked = match decision {
@@ -142,13 +213,14 @@ impl<D: Delays, W, B: Budget, H, O: Observer> Retry<D, W, B, H, O> {
     }
 }
 
-impl<E, D, W, B, H, O> RetryPolicy<E> for Retry<D, W, B, H, O>
+impl<T, E, D, W, B, H, O, V> RetryPolicy<T, E> for Retry<D, W, B, H, O, V>
 where
     D: Delays,
     W: Decide<E>,
     B: Budget,
     H: OnRetry<E>,
     O: Observer,
+    V: DecideValue<T>,
 {
     #[inline]
     fn start<C: Clock>(&self, deadline: Deadline, clock: &C) -> RetryState {
@@ -163,6 +235,16 @@ where
         clock: &C,
     ) -> Verdict {
         self.after_failure(state, error, clock)
+    }
+
+    #[inline]
+    fn after_value<C: Clock>(
+        &self,
+        state: &mut RetryState,
+        value: &T,
+        clock: &C,
+    ) -> Option<Verdict> {
+        self.settle_value::<C, T, E>(state, value, clock)
     }
 
     #[inline]

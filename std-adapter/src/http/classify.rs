@@ -61,6 +61,21 @@ impl<B, E, P: Fn(StatusCode) -> bool> Classify<Response<B>, E> for FailureStatus
     }
 }
 
+/// A classifier that looks at responses, and not only at whether there is one: what a pipeline must
+/// have around a service of HTTP or gRPC, where most failures are responses.
+///
+/// Say so of your own: `impl JudgesResponses for Mine {}`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` takes each response for a success, whatever its status",
+    label = "the gates of this pipeline would not hear of a 500",
+    note = "say `.classify(ServerErrors)` where the pipeline is made"
+)]
+pub trait JudgesResponses {}
+
+impl JudgesResponses for ServerErrors {}
+
+impl<P> JudgesResponses for FailureStatus<P> {}
+
 #[inline]
 fn by_status<B, E>(
     result: &Result<Response<B>, E>,

@@ -25,8 +25,13 @@
 //! the time that the request spent on its way and in queues. Between machines whose clocks are
 //! kept within some milliseconds, the instant is the better one.
 //!
-//! *What a stranger can do* with such a header is to make the answer to his own request come sooner or
-//! fail, or, up to the maximum, later. Where that is too much, say who is [trusted](Incoming::trusted_if).
+//! # What a stranger can do
+//!
+//! With such a header he makes the answer to his own request come sooner or fail, or, up to the maximum,
+//! later. But what is cut off because he gave it no time also counts where all requests are counted:
+//! to a breaker or an adaptive limit it is a failed call. So say with [`min`](Incoming::min) what a
+//! request takes at least; less than that is refused before it starts, and counts nowhere. Where
+//! even that is too much, say who is [trusted](Incoming::trusted_if).
 
 mod format;
 mod receive;

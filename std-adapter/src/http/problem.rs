@@ -26,6 +26,7 @@ pub fn status_of(error: &Error<Infallible>) -> StatusCode {
         Error::Rejected(rejection) => match rejection.reason() {
             Reason::RateLimited | Reason::ExceedsBurst => StatusCode::TOO_MANY_REQUESTS,
             Reason::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
+            Reason::NoKey => StatusCode::BAD_REQUEST,
             _ => StatusCode::SERVICE_UNAVAILABLE,
         },
         Error::Inner(never) => match *never {},
@@ -48,9 +49,34 @@ pub const fn reason_name(reason: Reason) -> &'static str {
         Reason::DeadlineExceeded => "deadline-exceeded",
         Reason::SwitchedOff => "switched-off",
         Reason::RampingUp => "ramping-up",
+        Reason::NoKey => "no-key",
         // The core may come to know more.
         _ => "rejected",
     }
+}
+
+/// The response to a call that was refused or timed out, with the status that [`status_of`] says: for
+/// handlers that call through gates themselves.
+///
+/// # Examples
+///
+/// ```
+/// use axum::{Router, http::StatusCode, response::{IntoResponse, Response}, routing::get};
+/// use fusebox_std::{http::problem, prelude::*};
+///
+/// static DATABASE: CircuitBreaker = CircuitBreaker::new(BreakerConfig::standard(), StdClock);
+///
+/// # async fn query() -> std::io::Result<String> { Ok("7 rows".to_owned()) }
+/// async fn rows() -> Response {
+///     let rows = DATABASE.guard(query()).await.map(IntoResponse::into_response);
+///     let failed = |_: std::io::Error| StatusCode::BAD_GATEWAY.into_response();
+///     rows.unwrap_or_else(|error| error.map_inner(failed).into_inner_or_else(|own| problem(&own)))
+/// }
+/// let app: Router = Router::new().route("/", get(rows));
+/// ```
+#[must_use]
+pub fn problem<B: From<String>>(error: &Error<Infallible>) -> Response<B> {
+    response(error, status_of(error))
 }
 
 /// The whole response.

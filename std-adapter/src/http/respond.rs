@@ -9,15 +9,18 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use ::http::{Response, StatusCode};
-use fusebox_core::{Error, Gate, Rejection};
+use fusebox_core::{Error, Gate, Pipeline};
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::classify::ServerErrors;
+use super::classify::{JudgesResponses, ServerErrors};
 use super::problem::{response, status_of};
-use super::rate_limit::RateLimitPolicy;
-use crate::tower::{GateByLayer, GateLayer, PipelineLayer};
+use super::rate_limit::{AsSaid, ByGate, RateLimitPolicy, TellLimit};
+use crate::tower::{FallbackLayer, GateByLayer, GateLayer, PipelineLayer};
+
+#[cfg(doc)]
+use super::rate_limit::RateLimited;
 
 /// Which status a refusal or timeout gets.
 type StatusOf = fn(&Error<Infallible>) -> StatusCode;
@@ -54,18 +57,20 @@ type StatusOf = fn(&Error<Infallible>) -> StatusCode;
 /// # }
 /// ```
 #[derive(Clone)]
-pub struct HttpLayer<L> {
+pub struct HttpLayer<L, T = AsSaid> {
     layer: L,
     status: StatusOf,
-    policy: Option<Arc<RateLimitPolicy>>,
+    limit: T,
 }
 
 impl<L> HttpLayer<L> {
     /// Turns what `layer` refuses, or cuts off, into responses.
     pub const fn new(layer: L) -> Self {
-        Self { layer, status: status_of, policy: None }
+        Self { layer, status: status_of, limit: AsSaid(None) }
     }
+}
 
+impl<L, T> HttpLayer<L, T> {
     /// Says which status a refusal or timeout gets, in place of [`status_of`].
     #[must_use]
     pub const fn status(mut self, status: StatusOf) -> Self {
@@ -73,11 +78,53 @@ impl<L> HttpLayer<L> {
         self
     }
 
+    /// Another layer in place of this one's.
+    pub(super) fn map_layer<M>(self, map: impl FnOnce(L) -> M) -> HttpLayer<M, T> {
+        HttpLayer { layer: map(self.layer), status: self.status, limit: self.limit }
+    }
+
     /// Tells clients of a rate limit, in the fields `RateLimit-Policy` and `RateLimit`.
     #[must_use]
-    pub fn rate_limit(mut self, policy: RateLimitPolicy) -> Self {
-        self.policy = Some(Arc::new(policy));
-        self
+    pub fn rate_limit(self, policy: RateLimitPolicy) -> HttpLayer<L> {
+        self.telling(AsSaid(Some(Arc::new(policy))))
+    }
+
+    /// Tells clients, with each response, of the limit of the gate that their request went through:
+    /// `RateLimit-Policy: "NAME";q=QUOTA;w=SECONDS` is what the gate has in force, and
+    /// `RateLimit: "NAME";r=LEFT;t=SECONDS` how much of it is left, and in how many seconds there is all
+    /// of it, or, where nothing is left, more. As [`RateLimitPolicy`] otherwise; characters of `name`
+    /// that are no printable ASCII are left out.
+    ///
+    /// It is for layers whose gate can say that: [`RateLimited`]. By the time that a client reads it,
+    /// others with the same limit may have taken theirs.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use axum::{Router, body::Body, routing::get};
+    /// use fusebox_std::{prelude::*, tower::GateLayer};
+    /// use http::Request;
+    /// use tower::ServiceExt;
+    ///
+    /// static LIMIT: TokenBucket = TokenBucket::new(BucketConfig::per_minute(60).burst(20), StdClock);
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let app: Router = Router::new()
+    ///     .route("/", get(|| async { "hello" }))
+    ///     .layer(GateLayer::new(&LIMIT).http().tell_limit("requests"));
+    /// let response = app.oneshot(Request::get("/").body(Body::empty()).unwrap()).await.unwrap();
+    /// assert_eq!(response.headers()["ratelimit-policy"], r#""requests";q=20;w=20"#);
+    /// assert_eq!(response.headers()["ratelimit"], r#""requests";r=19;t=1"#);
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn tell_limit(self, name: &str) -> HttpLayer<L, ByGate> {
+        self.telling(ByGate::new(name))
+    }
+
+    fn telling<T2>(self, limit: T2) -> HttpLayer<L, T2> {
+        HttpLayer { layer: self.layer, status: self.status, limit }
     }
 }
 
@@ -102,108 +149,155 @@ impl<F> GateByLayer<F> {
     }
 }
 
-impl<P, N> PipelineLayer<P, N> {
-    /// The same pipeline around a service whose answers are HTTP responses: its refusals and timeouts
-    /// are responses. What those of the service mean to its gates, its own classifier says:
-    /// [`ServerErrors`]. (Feature `http`.)
+impl<T, P> FallbackLayer<T, P> {
+    /// The same with what is refused all the same as responses. (Feature `http`.)
+    ///
+    /// # Examples
+    ///
+    /// What was seen last, where the database is not asked:
+    ///
+    /// ```
+    /// use axum::{Router, http::Response, body::Body, routing::get};
+    /// use fusebox_std::{http::ServerErrors, prelude::*, tower::{FallbackLayer, GateLayer}};
+    /// use std::convert::Infallible;
+    /// use tower::ServiceBuilder;
+    ///
+    /// static DATABASE: CircuitBreaker = CircuitBreaker::new(BreakerConfig::standard(), StdClock);
+    ///
+    /// let stale = |_why: Error<Infallible>| async { Ok(Response::new(Body::from("yesterday's rows"))) };
+    /// let app: Router = Router::new().route("/", get(|| async { "rows" })).layer(
+    ///     ServiceBuilder::new()
+    ///         .layer(FallbackLayer::new(stale).http())
+    ///         .layer(GateLayer::new(&DATABASE).classify(ServerErrors)),
+    /// );
+    /// ```
     #[must_use]
     pub const fn http(self) -> HttpLayer<Self> {
         HttpLayer::new(self)
     }
 }
 
-impl<S, L: Layer<S>> Layer<S> for HttpLayer<L> {
-    type Service = HttpService<L::Service>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        let policy = self.policy.clone();
-        HttpService { inner: self.layer.layer(inner), status: self.status, policy }
+impl<P, N> PipelineLayer<P, N> {
+    /// The same pipeline around a service whose answers are HTTP responses: its refusals and timeouts
+    /// are responses. What those of the service mean to its gates, its own classifier says:
+    /// [`ServerErrors`]. (Feature `http`.)
+    ///
+    /// Without one it does not compile, as each answer would be a success, whatever its status:
+    ///
+    /// ```compile_fail,E0277
+    /// use std::sync::Arc;
+    /// use fusebox_std::{prelude::*, tower::PipelineLayer};
+    ///
+    /// let _layer = PipelineLayer::new(Arc::new(Pipeline::new(TokioTimer))).http();
+    /// ```
+    #[must_use]
+    pub const fn http<T, C, R, A, K, O, M>(self) -> HttpLayer<Self>
+    where
+        P: Deref<Target = Pipeline<T, C, R, A, K, O, M>>,
+        K: JudgesResponses,
+    {
+        HttpLayer::new(self)
     }
 }
 
-impl<L: fmt::Debug> fmt::Debug for HttpLayer<L> {
+impl<S, L: Layer<S>, T: Clone> Layer<S> for HttpLayer<L, T> {
+    type Service = HttpService<L::Service, T>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        let limit = self.limit.clone();
+        HttpService { inner: self.layer.layer(inner), status: self.status, limit }
+    }
+}
+
+impl<L: fmt::Debug, T: fmt::Debug> fmt::Debug for HttpLayer<L, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HttpLayer")
             .field("layer", &self.layer)
-            .field("policy", &self.policy)
+            .field("limit", &self.limit)
             .finish_non_exhaustive()
     }
 }
 
 /// A service whose refusals and timeouts are responses; see [`HttpLayer`].
 #[derive(Clone)]
-pub struct HttpService<S> {
+pub struct HttpService<S, T = AsSaid> {
     inner: S,
     status: StatusOf,
-    policy: Option<Arc<RateLimitPolicy>>,
+    limit: T,
 }
 
-impl<S, Q, B, E> Service<Q> for HttpService<S>
+impl<S, Q, B, E, T> Service<Q> for HttpService<S, T>
 where
     S: Service<Q, Response = Response<B>, Error = Error<E>>,
     B: From<String>,
+    T: TellLimit<S::Future> + Clone,
 {
     type Response = Response<B>;
     type Error = E;
-    type Future = HttpFuture<S::Future>;
+    type Future = HttpFuture<S::Future, T>;
 
     #[inline]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), E>> {
-        match ready!(self.inner.poll_ready(cx)) {
-            Err(Error::Inner(error)) => Poll::Ready(Err(error)),
-            // A layer that refuses here will refuse the call as well, and that can be answered.
-            Ok(()) | Err(Error::Rejected(_) | Error::TimedOut) => Poll::Ready(Ok(())),
-        }
+        answerable(self.inner.poll_ready(cx))
     }
 
     #[inline]
     fn call(&mut self, request: Q) -> Self::Future {
         let future = self.inner.call(request);
-        HttpFuture { future, status: self.status, policy: self.policy.clone() }
+        HttpFuture { future, status: self.status, limit: self.limit.clone() }
     }
 }
 
-impl<S: fmt::Debug> fmt::Debug for HttpService<S> {
+impl<S: fmt::Debug, T> fmt::Debug for HttpService<S, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HttpService").field("inner", &self.inner).finish_non_exhaustive()
+    }
+}
+
+/// Whether a service is ready, where what its layer refuses is answered.
+#[inline]
+pub(crate) fn answerable<E>(readiness: Poll<Result<(), Error<E>>>) -> Poll<Result<(), E>> {
+    match ready!(readiness) {
+        Err(Error::Inner(error)) => Poll::Ready(Err(error)),
+        // A layer that refuses here will refuse the call as well, and that can be answered.
+        Ok(()) | Err(Error::Rejected(_) | Error::TimedOut) => Poll::Ready(Ok(())),
     }
 }
 
 pin_project! {
     /// A call whose refusal or timeout is a response; see [`HttpLayer`].
     #[must_use = "futures do nothing unless polled"]
-    pub struct HttpFuture<F> {
+    pub struct HttpFuture<F, T = AsSaid> {
         #[pin]
         future: F,
         status: StatusOf,
-        policy: Option<Arc<RateLimitPolicy>>,
+        limit: T,
     }
 }
 
-impl<F, B, E> Future for HttpFuture<F>
+impl<F, B, E, T> Future for HttpFuture<F, T>
 where
     F: Future<Output = Result<Response<B>, Error<E>>>,
     B: From<String>,
+    T: TellLimit<F>,
 {
     type Output = Result<Response<B>, E>;
 
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let mut answer = match ready!(this.future.poll(cx)) {
-            Ok(answer) => answer,
+        let mut this = self.project();
+        let (mut answer, rejection) = match ready!(this.future.as_mut().poll(cx)) {
+            Ok(answer) => (answer, None),
             Err(Error::Inner(error)) => return Poll::Ready(Err(error)),
-            Err(Error::TimedOut) => refusal(Error::TimedOut, *this.status, None),
-            Err(Error::Rejected(why)) => refusal(why.into(), *this.status, this.policy.as_deref()),
+            Err(Error::TimedOut) => (refusal(Error::TimedOut, *this.status), None),
+            Err(Error::Rejected(why)) => (refusal(why.into(), *this.status), Some(why)),
         };
-        if let Some(policy) = this.policy {
-            policy.tell(answer.headers_mut());
-        }
+        this.limit.tell(&this.future, rejection, answer.headers_mut());
         Poll::Ready(Ok(answer))
     }
 }
 
-impl<F> fmt::Debug for HttpFuture<F> {
+impl<F, T> fmt::Debug for HttpFuture<F, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HttpFuture").finish_non_exhaustive()
     }
@@ -211,15 +305,6 @@ impl<F> fmt::Debug for HttpFuture<F> {
 
 /// Out of line, so that calls that are let in do not pay for it.
 #[cold]
-fn refusal<B: From<String>>(
-    error: Error<Infallible>,
-    status: StatusOf,
-    policy: Option<&RateLimitPolicy>,
-) -> Response<B> {
-    let mut response = response(&error, status(&error));
-    let rejection: Option<Rejection> = error.rejection();
-    if let (Some(policy), Some(rejection)) = (policy, rejection) {
-        policy.tell_refused(response.headers_mut(), rejection);
-    }
-    response
+fn refusal<B: From<String>>(error: Error<Infallible>, status: StatusOf) -> Response<B> {
+    response(&error, status(&error))
 }

@@ -3,7 +3,7 @@
 use std::hash::{BuildHasher, Hash};
 use std::ops::Deref;
 
-use fusebox_core::{Clock, Gate, Outcome, Rejection};
+use fusebox_core::{Clock, Gate, Outcome, Quota, Rejection};
 
 use super::{KeyedBuckets, KeyedTaken};
 
@@ -42,6 +42,20 @@ impl<R, K> KeyedBucket<R, K> {
     pub const fn tokens(mut self, tokens: u32) -> Self {
         self.tokens = tokens;
         self
+    }
+}
+
+impl<R, K, C, S> KeyedBucket<R, K>
+where
+    R: Deref<Target = KeyedBuckets<K, C, S>>,
+    K: Hash + Eq,
+    C: Clock + Clone,
+    S: BuildHasher,
+{
+    /// What is left in it: see [`KeyedBuckets::quota`].
+    #[must_use]
+    pub fn quota(&self) -> Quota {
+        self.buckets.quota(&self.key)
     }
 }
 

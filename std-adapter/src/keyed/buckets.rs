@@ -6,8 +6,8 @@ use std::fmt;
 use std::hash::{BuildHasher, Hash, RandomState};
 
 use fusebox_core::{
-    BucketConfig, BucketState, Clock, ConfigError, Gate, Outcome, Reason, Rejection, SharedBucket,
-    TakenTokens, Ticks,
+    BucketConfig, BucketState, Clock, ConfigError, Gate, Outcome, Quota, Reason, Rejection,
+    SharedBucket, TakenTokens, Ticks,
 };
 
 use super::table::{Forget, Table};
@@ -185,6 +185,18 @@ impl<K: Hash + Eq, C: Clock + Clone, S: BuildHasher> KeyedBuckets<K, C, S> {
         let (limits, now) = (self.limits.of(key), self.clock.now());
         let found = self.table.find(key, |state| limits.peek_at(state, now));
         found.unwrap_or_else(|| limits.peek_at(&BucketState::new(), now))
+    }
+
+    /// What is left for `key`, and what it gets over time; as of a new bucket if it is not known.
+    #[must_use]
+    pub fn quota<Q>(&self, key: &Q) -> Quota
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        let (limits, now) = (self.limits.of(key), self.clock.now());
+        let found = self.table.find(key, |state| limits.quota_at(state, now));
+        found.unwrap_or_else(|| limits.quota_at(&BucketState::new(), now))
     }
 
     /// Forgets the bucket of `key`, so that it has a new one with its next call; whether there was

@@ -42,6 +42,29 @@ use super::calling::Calling;
 /// # }
 /// ```
 ///
+/// As many at once as the service can take, which is found out by how long its answers take:
+///
+/// ```
+/// use std::convert::Infallible;
+/// use fusebox_std::{prelude::*, tower::GateLayer};
+/// use tower::{ServiceBuilder, ServiceExt, service_fn};
+///
+/// static ADAPTIVE: AdaptiveLimit = AdaptiveLimit::new(LimitConfig::gradient2().min(2).initial(2), StdClock);
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let service = ServiceBuilder::new()
+///     .layer(GateLayer::new(&ADAPTIVE))
+///     .service(service_fn(|()| async { Ok::<_, Infallible>("done") }));
+/// assert_eq!(service.clone().oneshot(()).await, Ok("done"));
+///
+/// let running = (ADAPTIVE.permit(), ADAPTIVE.permit());
+/// let refused = service.oneshot(()).await.unwrap_err().rejection();
+/// assert_eq!(refused.map(|why| why.reason()), Some(Reason::Overloaded));
+/// # drop(running);
+/// # }
+/// ```
+///
 /// A gate by value does not compile: a copy of a layer would have a limit of its own.
 ///
 /// ```compile_fail,E0277
@@ -71,6 +94,13 @@ impl<R> GateLayer<R> {
     #[must_use]
     pub fn classify<K>(self, classify: K) -> GateLayer<R, K> {
         GateLayer { gate: self.gate, classify }
+    }
+}
+
+#[cfg(feature = "http")]
+impl<R, K> GateLayer<R, K> {
+    pub(crate) fn into_parts(self) -> (R, K) {
+        (self.gate, self.classify)
     }
 }
 

@@ -17,9 +17,11 @@ use super::calling::Calling;
 /// Puts a gate around a service that may be another for each request: each user's limit, each host's
 /// breaker.
 ///
-/// `choose` is a function from a request to a gate, asked when the call's future is first polled: a
-/// reference or `Arc` of one, what [`Keyed::get`](crate::Keyed::get) finds (feature `keyed`), a
-/// [`KeyedBucket`](crate::KeyedBucket), or a tuple of these. Where it refuses, so is the request.
+/// For limits by key, say where the key is: [`keyed`](Self::keyed). For anything else,
+/// [`new`](Self::new) takes a function from a request to a gate, asked when the call's future is
+/// first polled: a reference or `Arc` of one, what [`Keyed::get`](crate::Keyed::get) finds (feature
+/// `keyed`), a [`KeyedBucket`](crate::KeyedBucket), or a tuple of these. Where it refuses, so is the
+/// request.
 ///
 /// # Examples
 ///
@@ -46,10 +48,65 @@ use super::calling::Calling;
 /// # main();
 /// # }
 /// ```
+///
+/// Priorities: below, what costs most is shed first.
+///
+/// ```
+/// use std::convert::Infallible;
+/// use fusebox_std::{prelude::*, tower::GateByLayer};
+/// use tower::{ServiceBuilder, ServiceExt, service_fn};
+///
+/// enum Request { Pay, Browse, Report }
+///
+/// /// At most 100 at once; those of low priority only while there are fewer than 50.
+/// static LOAD: LoadShedder = LoadShedder::new(ShedderConfig::new(100));
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let service = ServiceBuilder::new()
+///     .layer(GateByLayer::new(|request: &Request| {
+///         Ok(LOAD.at(match request {
+///             Request::Pay => Priority::Critical,
+///             Request::Browse => Priority::Normal,
+///             Request::Report => Priority::Low,
+///         }))
+///     }))
+///     .service(service_fn(|_: Request| async { Ok::<_, Infallible>("done") }));
+///
+/// let busy: Vec<_> = (0..60).map(|_| LOAD.permit()).collect();
+/// assert!(service.clone().oneshot(Request::Report).await.is_err_and(|error| error.is_rejected()));
+/// assert_eq!(service.clone().oneshot(Request::Browse).await, Ok("done"));
+/// assert_eq!(service.oneshot(Request::Pay).await, Ok("done"));
+/// # drop(busy);
+/// # }
+/// ```
 #[derive(Clone, Copy)]
 pub struct GateByLayer<F, K = ResultClassify> {
-    choose: F,
-    classify: K,
+    pub(super) choose: F,
+    pub(super) classify: K,
+}
+
+/// Chooses the gate that a request is let in by: any `Fn(&Q) -> Result<G, Rejection>`, or
+/// [`ByKey`](super::ByKey) (feature `keyed`).
+pub trait ChooseGate<Q> {
+    /// The gate.
+    type Gate: Gate;
+
+    /// The gate of `request`.
+    ///
+    /// # Errors
+    ///
+    /// Where the request is refused without a gate being asked.
+    fn choose(&self, request: &Q) -> Result<Self::Gate, Rejection>;
+}
+
+impl<Q, G: Gate, F: Fn(&Q) -> Result<G, Rejection>> ChooseGate<Q> for F {
+    type Gate = G;
+
+    #[inline]
+    fn choose(&self, request: &Q) -> Result<G, Rejection> {
+        self(request)
+    }
 }
 
 impl<F> GateByLayer<F> {
@@ -67,6 +124,13 @@ impl<F> GateByLayer<F> {
     #[must_use]
     pub fn classify<K>(self, classify: K) -> GateByLayer<F, K> {
         GateByLayer { choose: self.choose, classify }
+    }
+}
+
+#[cfg(feature = "http")]
+impl<F, K> GateByLayer<F, K> {
+    pub(crate) fn into_parts(self) -> (F, K) {
+        (self.choose, self.classify)
     }
 }
 
@@ -102,16 +166,15 @@ impl<S, F, K> GateByService<S, F, K> {
     }
 }
 
-impl<S, F, K, Q, G> Service<Q> for GateByService<S, F, K>
+impl<S, F, K, Q> Service<Q> for GateByService<S, F, K>
 where
     S: Service<Q> + Clone,
-    F: Fn(&Q) -> Result<G, Rejection> + Clone,
-    G: Gate,
+    F: ChooseGate<Q> + Clone,
     K: Classify<S::Response, S::Error> + Clone,
 {
     type Response = S::Response;
     type Error = Error<S::Error>;
-    type Future = GateByFuture<S, Q, F, G, K>;
+    type Future = GateByFuture<S, Q, F, F::Gate, K>;
 
     #[inline]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
@@ -134,7 +197,7 @@ impl<S: fmt::Debug, F, K> fmt::Debug for GateByService<S, F, K> {
 }
 
 /// A gate by value, where a pointer to one is asked for.
-struct Own<G>(G);
+pub(crate) struct Own<G>(pub(crate) G);
 
 impl<G> Deref for Own<G> {
     type Target = G;
@@ -167,10 +230,38 @@ pin_project! {
     }
 }
 
+/// A call that knows the gate it is at: what a [`GateLayer`](super::GateLayer) or a [`GateByLayer`]
+/// makes of a request.
+pub trait AtGate {
+    /// The gate.
+    type Gate: Gate + ?Sized;
+
+    /// The gate; `None` where it is chosen when the call begins, and that has not been.
+    fn gate(&self) -> Option<&Self::Gate>;
+}
+
+impl<R: Deref<Target: Gate>, F, K> AtGate for Guard<R, F, K> {
+    type Gate = R::Target;
+
+    #[inline]
+    fn gate(&self) -> Option<&R::Target> {
+        Some(Guard::gate(self))
+    }
+}
+
+impl<S: Service<Q>, Q, F, G: Gate, K> AtGate for GateByFuture<S, Q, F, G, K> {
+    type Gate = G;
+
+    #[inline]
+    fn gate(&self) -> Option<&G> {
+        self.guard.as_ref().map(Guard::gate)
+    }
+}
+
 impl<S, Q, F, G, K> Future for GateByFuture<S, Q, F, G, K>
 where
     S: Service<Q>,
-    F: Fn(&Q) -> Result<G, Rejection>,
+    F: ChooseGate<Q, Gate = G>,
     G: Gate,
     K: Classify<S::Response, S::Error>,
 {
@@ -180,7 +271,7 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         if let Some(Waiting { service, request, choose, classify }) = this.waiting.take() {
-            let gate = choose(&request)?;
+            let gate = choose.choose(&request)?;
             let calling = Calling::of_ready(service, request);
             this.guard.set(Some(Guard::new(Own(gate), calling).classify(classify)));
         }

@@ -11,7 +11,7 @@ use tower_service::Service;
 
 use super::sending::{Resend, SendOnce, Sending};
 
-/// Puts a [`Pipeline`] around a service: deadline, gates, waits at them, retries, timeouts.
+/// Puts a [`Pipeline`] around a service: deadline, gates, waits at them, retries or hedges, timeouts.
 ///
 /// `P` is how the pipeline is held: in an `Arc`, mostly. Services made by one layer or by its clones
 /// share it.
@@ -45,7 +45,7 @@ use super::sending::{Resend, SendOnce, Sending};
 pub struct PipelineLayer<P, N = SendOnce> {
     pipeline: P,
     resend: N,
-    ending_by: fn() -> Deadline,
+    ending_by: Option<fn() -> Deadline>,
 }
 
 impl<P> PipelineLayer<P> {
@@ -63,7 +63,7 @@ impl<P> PipelineLayer<P> {
     where
         P: Deref<Target = Pipeline<T, C, (), A, K, O, M>>,
     {
-        Self { pipeline, resend: SendOnce, ending_by: never }
+        Self { pipeline, resend: SendOnce, ending_by: None }
     }
 }
 
@@ -86,24 +86,50 @@ impl<P: Deref, N> PipelineLayer<P, N> {
     /// });
     /// # let _ = layer;
     /// ```
+    ///
+    /// A [`Hedge`](crate::Hedge) sends a request again before it knows how the first one ends, and the
+    /// same rule says which. Each goes to a clone of the service, so to another connection or host where
+    /// that chooses one:
+    ///
+    /// ```
+    /// use std::{io, sync::Arc, time::Duration};
+    /// use fusebox_std::{prelude::*, tower::{PipelineLayer, ResendClones}};
+    /// use tower::{ServiceBuilder, ServiceExt, service_fn};
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// let pipeline = Pipeline::new(TokioTimer)
+    ///     .deadline(Duration::from_secs(1))
+    ///     .hedge(Hedge::idempotent(Duration::from_millis(20)));
+    /// let replicas = service_fn(|id: u32| async move {
+    ///     tokio::time::sleep(Duration::from_millis(50)).await;
+    ///     Ok::<_, io::Error>(id)
+    /// });
+    /// let service = ServiceBuilder::new()
+    ///     .layer(PipelineLayer::retrying(Arc::new(pipeline), ResendClones))
+    ///     .service(replicas);
+    /// assert!(matches!(service.oneshot(7).await, Ok(7)));
+    /// # }
+    /// ```
     pub const fn retrying(pipeline: P, resend: N) -> Self {
-        Self { pipeline, resend, ending_by: never }
+        Self { pipeline, resend, ending_by: None }
     }
 }
 
 impl<P, N> PipelineLayer<P, N> {
     /// Asks `deadline`, for each request, by when it must be done, beside the pipeline's own deadline:
     /// [`current_deadline`](crate::current_deadline), mostly. It must be an instant of the pipeline's
-    /// timer.
+    /// timer, and that one of this crate's: to the service, [`current_deadline`] is then when its
+    /// attempt will be cut off, whether by this, the pipeline's own deadline, or the timeout of an
+    /// attempt. A [`SendDeadlineLayer`](crate::http::deadline::SendDeadlineLayer) inside of this one tells
+    /// that to what is called.
+    ///
+    /// [`current_deadline`]: crate::current_deadline
     #[must_use]
     pub const fn ending_by(mut self, deadline: fn() -> Deadline) -> Self {
-        self.ending_by = deadline;
+        self.ending_by = Some(deadline);
         self
     }
-}
-
-const fn never() -> Deadline {
-    Deadline::NEVER
 }
 
 impl<S, P: Clone, N: Clone> Layer<S> for PipelineLayer<P, N> {
@@ -137,7 +163,7 @@ pub struct PipelineService<S, P, N = SendOnce> {
     inner: S,
     pipeline: P,
     resend: N,
-    ending_by: fn() -> Deadline,
+    ending_by: Option<fn() -> Deadline>,
 }
 
 impl<S, P, N> PipelineService<S, P, N> {
@@ -167,8 +193,9 @@ where
     fn call(&mut self, request: Q) -> Self::Future {
         let clone = self.inner.clone();
         let ready = mem::replace(&mut self.inner, clone);
-        let sending = Sending::new(ready, request, self.resend.clone());
-        Call::new(self.pipeline.clone(), (self.ending_by)(), sending)
+        let sending = Sending::new(ready, request, self.resend.clone(), self.ending_by.is_some());
+        let deadline = self.ending_by.map_or(Deadline::NEVER, |ending_by| ending_by());
+        Call::new(self.pipeline.clone(), deadline, sending)
     }
 }
 

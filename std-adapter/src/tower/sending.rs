@@ -1,8 +1,12 @@
 //! A request that may be sent more than once, as what a pipeline makes its attempts at.
 
 use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
-use fusebox_core::{Attempt, Operation};
+use fusebox_core::{Attempt, Deadline, Operation};
+use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::calling::Calling;
@@ -61,12 +65,14 @@ pub struct Sending<S, Q, N> {
     /// Gone where the request was sent and cannot be sent again.
     request: Option<Q>,
     resend: N,
+    /// Whether the service is told when its attempts will be cut off.
+    tells: bool,
 }
 
 impl<S, Q, N> Sending<S, Q, N> {
     #[inline]
-    pub(super) const fn new(service: S, request: Q, resend: N) -> Self {
-        Self { service, ready: true, request: Some(request), resend }
+    pub(super) const fn new(service: S, request: Q, resend: N, tells: bool) -> Self {
+        Self { service, ready: true, request: Some(request), resend, tells }
     }
 }
 
@@ -77,21 +83,23 @@ where
 {
     type Value = S::Response;
     type Error = S::Error;
-    type Future = Calling<S, Q>;
+    type Future = Attempting<S, Q>;
 
     #[inline]
-    fn attempt(&mut self, _attempt: Attempt) -> Calling<S, Q> {
+    fn attempt(&mut self, attempt: Attempt) -> Attempting<S, Q> {
+        let deadline = if self.tells { attempt.deadline } else { Deadline::NEVER };
         let Some(request) = self.request.take() else {
             // A retry that `can_repeat` has ruled out.
-            return Calling::begun(None);
+            return Attempting { calling: Calling::begun(None), deadline };
         };
         self.request = self.resend.again(&request);
         // Not by the number of the attempt: gates may have refused the first.
-        if std::mem::take(&mut self.ready) {
-            Calling::begun(Some(self.service.call(request)))
+        let calling = if std::mem::take(&mut self.ready) {
+            Calling::begun(Some(within(deadline, || self.service.call(request))))
         } else {
             Calling::when_ready(self.service.clone(), request)
-        }
+        };
+        Attempting { calling, deadline }
     }
 
     #[inline]
@@ -108,4 +116,47 @@ impl<S, Q, N> fmt::Debug for Sending<S, Q, N> {
             .field("can_repeat", &self.request.is_some())
             .finish_non_exhaustive()
     }
+}
+
+pin_project! {
+    /// One attempt at a call of a service, which may know when it will be cut off.
+    #[must_use = "futures do nothing unless polled"]
+    pub struct Attempting<S, Q>
+    where
+        S: Service<Q>,
+    {
+        #[pin]
+        calling: Calling<S, Q>,
+        deadline: Deadline,
+    }
+}
+
+impl<S: Service<Q>, Q> Future for Attempting<S, Q> {
+    type Output = Result<S::Response, S::Error>;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        within(*this.deadline, || this.calling.poll(cx))
+    }
+}
+
+impl<S: Service<Q>, Q> fmt::Debug for Attempting<S, Q> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Attempting")
+            .field("calling", &self.calling)
+            .field("deadline", &self.deadline)
+            .finish()
+    }
+}
+
+/// Does `work`, to which `deadline` is the current one.
+#[inline]
+fn within<T>(deadline: Deadline, work: impl FnOnce() -> T) -> T {
+    #[cfg(feature = "tokio")]
+    if !deadline.is_never() {
+        return crate::task_deadline::within_deadline(deadline, work);
+    }
+    let _ = deadline;
+    work()
 }

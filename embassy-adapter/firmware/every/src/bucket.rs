@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use fusebox_core::{
-    BucketConfig, BucketSketch, BucketState, Clock, Deadline, Gate, Lease, Rate, SharedBucket,
+    BucketConfig, BucketSketch, BucketState, Clock, Deadline, Gate, Lease, Quota, Rate, SharedBucket,
     SketchColumn, TokenBucket, WaitGate,
 };
 
@@ -56,6 +56,12 @@ fn use_shared(shared: &SharedBucket<&Us>, state: &BucketState) {
         shared.give_back_at(state, taken, any(1), now());
     }
     keep((shared.peek_at(state, now()), shared.is_idle_at(state, now())));
+    use_quota(shared.quota_at(state, now()));
+}
+
+fn use_quota(quota: Quota) {
+    keep((quota.left(), quota.burst(), quota.next_in(), quota.full_in()));
+    keep((quota.tokens_in(any(1)), quota.per_window()));
 }
 
 fn rates() {
@@ -90,6 +96,8 @@ fn use_bucket(bucket: &TokenBucket<&'static Us>) {
     bucket.refund(any(1));
     bucket.refund_at(any(1), now());
     keep((bucket.peek(), bucket.peek_at(now()), bucket.burst()));
+    use_quota(bucket.quota());
+    use_quota(bucket.quota_at(now()));
     keep((bucket.time_until(any(1)), bucket.time_until_at(any(1), now())));
     poll(bucket.acquire(&CLOCK, any(1)));
     poll(bucket.acquire_before(&CLOCK, any(1), Deadline::at(now())));

@@ -64,6 +64,7 @@ fn policies() {
             _ => Decision::Stop,
         })
         .budget(budget::shared())
+        .when_value(|(): &()| any(Decision::Retry))
         .on_retry(|retrying: &Retrying<'_, u32>| keep(retrying.delay))
         .observed_by("every", Watcher);
     let operation = |attempt: Attempt| ready(any(Err::<(), u32>(attempt.number)));
@@ -74,6 +75,7 @@ fn policies() {
     keep(state.attempt());
     let verdict = retry.after_failure(&mut state, &any(Error::Inner(1)), &&CLOCK);
     keep(verdict);
+    keep(retry.after_result(&mut state, &any(Ok::<_, Error<u32>>(())), &&CLOCK));
     if retry.resume(&mut state, &&CLOCK).is_err() {
         retry.cancel();
     }
@@ -81,9 +83,10 @@ fn policies() {
 }
 
 /// The same steps by the trait that pipelines use.
-fn by_policy(policy: &impl RetryPolicy<u32>) {
+fn by_policy(policy: &impl RetryPolicy<(), u32>) {
     let mut state = policy.start(Deadline::at(now()), &&CLOCK);
     keep(policy.after_failure(&mut state, &any(Error::TimedOut), &&CLOCK));
+    keep(policy.after_value(&mut state, &(), &&CLOCK));
     keep(policy.resume(&mut state, &&CLOCK).is_ok());
     policy.cancel();
 }

@@ -7,13 +7,24 @@ use core::time::Duration;
 
 use board::Report;
 use board::timer::{self, Uptime};
-use fusebox_suite::{Checked, checks};
+use fusebox_suite::Checked;
+use fusebox_suite::checks::{self, Manual};
 
 board::program!(run);
 
+/// All checks, on a clock as slow as a watch's and on one as fast as this machine's; where that is
+/// more than there is flash for, one part of them on the slow one.
 fn run() -> Report {
     let mut report = Report::open("single");
-    on_manual_clocks(&mut report);
+    if board::IS_LARGE {
+        checks::run::<32_768>(into(&mut report));
+        checks::run::<{ timer::TICKS_PER_SECOND }>(into(&mut report));
+    } else if cfg!(feature = "further") {
+        checks::run_these(Manual::<32_768>::FURTHER, into(&mut report));
+        return report;
+    } else {
+        checks::run_these(Manual::<32_768>::FIRST, into(&mut report));
+    }
     on_the_timer(&mut report);
     report
 }
@@ -21,15 +32,6 @@ fn run() -> Report {
 /// Notes the checks of the suite.
 fn into(report: &mut Report) -> impl FnMut(&'static str, Checked) {
     |name, result| report.check(name, result)
-}
-
-/// On a clock as slow as a watch's, and on one as fast as this machine's.
-fn on_manual_clocks(report: &mut Report) {
-    checks::run::<32_768>(into(report));
-    // All checks once more, compiled for another constant: more than some machines have flash for.
-    if board::IS_LARGE {
-        checks::run::<{ timer::TICKS_PER_SECOND }>(into(report));
-    }
 }
 
 fn on_the_timer(report: &mut Report) {

@@ -23,7 +23,7 @@ static INTERRUPT: Worker = Worker::new(2);
 
 fn run() -> Report {
     let mut report = Report::open("storm");
-    timer::start(timer::MILLISECOND / 8, timer::MILLISECOND * 2 / 8, |_| INTERRUPT.step(&STORM));
+    timer::start(timer::MILLISECOND / 8, timer::MILLISECOND / 4, |_| INTERRUPT.step(&STORM));
     let began = TIME.now();
     for _round in 0..200 {
         (0..100).for_each(|_| PROGRAM.step(&STORM));

@@ -193,7 +193,7 @@ fn two_changes(race: &mut Race) {
         0
     });
     if told_to_come_back {
-        race.note();
+        race.noted = true;
         let _ = bucket.set_burst(2);
     }
     race.end(bucket.burst() == 2 && bucket.peek() == 1, left(&bucket));

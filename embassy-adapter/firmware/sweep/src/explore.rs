@@ -45,7 +45,7 @@ impl Case {
         Self { interrupts: 2, ..Self::new(name, race) }
     }
 
-    /// A race with one interrupt, that [notes](Race::note) something in some of its runs.
+    /// A race with one interrupt, that [notes](Race::noted) something in some of its runs.
     pub(crate) const fn noting(
         note: &'static str,
         name: &'static str,
@@ -104,20 +104,20 @@ impl<'a> Sweep<'a> {
     fn new(case: &'a Case) -> Result<Self, Failure> {
         let covered = Coverage { note: case.note, ..Coverage::default() };
         let mut sweep = Self { case, orders: Orders::NONE, covered, last: [None; INTERRUPTS] };
-        let steps = sweep.run(When::Before([0; INTERRUPTS])).steps();
+        let steps = sweep.run(When::Before([0; INTERRUPTS])).steps;
         for first in 0..=steps {
             for second in first..=if case.interrupts > 1 { steps } else { first } {
                 let race = sweep.run(When::Before([first, second]));
-                if !race.holds() {
-                    return Err(Failure::Wrong { at: race.hits(), outcome: race.outcome() });
+                if !race.holds {
+                    return Err(Failure::Wrong { at: race.hits, outcome: race.outcome });
                 }
-                sweep.orders.allow(race.outcome());
+                sweep.orders.allow(race.outcome);
             }
         }
         sweep.covered.orders = sweep.orders.count as u32;
 
         let alone = sweep.run(When::After([LONG; INTERRUPTS]));
-        let nanos = u64::from(alone.ticks()) * 1_000_000_000 / timer::TICKS_PER_SECOND;
+        let nanos = u64::from(alone.ticks) * 1_000_000_000 / timer::TICKS_PER_SECOND;
         sweep.covered.instructions = (nanos / NANOS_PER_INSTRUCTION) as u32;
         Ok(sweep)
     }
@@ -160,11 +160,11 @@ impl<'a> Sweep<'a> {
     /// Interrupts after so many ticks, and judges what came of it.
     fn at(&mut self, ticks: [u32; INTERRUPTS]) -> Result<[Option<usize>; INTERRUPTS], Failure> {
         let race = self.run(When::After(ticks));
-        let hits = race.hits();
-        if !self.orders.note(race.outcome()) || !race.holds() {
-            return Err(Failure::Wrong { at: hits, outcome: race.outcome() });
+        let hits = race.hits;
+        if !self.orders.note(race.outcome) || !race.holds {
+            return Err(Failure::Wrong { at: hits, outcome: race.outcome });
         }
-        self.covered.noted += u32::from(race.noted());
+        self.covered.noted += u32::from(race.noted);
         self.cover(hits);
         Ok(hits)
     }

@@ -12,6 +12,7 @@ mod bucket;
 mod budget;
 mod clock;
 mod explore;
+mod histogram;
 mod planted;
 mod race;
 mod semaphore;
@@ -27,7 +28,7 @@ board::program!(run);
 fn run() -> Report {
     let (mut report, mut margins) = (Report::open("sweep"), Margins::default());
     let primitives = [bucket::CASES, semaphore::CASES, breaker::CASES, budget::CASES];
-    let others = [switch::CASES, clock::CASES, planted::CASES];
+    let others = [switch::CASES, clock::CASES, histogram::CASES, planted::CASES];
     for case in primitives.into_iter().chain(others).flatten() {
         case.explore(&mut report, &mut margins);
     }

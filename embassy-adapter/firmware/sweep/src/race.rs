@@ -3,9 +3,9 @@
 //! **Background.** An operation is many instructions, and an interrupt may come before any of them.
 //! Which ones matter is up to the compiler, so that picking some by hand proves little.
 //!
-//! **Solution.** Take them all. The machine's timer is set to interrupt after 2, 3, 4.. of its
-//! ticks, until the operation is over before the interrupt comes. A tick is shorter than an
-//! instruction (see `-icount` in `.cargo/config.toml`), so that none is passed over; this is
+//! **Solution.** Take them all. The machine's timer is set to interrupt after a few of its ticks, then
+//! after some more, until the operation is over before the interrupt comes. Two ticks are shorter
+//! than an instruction (see `-icount` in `.cargo/config.toml`), so that none is passed over; this is
 //! checked, by counting. What may come of it is found out by trying, too: first without a timer,
 //! with the interrupt's part called before, between and after the *steps* of the operation. A step
 //! is a call that must look as if it all happened at one instant. So whatever comes of an interrupt
@@ -64,14 +64,17 @@ pub(crate) enum When {
 pub(crate) struct Race {
     when: When,
     interrupts: usize,
-    steps: usize,
-    /// The instructions before which the timer interrupted.
-    hits: [Option<usize>; INTERRUPTS],
+    /// How many steps it has.
+    pub(crate) steps: usize,
+    /// The instructions before which the timer interrupted the steps.
+    pub(crate) hits: [Option<usize>; INTERRUPTS],
     /// How long the steps took, where no interrupt came.
-    ticks: u32,
-    noted: bool,
-    holds: bool,
-    outcome: Outcome,
+    pub(crate) ticks: u32,
+    /// Whether what its [`Case`](crate::explore::Case) names happened.
+    pub(crate) noted: bool,
+    /// Whether what must hold in any order does.
+    pub(crate) holds: bool,
+    pub(crate) outcome: Outcome,
 }
 
 impl Race {
@@ -109,10 +112,6 @@ impl Race {
         self.outcome.end = left;
     }
 
-    pub(crate) fn holds(&self) -> bool {
-        self.holds
-    }
-
     /// How many steps and interrupts returned 0, which is the [answer](crate::answer) of a gate that
     /// lets a call in.
     pub(crate) fn let_in(&self) -> usize {
@@ -124,31 +123,6 @@ impl Race {
     /// What the first interrupt returned.
     pub(crate) fn interrupt(&self) -> u32 {
         self.outcome.interrupts[0]
-    }
-
-    /// Notes that what its [`Case`](crate::explore::Case) names happened in this run.
-    pub(crate) fn note(&mut self) {
-        self.noted = true;
-    }
-
-    pub(crate) fn noted(&self) -> bool {
-        self.noted
-    }
-
-    pub(crate) fn steps(&self) -> usize {
-        self.steps
-    }
-
-    pub(crate) fn outcome(&self) -> Outcome {
-        self.outcome
-    }
-
-    pub(crate) fn hits(&self) -> [Option<usize>; INTERRUPTS] {
-        self.hits
-    }
-
-    pub(crate) fn ticks(&self) -> u32 {
-        self.ticks
     }
 
     fn in_turn(

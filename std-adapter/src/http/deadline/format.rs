@@ -42,7 +42,8 @@ impl DeadlineHeader {
     pub const GRPC_TIMEOUT: Self =
         Self { name: HeaderName::from_static("grpc-timeout"), form: Form::Grpc };
 
-    /// A header of this name with the time left in milliseconds, such as `X-Request-Timeout-Ms`.
+    /// A header of this name with the time left in milliseconds, such as `X-Request-Timeout-Ms`. A 0,
+    /// by which some mean that there is no limit, says nothing.
     #[must_use]
     pub const fn millis(name: HeaderName) -> Self {
         Self { name, form: Form::Millis }
@@ -84,6 +85,10 @@ impl DeadlineHeader {
         }
     }
 
+    pub(super) fn remove(&self, headers: &mut HeaderMap) {
+        headers.remove(&self.name);
+    }
+
     /// What the header says; `None` where it is not there, is there twice, or is malformed.
     pub(super) fn read(&self, headers: &HeaderMap, now: SystemTime) -> Option<Left> {
         let mut values = headers.get_all(&self.name).iter();
@@ -106,7 +111,10 @@ impl DeadlineHeader {
                 let nanos = u128::from(number(digits, 8)?).saturating_mul(*nanos);
                 Some(Left::For(Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))))
             }
-            Form::Millis => Some(Left::For(Duration::from_millis(number(value, 20)?))),
+            Form::Millis => {
+                let left = number(value, 20)?;
+                (left > 0).then_some(Left::For(Duration::from_millis(left)))
+            }
         }
     }
 }

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, SystemTime};
 
 use ::http::{Extensions, HeaderMap, Request};
@@ -25,6 +25,7 @@ use crate::tower::Calling;
 /// | setting | default |
 /// |---|---|
 /// | [`max`](Self::max) | 60 s |
+/// | [`min`](Self::min) | none |
 /// | [`or_else`](Self::or_else) | no deadline |
 /// | [`tolerance`](Self::tolerance) | 1 s |
 /// | [`trusted_if`](Self::trusted_if) | everybody is trusted |
@@ -47,10 +48,13 @@ use crate::tower::Calling;
 pub struct Incoming {
     headers: Vec<DeadlineHeader>,
     max: Duration,
+    min: Duration,
     or_else: Duration,
     tolerance: Duration,
-    trusted: fn(&HeaderMap, &Extensions) -> bool,
+    trusted: Option<Arc<IsTrusted>>,
 }
+
+type IsTrusted = dyn Fn(&HeaderMap, &Extensions) -> bool + Send + Sync;
 
 impl From<DeadlineHeader> for Incoming {
     /// Looks at one header.
@@ -58,9 +62,10 @@ impl From<DeadlineHeader> for Incoming {
         Self {
             headers: vec![header],
             max: Duration::from_secs(60),
+            min: Duration::ZERO,
             or_else: Duration::MAX,
             tolerance: Duration::from_secs(1),
-            trusted: |_, _| true,
+            trusted: None,
         }
     }
 }
@@ -75,6 +80,17 @@ impl Incoming {
     /// A deadline that is further away is one that is this far away.
     pub const fn max(mut self, max: Duration) -> Self {
         self.max = max;
+        self
+    }
+
+    /// A request whose deadline leaves less than this is refused before it starts: what cannot be
+    /// done in time anyhow. About what a request takes when all is well.
+    ///
+    /// It also protects what all requests share. A call that its deadline cuts off is a failed one to
+    /// breakers and adaptive limits, as it says that the service was too slow; many with next to no
+    /// time would say so of a service that is well. A refusal says nothing to them.
+    pub const fn min(mut self, min: Duration) -> Self {
+        self.min = min;
         self
     }
 
@@ -93,13 +109,32 @@ impl Incoming {
 
     /// Believes only requests of which `trusted` says so; it gets their headers and extensions, where
     /// servers put the address of the peer.
-    pub const fn trusted_if(mut self, trusted: fn(&HeaderMap, &Extensions) -> bool) -> Self {
-        self.trusted = trusted;
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use axum::extract::ConnectInfo;
+    /// use fusebox_std::http::deadline::{DeadlineHeader, Incoming};
+    /// use fusebox_std::TrustedProxies;
+    /// use std::net::SocketAddr;
+    ///
+    /// let ours = TrustedProxies::new(["10.0.0.0/8".parse().unwrap()]);
+    /// let incoming = Incoming::from(DeadlineHeader::UNIX_NANOS).trusted_if(move |_, extensions| {
+    ///     let peer = extensions.get::<ConnectInfo<SocketAddr>>();
+    ///     peer.is_some_and(|peer| ours.contains(peer.0.ip()))
+    /// });
+    /// # let _ = incoming;
+    /// ```
+    pub fn trusted_if<F>(mut self, trusted: F) -> Self
+    where
+        F: Fn(&HeaderMap, &Extensions) -> bool + Send + Sync + 'static,
+    {
+        self.trusted = Some(Arc::new(trusted));
         self
     }
 
-    /// How long a request that comes in at `now` has left: zero where its deadline has passed, `None`
-    /// where it has none.
+    /// How long a request that comes in at `now` has left: zero where its deadline has passed, or
+    /// leaves less than [`min`](Self::min); `None` where it has none.
     ///
     /// # Examples
     ///
@@ -116,11 +151,21 @@ impl Incoming {
     pub fn time_left<B>(&self, request: &Request<B>, now: SystemTime) -> Option<Duration> {
         let (headers, extensions) = (request.headers(), request.extensions());
         let told = self.headers.iter().filter_map(|header| match header.read(headers, now)? {
+            Left::For(left) if left < self.min => Some(Duration::ZERO),
             Left::For(left) => Some(left.min(self.max)),
             Left::PastBy(past) => (past <= self.tolerance).then_some(Duration::ZERO),
         });
-        let told = told.min().filter(|_| (self.trusted)(headers, extensions));
+        let is_trusted = || self.trusted.as_ref().is_none_or(|is| is(headers, extensions));
+        let told = told.min().filter(|_| is_trusted());
         told.or((self.or_else != Duration::MAX).then_some(self.or_else))
+    }
+
+    /// Takes the headers away: what they say, as far as it is believed, is the deadline of the
+    /// request by now, and whoever hands its headers on must not hand on what is not.
+    fn strip(&self, headers: &mut HeaderMap) {
+        for header in &self.headers {
+            header.remove(headers);
+        }
     }
 }
 
@@ -129,6 +174,7 @@ impl fmt::Debug for Incoming {
         f.debug_struct("Incoming")
             .field("headers", &self.headers)
             .field("max", &self.max)
+            .field("min", &self.min)
             .field("or_else", &self.or_else)
             .field("tolerance", &self.tolerance)
             .finish_non_exhaustive()
@@ -139,8 +185,10 @@ impl fmt::Debug for Incoming {
 ///
 /// A request whose deadline has passed is refused before it starts, with
 /// [`Reason::DeadlineExceeded`]; one that is not answered in time is dropped:
-/// [`Error::TimedOut`]. In between, [`current_deadline`](crate::current_deadline) says the deadline. The
-/// body of a response may come later.
+/// [`Error::TimedOut`]. In between, [`current_deadline`](crate::current_deadline) says the deadline,
+/// and the headers that it came in, believed or not, are no longer there: so what hands a request's
+/// headers on tells nobody of a deadline that this service does not go by. The body of a response may
+/// come later.
 #[derive(Clone, Debug)]
 pub struct DeadlineLayer {
     incoming: Arc<Incoming>,
@@ -189,11 +237,12 @@ where
     }
 
     #[inline]
-    fn call(&mut self, request: Request<B>) -> Self::Future {
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let deadline = match self.incoming.time_left(&request, SystemTime::now()) {
             Some(left) => Deadline::after(&TokioTimer, left),
             None => Deadline::NEVER,
         };
+        self.incoming.strip(request.headers_mut());
         let clone = self.inner.clone();
         let ready = mem::replace(&mut self.inner, clone);
         let limited = deadline.run(TokioTimer, Calling::of_ready(ready, request));
@@ -223,6 +272,13 @@ pin_project! {
     }
 }
 
+#[cfg(feature = "grpc")]
+impl<S: Service<Q>, Q> DeadlineFuture<S, Q> {
+    pub(crate) const fn deadline(&self) -> Deadline {
+        self.deadline
+    }
+}
+
 impl<S: Service<Q>, Q> Future for DeadlineFuture<S, Q> {
     type Output = Result<S::Response, Error<S::Error>>;
 
@@ -238,7 +294,9 @@ impl<S: Service<Q>, Q> Future for DeadlineFuture<S, Q> {
             State::Running => {}
             State::Done => return Poll::Pending,
         }
-        this.limited.poll(cx)
+        let answer = ready!(this.limited.poll(cx));
+        *this.state = State::Done;
+        Poll::Ready(answer)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::task::{Context, Poll};
 use std::time::SystemTime;
 
-use ::http::Request;
+use ::http::{HeaderMap, Request};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -16,8 +16,9 @@ use crate::tokio_timer::TokioTimer;
 ///
 /// A header of that name which the request has is replaced; without a deadline the request is left as
 /// it is. Put it inside of a [`PipelineLayer`](crate::tower::PipelineLayer) that
-/// [ends by](crate::tower::PipelineLayer::ending_by) the current deadline, and each retry says what is left
-/// then, and nothing is sent that is too late.
+/// [ends by](crate::tower::PipelineLayer::ending_by) the current deadline, and each attempt says when it
+/// will be cut off, which the pipeline's own deadline and timeout may make earlier; and nothing is sent
+/// that is too late.
 ///
 /// # Examples
 ///
@@ -69,8 +70,19 @@ impl<S> Layer<S> for SendDeadlineLayer {
 /// A service that tells deadlines to what it calls; see [`SendDeadlineLayer`].
 #[derive(Clone, Debug)]
 pub struct SendDeadlineService<S> {
-    inner: S,
+    pub(crate) inner: S,
     header: DeadlineHeader,
+}
+
+impl<S> SendDeadlineService<S> {
+    /// Adds what is left of the current deadline.
+    pub(crate) fn tell(&self, headers: &mut HeaderMap) {
+        let deadline = current_deadline();
+        if !deadline.is_never() {
+            let left = deadline.remaining(&TokioTimer);
+            self.header.insert(headers, left, SystemTime::now());
+        }
+    }
 }
 
 impl<S, B> Service<Request<B>> for SendDeadlineService<S>
@@ -88,11 +100,7 @@ where
 
     #[inline]
     fn call(&mut self, mut request: Request<B>) -> S::Future {
-        let deadline = current_deadline();
-        if !deadline.is_never() {
-            let left = deadline.remaining(&TokioTimer);
-            self.header.insert(request.headers_mut(), left, SystemTime::now());
-        }
+        self.tell(request.headers_mut());
         self.inner.call(request)
     }
 }

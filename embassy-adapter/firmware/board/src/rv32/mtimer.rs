@@ -43,9 +43,8 @@ fn set_compare(time: u64) {
     }
 }
 
-pub(crate) fn after(ticks: u32) {
-    once(ticks);
-}
+/// Time goes on by itself here, whoever asks for an interrupt.
+pub(crate) use self::once as after;
 
 #[inline(always)]
 pub(crate) fn once(ticks: u32) {
