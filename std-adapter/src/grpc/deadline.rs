@@ -32,6 +32,9 @@ impl DeadlineLayer {
     /// Where gates should hear of that, their layers go outside of this one: the gates inside see a
     /// stream that was abandoned.
     ///
+    /// tonic reads `grpc-timeout` itself, too, in its server and in its channel, and drops a call that has
+    /// no head by then; its answer is `CANCELLED`. Whichever of them looks first answers.
+    ///
     /// # Examples
     ///
     /// ```
