@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::extract::{Path, State};
-use axum::http::{HeaderName, StatusCode};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::{Router, routing::get};
 use fusebox_std::http::deadline::{DeadlineHeader, DeadlineLayer, Incoming};
@@ -123,8 +123,7 @@ async fn add(
 }
 
 pub(crate) fn app(shop: Arc<Shop>) -> Router {
-    let timeout = DeadlineHeader::millis(HeaderName::from_static("x-request-timeout-ms"));
-    let deadlines = Incoming::from(timeout).or_else(Duration::from_secs(5));
+    let deadlines = Incoming::from(DeadlineHeader::UNIX_NANOS).or_else(Duration::from_secs(5));
     let users = GateByLayer::keyed(Arc::clone(&shop.users), key::path_segment(1));
     Router::new()
         .route("/users/{user}/orders", get(list).post(add))
