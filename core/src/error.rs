@@ -351,7 +351,8 @@ mod tests {
             Reason::BudgetExhausted => Reason::DeadlineExceeded,
             Reason::DeadlineExceeded => Reason::SwitchedOff,
             Reason::SwitchedOff => Reason::RampingUp,
-            Reason::RampingUp => return None,
+            Reason::RampingUp => Reason::NoKey,
+            Reason::NoKey => return None,
         })
     }
 
