@@ -633,8 +633,8 @@ impl<C: Clock> TokenBucket<C> {
 
     #[inline]
     fn limited(&self, units: Word, now: Ticks) -> Rejection {
-        let wait = self.scale.parts_until(widen(units), now);
-        Rejection::after_parts(Reason::RateLimited, wait, C::TICKS_PER_SECOND)
+        let ticks = self.ticks_until(units, now);
+        Rejection::after_ticks(Reason::RateLimited, ticks, C::TICKS_PER_SECOND)
     }
 
     fn ticks_until(&self, units: Word, now: Ticks) -> u64 {

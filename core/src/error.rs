@@ -2,12 +2,9 @@
 
 use core::convert::Infallible;
 use core::fmt;
-use core::hash::{Hash, Hasher};
-use core::num::NonZeroU64;
 use core::time::Duration;
 
 use crate::time::duration_from_ticks;
-use crate::time::scale::Scale;
 
 mod config;
 
@@ -18,7 +15,10 @@ pub(crate) use config::{Setting, check, setting};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
-#[repr(u8)]
+// As wide as a register, for the results it is part of: with one byte and padding, the compiler
+// moves the padding, too, in pieces of other sizes than were written, which costs more than all
+// other moves together.
+#[repr(usize)]
 pub enum Reason {
     /// The circuit breaker is open, or forced open.
     CircuitOpen,
@@ -44,8 +44,6 @@ pub enum Reason {
     SwitchedOff,
     /// The circuit breaker lets in a growing share of the calls, and this one is not in it.
     RampingUp,
-    /// The limit is by key, and the call has none. Coming back is of no use.
-    NoKey,
 }
 
 impl Reason {
@@ -63,12 +61,11 @@ impl Reason {
         Self::DeadlineExceeded,
         Self::SwitchedOff,
         Self::RampingUp,
-        Self::NoKey,
     ];
 
     /// Whether the same call might be let in soon: true for what passes by itself in the time of a
     /// backoff (a rate, a queue, busy probes, a ramp), false for an open circuit, a spent budget, a passed
-    /// deadline, a switch, a missing key, or a request that can never be met.
+    /// deadline, a switch, or a request that can never be met.
     #[must_use]
     pub const fn is_transient(self) -> bool {
         match self {
@@ -83,15 +80,8 @@ impl Reason {
             | Self::ExceedsBurst
             | Self::BudgetExhausted
             | Self::DeadlineExceeded
-            | Self::SwitchedOff
-            | Self::NoKey => false,
+            | Self::SwitchedOff => false,
         }
-    }
-
-    /// The reason of a number, which is one of those there are.
-    const fn of_number(number: u64) -> Self {
-        let all = Self::ALL;
-        if number < all.len() as u64 { all[number as usize] } else { Self::CircuitOpen }
     }
 
     const fn text(self) -> &'static str {
@@ -108,7 +98,6 @@ impl Reason {
             Self::DeadlineExceeded => "the deadline is too near or has passed",
             Self::SwitchedOff => "switched off",
             Self::RampingUp => "the circuit is letting calls back in little by little",
-            Self::NoKey => "there is no key to tell whose call it is",
         }
     }
 }
@@ -121,107 +110,51 @@ impl fmt::Display for Reason {
 
 /// A gate's refusal: why, and when to come back where that is known.
 ///
-/// The time to come back is kept as the gate has it and becomes a [`Duration`] when it is asked for,
-/// so that refusing costs no division.
-// Two registers, in which it is returned where nothing else is. Parts of other sizes would be written
-// one by one and moved two at a time, for which the processor must wait until they are in the cache.
-#[derive(Clone, Copy)]
+/// The time to come back is kept in ticks and becomes a [`Duration`] when it is asked for, so that
+/// refusing costs no division.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 #[must_use]
 pub struct Rejection {
-    /// The time to wait, in parts of a tick; means something only where the clock is known.
+    reason: Reason,
+    /// Ticks to wait; means something only where `per_second` is not 0.
     wait: u64,
-    about: About,
-}
-
-/// ```text
-///  63                             16 15            8 7             0
-/// +---------------------------------+---------------+---------------+
-/// | PER_SECOND: of the clock's      | PARTS: of a   | REASON: its   |
-/// | ticks; 0 for no time            | tick, log 2   | number, and 1 |
-/// +---------------------------------+---------------+---------------+
-/// ```
-#[derive(Clone, Copy)]
-struct About(NonZeroU64);
-
-const PARTS_SHIFT: u32 = 8;
-const PER_SECOND_SHIFT: u32 = 16;
-const FASTEST: u64 = u64::MAX >> PER_SECOND_SHIFT;
-
-impl About {
-    const fn new(reason: Reason, parts: u8, per_second: u64) -> Self {
-        let per_second = if per_second > FASTEST { FASTEST } else { per_second };
-        let number = NonZeroU64::MIN.saturating_add(reason as u64);
-        let parts = (parts as u64) << PARTS_SHIFT;
-        Self(number.saturating_add(parts | per_second << PER_SECOND_SHIFT))
-    }
+    per_second: u64,
 }
 
 impl Rejection {
     /// A refusal that does not know when to come back.
     pub const fn new(reason: Reason) -> Self {
-        Self { wait: 0, about: About::new(reason, 0, 0) }
+        Self { reason, wait: 0, per_second: 0 }
     }
 
-    /// A refusal that will be lifted after `ticks` of a clock that runs at `per_second`, less than
-    /// 2^48.
+    /// A refusal that will be lifted after `ticks` of a clock that runs at `per_second`.
     pub const fn after_ticks(reason: Reason, ticks: u64, per_second: u64) -> Self {
-        Self::after_parts(reason, (ticks, 0), per_second)
-    }
-
-    /// A refusal that will be lifted after so many parts of a tick, of which it has 2^`parts`,
-    /// less than 64.
-    pub(crate) const fn after_parts(
-        reason: Reason,
-        (wait, parts): (u64, u8),
-        per_second: u64,
-    ) -> Self {
-        Self { wait, about: About::new(reason, parts, per_second) }
+        Self { reason, wait: ticks, per_second }
     }
 
     /// Why.
     #[must_use]
     pub const fn reason(&self) -> Reason {
-        Reason::of_number((self.about.0.get() & 0xff).wrapping_sub(1))
+        self.reason
     }
 
     /// How long until the same call may be let in, rounded up to the nanosecond; `None` where that
-    /// is not known, and where waiting is of no use ([`Reason::ExceedsBurst`], [`Reason::NoKey`]).
+    /// is not known, and where waiting is of no use ([`Reason::ExceedsBurst`]).
     #[must_use]
     pub const fn retry_after(&self) -> Option<Duration> {
-        match self.ticks() {
-            (_, 0) => None,
-            (ticks, per_second) => Some(duration_from_ticks(ticks, per_second)),
+        if self.per_second == 0 {
+            None
+        } else {
+            Some(duration_from_ticks(self.wait, self.per_second))
         }
-    }
-
-    /// The ticks to wait, rounded up, and how many a second has.
-    const fn ticks(&self) -> (u64, u64) {
-        let about = self.about.0.get();
-        let parts = (about >> PARTS_SHIFT) as u32 & 0xff;
-        (Scale::parted(parts).ticks_up(self.wait), about >> PER_SECOND_SHIFT)
-    }
-}
-
-/// The same reason and the same time.
-impl PartialEq for Rejection {
-    fn eq(&self, other: &Self) -> bool {
-        (self.reason(), self.ticks()) == (other.reason(), other.ticks())
-    }
-}
-
-impl Eq for Rejection {}
-
-impl Hash for Rejection {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        (self.reason(), self.ticks()).hash(state);
     }
 }
 
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.retry_after() {
-            Some(wait) => write!(f, "{}; retry after {wait:?}", self.reason()),
-            None => self.reason().fmt(f),
+            Some(wait) => write!(f, "{}; retry after {wait:?}", self.reason),
+            None => self.reason.fmt(f),
         }
     }
 }
@@ -229,7 +162,7 @@ impl fmt::Display for Rejection {
 impl fmt::Debug for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Rejection")
-            .field("reason", &self.reason())
+            .field("reason", &self.reason)
             .field("retry_after", &self.retry_after())
             .finish()
     }
@@ -239,7 +172,7 @@ impl fmt::Debug for Rejection {
 impl defmt::Format for Rejection {
     fn format(&self, f: defmt::Formatter<'_>) {
         let wait = self.retry_after();
-        defmt::write!(f, "Rejection {{ reason: {}, retry_after: {} }}", self.reason(), wait);
+        defmt::write!(f, "Rejection {{ reason: {}, retry_after: {} }}", self.reason, wait);
     }
 }
 
@@ -397,7 +330,7 @@ impl<E: core::error::Error + 'static> core::error::Error for Error<E> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::Reason;
 
     /// A reason that is added must be added here, or this does not compile, and then to the list.
     const fn after(reason: Reason) -> Option<Reason> {
@@ -413,25 +346,8 @@ mod tests {
             Reason::BudgetExhausted => Reason::DeadlineExceeded,
             Reason::DeadlineExceeded => Reason::SwitchedOff,
             Reason::SwitchedOff => Reason::RampingUp,
-            Reason::RampingUp => Reason::NoKey,
-            Reason::NoKey => return None,
+            Reason::RampingUp => return None,
         })
-    }
-
-    #[test]
-    fn a_refusal_keeps_what_it_is_told_in_two_registers() {
-        for reason in Reason::ALL.iter().copied() {
-            let refusal = Rejection::after_parts(reason, (2_001, 1), 1_000);
-            assert_eq!(refusal.reason(), reason);
-            assert_eq!(refusal.retry_after(), Some(Duration::from_millis(1_001)), "rounded up");
-            assert_eq!(refusal, Rejection::after_ticks(reason, 1_001, 1_000));
-            assert_ne!(refusal, Rejection::after_ticks(reason, 1_000, 1_000));
-            assert_eq!(Rejection::new(reason).reason(), reason);
-            assert_eq!(Rejection::new(reason).retry_after(), None);
-        }
-        assert_eq!(size_of::<Result<(), Rejection>>(), 16);
-        let fastest = Rejection::after_ticks(Reason::RateLimited, u64::MAX, u64::MAX);
-        assert_eq!(fastest.reason(), Reason::RateLimited);
     }
 
     #[test]

@@ -28,7 +28,7 @@ use std::time::Duration;
 
 pub use bucket::KeyedBucket;
 pub use buckets::{KeyedBuckets, KeyedTaken, KeyedTokens};
-pub use sketch::KeyedSketch;
+pub use sketch::{KeyedSketch, KeyedSketchBucket};
 
 use fusebox_core::{
     ConfigError, Deadline, Gate, Idle, Outcome, Reason, Rejection, Timer, WaitGate,

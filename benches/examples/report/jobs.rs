@@ -15,7 +15,7 @@ const fn shown(name: &'static str, chart: &'static str) -> Job {
     Job { name, chart: Some(chart) }
 }
 
-pub(crate) const JOBS: [Job; 19] = [
+pub(crate) const JOBS: [Job; 22] = [
     shown("breaker closed, failures in a row", "breaker closed"),
     job("breaker closed, failures in a row, around a future"),
     shown("breaker open, refused", "breaker open"),
@@ -35,10 +35,13 @@ pub(crate) const JOBS: [Job; 19] = [
     job("retry, succeeds at once"),
     job("pipeline of bulkhead, retry and breaker"),
     shown("pipeline of deadline, bulkhead, retry, breaker and timeout", "pipeline of five"),
+    job("layer of a closed breaker"),
+    job("layer of so many at once"),
+    job("layer of so many a second"),
 ];
 
 /// Why a peer may be faster than the best of ours: the job, the peer, the reason.
-const WHY: [(&str, &str, &str); 13] = [
+const WHY: [(&str, &str, &str); 14] = [
     (
         "breaker closed, half of the last 100 calls",
         "recloser",
@@ -69,6 +72,12 @@ const WHY: [(&str, &str, &str); 13] = [
         "backon",
         "our future is larger, 384 bytes and backon's 256: it keeps a deadline, a classifier, a budget and \
          a hook, and is set up before it is known that nothing fails",
+    ),
+    (
+        "layer of so many a second",
+        "tower",
+        "it belongs to one service, which cannot be cloned, and counts in plain fields; ours is one limit for \
+         all clones and all threads, by one compare-and-swap",
     ),
 ];
 

@@ -109,10 +109,12 @@ pub(crate) struct Sums {
 }
 
 impl Sums {
+    #[inline]
     fn add(&mut self, more: Self) {
-        self.requests = self.requests.saturating_add(more.requests);
-        self.failures = self.failures.saturating_add(more.failures);
-        self.slow = self.slow.saturating_add(more.slow);
+        // A ring holds less than 2^23 calls.
+        self.requests = self.requests.wrapping_add(more.requests);
+        self.failures = self.failures.wrapping_add(more.failures);
+        self.slow = self.slow.wrapping_add(more.slow);
     }
 }
 
@@ -273,12 +275,20 @@ impl<const B: usize> Ring<B> {
         if head.generation() != generation {
             return None;
         }
-        let mut sums = self.counted(head.position());
+        let position = head.position();
+        let mut sums = self.counted(position);
         if sums.requests == 0 {
             return None;
         }
-        for back in 1..B as Word {
-            sums.add(self.counted(Self::earlier(head.position(), back)));
+        // In the order of their places, as stepping back from position to position would divide for
+        // each: those after the current one are of the turn before.
+        let current = (position % B as Word) as usize;
+        let turn = Self::tag(position);
+        let before = Self::tag(Self::earlier(position, B as Word));
+        for (place, bucket) in self.buckets.iter().enumerate() {
+            if place != current {
+                sums.add(Self::counted_in(bucket, if place < current { turn } else { before }));
+            }
         }
         // Acquire is for the loads above: a bucket that was retagged meanwhile comes with a newer
         // head.
@@ -311,9 +321,15 @@ impl<const B: usize> Ring<B> {
 
     /// What the bucket of `position` has counted, if it is still that of this position.
     fn counted(&self, position: Word) -> Sums {
+        Self::counted_in(self.bucket(position), Self::tag(position))
+    }
+
+    /// What a bucket has counted, if its tag is the one that is due.
+    #[inline]
+    fn counted_in(bucket: &AtomicWord, due: Word) -> Sums {
         // Acquire: pairs with the Release of `record` and `retag`.
-        let bucket = Bucket(self.bucket(position).load(Ordering::Acquire));
-        if bucket.has_tag(Self::tag(position)) {
+        let bucket = Bucket(bucket.load(Ordering::Acquire));
+        if bucket.has_tag(due) {
             Sums { requests: bucket.requests(), failures: bucket.failures(), slow: bucket.slow() }
         } else {
             Sums::default()

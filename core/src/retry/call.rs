@@ -19,7 +19,11 @@ use crate::time::Timer;
 
 pin_project! {
     /// A call with retries; see [`Retry::call`].
+    // In this order: with the policy after the small fields of the attempts, the compiler moves it
+    // with their padding, in pieces that lie across those it was written in. For such pieces the
+    // processor waits until what was written is in the cache, which cost as much as all the rest.
     #[must_use = "futures do nothing unless polled"]
+    #[repr(C)]
     pub struct RetryCall<T, R, F>
     where
         T: Timer,

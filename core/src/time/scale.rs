@@ -58,11 +58,6 @@ impl Scale {
         }
     }
 
-    /// The scale whose unit is a 2^`bits`-th of a tick; `bits` is less than 64.
-    pub(crate) const fn parted(bits: u32) -> Self {
-        Self { left: bits as u8, right: 0 }
-    }
-
     /// The scaled reading, rounded down, wrapping.
     #[inline]
     pub(crate) const fn units(self, at: Ticks) -> Word {
@@ -118,13 +113,6 @@ impl Scale {
     pub(crate) const fn ticks_until(self, units: u64, now: Ticks) -> u64 {
         // A reading is rounded down, so that part of the current unit has passed already.
         self.ticks_up(units).saturating_sub(self.begun(now))
-    }
-
-    /// [`ticks_until`](Self::ticks_until) in parts of a tick, of which it has two to the power of
-    /// the second number, so that nothing is divided here.
-    #[inline]
-    pub(crate) const fn parts_until(self, units: u64, now: Ticks) -> (u64, u8) {
-        if self.right == 0 { (units, self.left) } else { (self.ticks_until(units, now), 0) }
     }
 
     /// The most units by which the reading `now` will have grown `ticks` later: exact; saturates.
