@@ -1,5 +1,5 @@
-//! Limits by key, beside governor's: bytes per key and time per call with 10^6 keys, and what a flood
-//! of 10^7 others does to them.
+//! Limits by key, beside governor's: time per call with 10^3 keys and with 10^6, bytes per key with
+//! 10^6, and what a flood of 10^7 others does to them.
 //!
 //! All of them hash with the standard library's hasher, which costs more than others and is safe
 //! with keys from outside. governor reads the time stamp counter unless told otherwise; the rows
@@ -24,6 +24,8 @@ use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 static ALLOCATOR: Counting = Counting;
 
 const KEYS: u64 = 1_000_000;
+/// As many as stay in the processor's caches.
+const FEW: u64 = 1_000;
 const FLOOD: u64 = 10_000_000;
 
 /// No key runs out of these while it is measured.
@@ -39,31 +41,40 @@ fn quota() -> Quota {
     Quota::per_second(number(1_000_000)).allow_burst(number(100_000))
 }
 
-fn buckets(config: BucketConfig) -> KeyedBuckets<u64> {
-    KeyedBuckets::new(KEYS as usize, config).expect("a rate that fits")
+fn buckets(keys: u64, config: BucketConfig) -> KeyedBuckets<u64> {
+    KeyedBuckets::new(keys as usize, config).expect("a rate that fits")
 }
 
-fn gates(config: BucketConfig) -> Keyed<u64, TokenBucket> {
-    Keyed::new(KEYS as usize, move |_| TokenBucket::new(config, StdClock))
+fn gates(keys: u64, config: BucketConfig) -> Keyed<u64, TokenBucket> {
+    Keyed::new(keys as usize, move |_| TokenBucket::new(config, StdClock))
 }
 
 /// Half a column for each key: these take so little of what they may that it does not matter how
 /// often they meet.
-fn sketch(config: BucketConfig) -> KeyedSketch<u64> {
-    KeyedSketch::new(KEYS as usize / 2, config).expect("a rate that fits")
+fn sketch(keys: u64, config: BucketConfig) -> KeyedSketch<u64> {
+    KeyedSketch::new(keys as usize / 2, config).expect("a rate that fits")
 }
 
 fn governor_std() -> GovernorStd {
     RateLimiter::new(quota(), DashMapStateStore::with_hasher(RandomState::new()), MonotonicClock)
 }
 
-/// Says what a map of 10^6 keys takes, and returns it.
-fn filled<M>(table: &mut Table, name: &str, make: impl FnOnce() -> M, add: impl Fn(&M, u64)) -> M {
+/// Fills a map, and says of one of 10^6 keys what it takes.
+fn filled<M>(
+    table: &mut Table,
+    name: &str,
+    keys: u64,
+    map: impl Fn() -> M,
+    add: impl Fn(&M, u64),
+) -> M {
     let before = allocated();
     take_peak();
-    let map = make();
+    let map = map();
     let start = Instant::now();
-    (0..KEYS).for_each(|key| add(&map, key));
+    (0..keys).for_each(|key| add(&map, key));
+    if keys != KEYS {
+        return map;
+    }
     let time = start.elapsed().as_nanos() as f64 / KEYS as f64;
     let per_key = |bytes: usize| (bytes - before) as f64 / KEYS as f64;
     let (now, peak) = (per_key(allocated()), per_key(take_peak()));
@@ -77,7 +88,7 @@ fn filled<M>(table: &mut Table, name: &str, make: impl FnOnce() -> M, add: impl 
 /// A map that is full of busy keys, and 10^7 others that come: it grows by none of them, and none
 /// of the busy ones has its token back.
 fn flood() {
-    let map = buckets(SCARCE);
+    let map = buckets(KEYS, SCARCE);
     for key in 0..KEYS {
         assert!(map.try_acquire(&key, 1).is_ok());
     }
@@ -113,70 +124,74 @@ fn any_of(keys: u64) -> impl FnMut() -> u64 {
     move || rng.below(keys)
 }
 
-fn calls(c: &mut Criterion) {
-    let mut table = Table::new("keyed");
+/// The rows of maps of so many keys: of calls of one key, and of calls of any.
+fn rows(c: &mut Criterion, table: &mut Table, keys: u64, of: &str) {
     let buckets = filled(
-        &mut table,
+        table,
         "KeyedBuckets",
-        || buckets(PLENTY),
+        keys,
+        || buckets(keys, PLENTY),
         |map, key| {
             map.try_acquire(&key, 1).expect("there are plenty");
         },
     );
     let gates = filled(
-        &mut table,
+        table,
         "Keyed<TokenBucket>",
-        || gates(PLENTY),
+        keys,
+        || gates(keys, PLENTY),
         |map, key| {
             map.get(&key).and_then(|gate| gate.try_acquire(1)).expect("there are plenty");
         },
     );
     let sketch = filled(
-        &mut table,
+        table,
         "KeyedSketch",
-        || sketch(PLENTY),
+        keys,
+        || sketch(keys, PLENTY),
         |map, key| {
             map.try_acquire(&key, 1).expect("there are plenty");
         },
     );
-    let governor = filled(
-        &mut table,
-        "governor",
-        || DefaultKeyedRateLimiter::keyed(quota()),
-        |map, key| {
-            map.check_key(&key).expect("there are plenty");
-        },
-    );
-    let governor_std = filled(&mut table, "governor, std's clock", governor_std, |map, key| {
+    let default = || DefaultKeyedRateLimiter::keyed(quota());
+    let governor = filled(table, "governor", keys, default, |map, key| {
+        map.check_key(&key).expect("there are plenty");
+    });
+    let governor_std = filled(table, "governor, std's clock", keys, governor_std, |map, key| {
         map.check_key(&key).expect("there are plenty");
     });
 
-    table.save();
-
-    for keys in [1, KEYS] {
-        let mut group = c.benchmark_group(format!("keyed, {keys} of 10^6"));
-        let mut key = any_of(keys);
+    for called in [1, keys] {
+        let mut group = c.benchmark_group(format!("keyed, {called} of {of}"));
+        let mut key = any_of(called);
         group.bench_function("KeyedBuckets", |b| {
             b.iter(|| black_box(&buckets).try_acquire(&key(), 1));
         });
-        let mut key = any_of(keys);
+        let mut key = any_of(called);
         group.bench_function("Keyed<TokenBucket>", |b| {
             b.iter(|| black_box(&gates).get(&key()).and_then(|gate| gate.try_acquire(1)));
         });
-        let mut key = any_of(keys);
+        let mut key = any_of(called);
         group.bench_function("KeyedSketch", |b| {
             b.iter(|| black_box(&sketch).try_acquire(&key(), 1));
         });
-        let mut key = any_of(keys);
+        let mut key = any_of(called);
         group.bench_function("governor, std's clock", |b| {
             b.iter(|| black_box(&governor_std).check_key(&key()).is_ok());
         });
-        let mut key = any_of(keys);
+        let mut key = any_of(called);
         group.bench_function("governor", |b| {
             b.iter(|| black_box(&governor).check_key(&key()).is_ok());
         });
         group.finish();
     }
+}
+
+fn calls(c: &mut Criterion) {
+    let mut table = Table::new("keyed");
+    rows(c, &mut table, FEW, "10^3");
+    rows(c, &mut table, KEYS, "10^6");
+    table.save();
 }
 
 criterion_group!(benches, calls);

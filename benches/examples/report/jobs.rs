@@ -15,7 +15,7 @@ const fn shown(name: &'static str, chart: &'static str) -> Job {
     Job { name, chart: Some(chart) }
 }
 
-pub(crate) const JOBS: [Job; 22] = [
+pub(crate) const JOBS: [Job; 24] = [
     shown("breaker closed, failures in a row", "breaker closed"),
     job("breaker closed, failures in a row, around a future"),
     shown("breaker open, refused", "breaker open"),
@@ -26,6 +26,8 @@ pub(crate) const JOBS: [Job; 22] = [
     job("token bucket granted, by the time stamp counter"),
     job("token bucket denied, by the time stamp counter"),
     job("token bucket granted, at a given time"),
+    job("keyed, 1 of 10^3"),
+    job("keyed, 1000 of 10^3"),
     job("keyed, 1 of 10^6"),
     job("keyed, 1000000 of 10^6"),
     shown("semaphore, permit and release", "semaphore: permit, release"),
@@ -41,12 +43,13 @@ pub(crate) const JOBS: [Job; 22] = [
 ];
 
 /// Why a peer may be faster than the best of ours: the job, the peer, the reason.
-const WHY: [(&str, &str, &str); 14] = [
+const WHY: [(&str, &str, &str); 16] = [
     (
         "breaker closed, half of the last 100 calls",
         "recloser",
-        "it has a spin lock around plain fields, which is one read-modify-write; but whoever has it and is \
-         interrupted stops all others. Ours counts without a lock, and slow calls as well",
+        "it has a spin lock around one bit for each call; but whoever has it and is interrupted stops all \
+         others. Ours counts without a lock, by one read-modify-write as well, tells slow calls, and adds up \
+         its ten buckets at each call",
     ),
     ("token bucket granted", "governor", LIVE),
     ("token bucket granted", "better-bucket", LIVE),
@@ -60,6 +63,8 @@ const WHY: [(&str, &str, &str); 14] = [
         "it reads no clock while it has tokens left, and adds them in steps once it has none",
     ),
     ("semaphore, handed to a task that waits", "", QUEUE),
+    ("keyed, 1 of 10^3", "governor", BOUND),
+    ("keyed, 1000 of 10^3", "governor", BOUND),
     ("keyed, 1 of 10^6", "governor", BOUND),
     ("keyed, 1000000 of 10^6", "governor", BOUND),
     (
@@ -81,12 +86,13 @@ const WHY: [(&str, &str, &str); 14] = [
     ),
 ];
 
-const LIVE: &str = "its limits are fixed; ours can change while it runs, and are two loads more. A late \
-                    reading of the clock is told from a wrap of it, too";
-const WHEN: &str = "it works out when to come back only if asked; our rejection says it always, and looks \
-                    twice lest a late reading of the clock is refused for long";
-const BOUND: &str = "its map has no bound; ours never holds more keys than it was told, and keeps what it needs to \
-                     forget those that nobody would miss. The row that says only governor reads the time stamp \
+const LIVE: &str = "its limits are fixed; ours can change while it runs, so each call looks up which are in \
+                    force. A late reading of the clock is told from a wrap of it, too";
+const WHEN: &str = "it works out when to come back only if asked; our rejection says it always. And before it \
+                    refuses, it looks again, lest it has mixed limits that change meanwhile";
+const BOUND: &str = "its map has no bound; ours never holds more keys than it was told. Clock, hash and lock take \
+                     both the same; ours also looks whether the key has limits of its own, and hands what was \
+                     taken out of the lock through memory. The row that says only governor reads the time stamp \
                      counter";
 const QUEUE: &str = "its queue is a plain list under a lock; ours is lock-free, with a word for each place, \
                      all of which are looked through for the oldest";
