@@ -238,15 +238,12 @@ impl<K: Hash + Eq, G: Idle, S: BuildHasher> Keyed<K, G, S> {
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
-        let found = self.table.find_or_add(
-            key,
-            self,
-            |key| self.entry((self.make)(key)),
-            |entry| {
-                self.epochs.touch(&entry.used);
-                Arc::clone(entry)
-            },
-        );
+        let look = |entry: &Arc<Entry<G>>| {
+            self.epochs.touch(&entry.used);
+            Arc::clone(entry)
+        };
+        let make = |key: &K| self.entry((self.make)(key));
+        let found = self.table.find_or_add(key, self, make, &look, &look);
         match found.or_else(|| self.overflow.clone()) {
             Some(entry) => Ok(KeyedGate { entry }),
             None => Err(Rejection::new(Reason::Overloaded)),
