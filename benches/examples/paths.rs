@@ -5,17 +5,20 @@
 //! time.
 
 use std::env::args;
-use std::future::Future;
+use std::future::{Future, Ready, ready};
 use std::hint::black_box;
 use std::pin::pin;
-use std::task::{Context, Waker};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use fusebox_std::tower::GateLayer;
 use fusebox_std::{
     Backoff, BreakerConfig, BucketConfig, BudgetConfig, Bulkhead, BulkheadConfig, CircuitBreaker,
     Clock, Gate, Jitter, LastCalls, LastTime, ManualClock, Pipeline, Queue, Rates, Ratio, Retry,
     RetryBudget, Rng, Semaphore, TokenBucket,
 };
+use tower::{Layer, Service};
 
 type Breaker = CircuitBreaker<&'static ManualClock>;
 
@@ -29,7 +32,7 @@ const DELAYS: Backoff<&Rng> =
 /// A name, and a function that makes the thing and gives what is done each time.
 type Path = (&'static str, fn() -> Box<dyn FnMut()>);
 
-const PATHS: [Path; 12] = [
+const PATHS: [Path; 14] = [
     ("nothing", || each(|| ())),
     ("breaker closed: call", || {
         let breaker = Breaker::new(CONFIG, &CLOCK);
@@ -101,7 +104,41 @@ const PATHS: [Path; 12] = [
             call.poll(&mut Context::from_waker(Waker::noop()))
         })
     }),
+    ("layer of a breaker in a static", || {
+        static BREAKER: Breaker = Breaker::new(CONFIG, &CLOCK);
+        served(GateLayer::new(&BREAKER).layer(NoOp))
+    }),
+    ("layer of a breaker in an Arc", || {
+        served(GateLayer::new(Arc::new(Breaker::new(CONFIG, &CLOCK))).layer(NoOp))
+    }),
 ];
+
+/// A service that succeeds at once.
+#[derive(Clone)]
+struct NoOp;
+
+impl Service<()> for NoOp {
+    type Response = u32;
+    type Error = ();
+    type Future = Ready<Result<u32, ()>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, (): ()) -> Self::Future {
+        ready(work())
+    }
+}
+
+/// Asks a service whether it is ready, and polls its answer once.
+fn served<S: Service<()> + 'static>(mut service: S) -> Box<dyn FnMut()> {
+    each(move || {
+        let mut context = Context::from_waker(Waker::noop());
+        let is_ready = black_box(&mut service).poll_ready(&mut context).is_ready();
+        assert!(is_ready && pin!(service.call(())).poll(&mut context).is_ready());
+    })
+}
 
 /// Boxed: the call through it is in "nothing" as well, and is taken off.
 fn each<T>(mut operation: impl FnMut() -> T + 'static) -> Box<dyn FnMut()> {

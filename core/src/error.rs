@@ -44,6 +44,8 @@ pub enum Reason {
     SwitchedOff,
     /// The circuit breaker lets in a growing share of the calls, and this one is not in it.
     RampingUp,
+    /// The limit is by key, and the call has none. Coming back is of no use.
+    NoKey,
 }
 
 impl Reason {
@@ -61,11 +63,12 @@ impl Reason {
         Self::DeadlineExceeded,
         Self::SwitchedOff,
         Self::RampingUp,
+        Self::NoKey,
     ];
 
     /// Whether the same call might be let in soon: true for what passes by itself in the time of a
     /// backoff (a rate, a queue, busy probes, a ramp), false for an open circuit, a spent budget, a passed
-    /// deadline, a switch, or a request that can never be met.
+    /// deadline, a switch, a missing key, or a request that can never be met.
     #[must_use]
     pub const fn is_transient(self) -> bool {
         match self {
@@ -80,7 +83,8 @@ impl Reason {
             | Self::ExceedsBurst
             | Self::BudgetExhausted
             | Self::DeadlineExceeded
-            | Self::SwitchedOff => false,
+            | Self::SwitchedOff
+            | Self::NoKey => false,
         }
     }
 
@@ -98,6 +102,7 @@ impl Reason {
             Self::DeadlineExceeded => "the deadline is too near or has passed",
             Self::SwitchedOff => "switched off",
             Self::RampingUp => "the circuit is letting calls back in little by little",
+            Self::NoKey => "there is no key to tell whose call it is",
         }
     }
 }
@@ -139,7 +144,7 @@ impl Rejection {
     }
 
     /// How long until the same call may be let in, rounded up to the nanosecond; `None` where that
-    /// is not known, and where waiting is of no use ([`Reason::ExceedsBurst`]).
+    /// is not known, and where waiting is of no use ([`Reason::ExceedsBurst`], [`Reason::NoKey`]).
     #[must_use]
     pub const fn retry_after(&self) -> Option<Duration> {
         if self.per_second == 0 {
@@ -346,7 +351,8 @@ mod tests {
             Reason::BudgetExhausted => Reason::DeadlineExceeded,
             Reason::DeadlineExceeded => Reason::SwitchedOff,
             Reason::SwitchedOff => Reason::RampingUp,
-            Reason::RampingUp => return None,
+            Reason::RampingUp => Reason::NoKey,
+            Reason::NoKey => return None,
         })
     }
 

@@ -203,6 +203,11 @@ impl<const HZ: u64> Run<'_, HZ> {
                 assert_eq!(bucket.peek(), self.model.available(now));
                 let wait = bucket.time_until_at(n, at).map(|wait| ticks_of_wait(wait, HZ));
                 assert_eq!(wait, self.model.time_until(n, now));
+                let (quota, left) = (bucket.quota_at(at), bucket.peek_at(at));
+                assert_eq!((quota.left(), quota.burst()), (left, bucket.burst()));
+                assert_eq!(Some(quota.full_in()), bucket.time_until_at(quota.burst(), at));
+                let next = bucket.time_until_at(left.saturating_add(1), at);
+                assert_eq!(quota.next_in(), next.unwrap_or_default());
             }
             Op::SetRate(exact) => {
                 let interval = self.model.interval_of(exact);

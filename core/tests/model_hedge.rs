@@ -27,6 +27,8 @@ type Millis = ManualClock<1000>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
     Works,
+    /// It answers, but not well enough, and asks to be left alone for so many milliseconds.
+    Poor(u64),
     /// An error that is final.
     Stops,
     Fails,
@@ -34,6 +36,20 @@ enum End {
     Busy(u64),
     /// The gate around it refuses.
     Full,
+}
+
+/// The number of the attempt, and where it is not good enough the wait that it asks for.
+type Value = (u32, Option<u64>);
+
+impl End {
+    /// What the operation returns.
+    fn result(self, number: u32) -> Result<Value, End> {
+        match self {
+            Self::Works => Ok((number, None)),
+            Self::Poor(wait) => Ok((number, Some(wait))),
+            error => Err(error),
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -71,7 +87,7 @@ struct Seen {
     gave_up: Option<(u32, GiveUp)>,
     timed_out: Vec<u32>,
     budget: u32,
-    result: Option<Result<u32, Error<End>>>,
+    result: Option<Result<Value, Error<End>>>,
     /// What the gate around the call was told.
     call: Option<Outcome>,
     ended: u64,
@@ -146,8 +162,8 @@ impl Walk<'_> {
         self.seen.budget += u32::from(std::mem::take(&mut self.owed));
     }
 
-    fn finish(&mut self, result: Result<u32, Error<End>>) {
-        if result.is_err() {
+    fn finish(&mut self, result: Result<Value, Error<End>>) {
+        if !matches!(result, Ok((_, None))) {
             self.seen.gave_up = Some((self.begun, self.cause));
         }
         self.drop_all();
@@ -158,8 +174,8 @@ impl Walk<'_> {
     /// An attempt ends now; true where that is the end of the call.
     fn end(&mut self, attempt: Running, cut_off: bool) -> bool {
         let end = if cut_off { End::Fails } else { attempt.end };
-        let works = end == End::Works;
-        self.outcome = if works { Outcome::Success } else { Outcome::Failure };
+        let result = end.result(attempt.number);
+        self.outcome = if result.is_ok() { Outcome::Success } else { Outcome::Failure };
         self.seen.outcomes.push((attempt.number, self.now, self.outcome));
         if cut_off {
             self.seen.timed_out.push(attempt.number);
@@ -167,8 +183,18 @@ impl Walk<'_> {
         let error = if cut_off { Error::TimedOut } else { Error::Inner(end) };
         match end {
             End::Works => {
-                self.finish(Ok(attempt.number));
+                self.finish(result.map_err(Error::Inner));
                 return true;
+            }
+            End::Poor(wait) => {
+                self.not_before = self.not_before.max(self.now + wait);
+                self.follow_up();
+                // Where it is the last, it is the answer.
+                let last = self.running.is_empty() && !self.owed;
+                if last {
+                    self.finish(result.map_err(Error::Inner));
+                }
+                return last;
             }
             End::Stops => {
                 self.cause = GiveUp::NotRetryable;
@@ -218,7 +244,8 @@ impl Walk<'_> {
             }
             first = self.begun + 1;
             if self.running.is_empty() && !self.owed {
-                let error = self.error.take().expect("an attempt has ended");
+                // None where an answer was to be followed by another, which came too late.
+                let error = self.error.take().unwrap_or(Error::TimedOut);
                 self.finish(Err(error));
                 return true;
             }
@@ -347,7 +374,7 @@ impl Observer for &Watch<'_> {
 }
 
 impl Watch<'_> {
-    fn attempt(&self, attempt: Attempt) -> impl Future<Output = Result<u32, End>> + use<'_> {
+    fn attempt(&self, attempt: Attempt) -> impl Future<Output = Result<Value, End>> + use<'_> {
         let begun = self.clock.now().0;
         let cut_off = attempt.deadline;
         let cut_off = (!cut_off.is_never()).then_some(cut_off.ticks().0);
@@ -358,7 +385,7 @@ impl Watch<'_> {
             if self.clock.now().0 < begun + takes {
                 return Poll::Pending;
             }
-            Poll::Ready(if end == End::Works { Ok(attempt.number) } else { Err(end) })
+            Poll::Ready(end.result(attempt.number))
         })
     }
 }
@@ -368,6 +395,14 @@ fn decide(error: &End) -> Decision {
         End::Stops => Decision::Stop,
         End::Busy(wait) => Decision::RetryAfter(Duration::from_millis(*wait)),
         _ => Decision::Retry,
+    }
+}
+
+fn decide_about(value: &Value) -> Decision {
+    match value.1 {
+        None => Decision::Stop,
+        Some(0) => Decision::Retry,
+        Some(wait) => Decision::RetryAfter(Duration::from_millis(wait)),
     }
 }
 
@@ -386,6 +421,7 @@ where
     let mut hedge = Hedge::idempotent(ms(case.delay))
         .max_attempts::<N>()
         .when(decide as fn(&End) -> Decision)
+        .when_value(decide_about)
         .budget(&watch);
     if let Some(deadline) = case.deadlines[1] {
         hedge = hedge.deadline(ms(deadline));
@@ -424,6 +460,7 @@ fn cases() -> impl Strategy<Value = Case> {
     let end = prop_oneof![
         3 => Just(End::Works),
         1 => Just(End::Stops),
+        2 => (0..40_u64).prop_map(End::Poor),
         4 => Just(End::Fails),
         2 => (0..40_u64).prop_map(End::Busy),
         1 => Just(End::Full),

@@ -30,7 +30,7 @@ async fn ask(client: &Client, url: &str) -> Result<Response, Error<reqwest::Erro
         .per_call(&REQUESTS)
         .retry(retry)
         .per_attempt(&SHOP)
-        .attempt_timeout(Duration::from_millis(200))
+        .attempt_timeout(Duration::from_millis(300))
         .classify(ServerErrors)
         .call(|_attempt| client.get(url).send())
         .await

@@ -41,10 +41,11 @@
 //! |---|---|
 //! | rate limit reached, or more asked for than it ever allows | `RESOURCE_EXHAUSTED` (8) |
 //! | circuit open or ramping up, probes busy, bulkhead or queue full, overloaded, switched off, retry budget spent | `UNAVAILABLE` (14) |
+//! | no key, where the limit is by key and does not let those without one share one | `INVALID_ARGUMENT` (3) |
 //! | timed out, or the deadline has passed | `DEADLINE_EXCEEDED` (4) |
 //!
 //! `grpc-retry-pushback-ms` (gRFC A6, "Pushback") is there where the gate knows when to come back, in
-//! milliseconds and rounded up; -1, "do not retry", where more was asked for than it ever allows. The
+//! milliseconds and rounded up; -1, "do not retry", where waiting is of no use. The
 //! response carries the [`Rejection`] in its extensions, as those of [HTTP](crate::http) do.
 //!
 //! # What a status means to a gate
@@ -64,11 +65,52 @@
 //!
 //! A refusal by a gate further in, which has been turned into a status, is ignored, whichever it is.
 //!
+//! # Clients
+//!
+//! A client sends again what a server could not do now, when that says, where it may be sent twice: a
+//! request that has [`Idempotent`](crate::http::Idempotent) in its extensions, and is small enough to be
+//! held back. A stream of requests is sent once.
+//!
+//! ```
+//! # #[cfg(feature = "tokio")] {
+//! use std::{sync::Arc, time::Duration};
+//! use fusebox_std::{grpc::GrpcStatus, http::*, prelude::*, tower::PipelineLayer};
+//! use http::Request;
+//! use tonic::{body::Body, transport::Endpoint};
+//! use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+//! use tower::ServiceBuilder;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! let pipeline = Pipeline::new(TokioTimer)
+//!     .deadline(Duration::from_secs(10))
+//!     .retry(
+//!         Retry::new(Backoff::exponential(Duration::from_millis(50)))
+//!             .when_value(TransientStatus::within(Duration::from_secs(5))),
+//!     )
+//!     .classify(GrpcStatus::new());
+//! let channel = ServiceBuilder::new()
+//!     .layer(BufferBodyLayer::new(64 * 1024))
+//!     .layer(PipelineLayer::retrying(Arc::new(pipeline), ResendIdempotent).grpc())
+//!     .map_request(|request: Request<BufferedBody<Body>>| request.map(Body::new))
+//!     .service(Endpoint::from_static("http://[::1]:50051").connect_lazy());
+//! let client = HealthClient::new(channel);
+//!
+//! let mut request = tonic::Request::new(HealthCheckRequest::default());
+//! request.extensions_mut().insert(Idempotent);
+//! // client.check(request).await
+//! # let _ = (client, request);
+//! # }
+//! # main();
+//! # }
+//! ```
+//!
 //! # Streams
 //!
 //! *A call lasts until its stream has ended*, and so does its permit: see
 //! [`BodyGateLayer`](crate::http::BodyGateLayer), which also says where not to. How it went is told by
-//! the trailers at its end, unless the head has a status already.
+//! the trailers at its end, unless the head has a status already. [`GrpcLayer::new`] shows a breaker that
+//! does not wait.
 //!
 //! *A deadline is that of the stream as well*: see
 //! [`DeadlineLayer::grpc`](crate::http::deadline::DeadlineLayer::grpc).

@@ -72,7 +72,7 @@
 //! | [`ServerErrors`], [`FailureStatus`] | responses that a breaker takes for failures |
 //!
 //! The module `reqwest` (feature `reqwest`) says the same of that crate's types. A
-//! [`Hedge`](crate::Hedge) takes the first response, whatever its status.
+//! [`Hedge`](crate::Hedge) with the same `when_value` does not take a fast 503 for the answer.
 //!
 //! # Reasons
 //!

@@ -28,7 +28,7 @@ use std::time::Duration;
 
 pub use bucket::KeyedBucket;
 pub use buckets::{KeyedBuckets, KeyedTaken, KeyedTokens};
-pub use sketch::KeyedSketch;
+pub use sketch::{KeyedSketch, KeyedSketchBucket};
 
 use fusebox_core::{
     ConfigError, Deadline, Gate, Idle, Outcome, Reason, Rejection, Timer, WaitGate,
@@ -144,21 +144,23 @@ pub struct Keyed<K, G, S = RandomState> {
     table: Table<K, Arc<Entry<G>>, S>,
     make: Box<dyn Fn(&K) -> G + Send + Sync>,
     overflow: Option<Arc<Entry<G>>>,
-    epochs: Epochs,
+    epochs: Arc<Epochs>,
 }
 
 #[derive(Debug)]
 struct Entry<G> {
     gate: G,
-    /// The epoch in which it was last used.
+    /// The epoch in which a use of it last ended.
     used: AtomicU32,
+    epochs: Arc<Epochs>,
 }
 
 impl<K: Hash + Eq, G: Idle> Keyed<K, G> {
     /// At most `capacity` gates, each made by `make` of its key when that first comes.
     ///
     /// A gate is asked [whether it is idle](Idle) under a lock, and must not use the map then;
-    /// `make` may.
+    /// `make` may. Where several come at once with the same new key, each of them makes a gate, and
+    /// all get the same one.
     ///
     /// With room for none, all keys are [refused or share one gate](Self::overflow).
     pub fn new(capacity: usize, make: impl Fn(&K) -> G + Send + Sync + 'static) -> Self {
@@ -203,7 +205,7 @@ impl<K: Hash + Eq, G: Idle, S: BuildHasher> Keyed<K, G, S> {
             table: Table::new(capacity, hasher),
             make: Box::new(make),
             overflow: None,
-            epochs: Epochs::new(STALE_AFTER),
+            epochs: Arc::new(Epochs::new(STALE_AFTER)),
         }
     }
 
@@ -216,13 +218,14 @@ impl<K: Hash + Eq, G: Idle, S: BuildHasher> Keyed<K, G, S> {
 
     /// A gate that nobody has used for at least so long is forgotten where it is
     /// [stale](Idle::is_stale), when there is need of room and in a [`sweep`](Self::sweep): 10
-    /// minutes unless told otherwise, at most 24 days.
+    /// minutes unless told otherwise, at most 24 days. A use ends when what [`get`](Self::get)
+    /// returned is dropped, and so with the call, however long that takes.
     ///
     /// Time is looked at by newcomers and sweeps only, so it may take longer: three halves of it,
     /// and from one of these to the next of them at least.
     #[must_use]
-    pub fn stale_after(mut self, unused: Duration) -> Self {
-        self.epochs = Epochs::new(unused);
+    pub fn stale_after(self, unused: Duration) -> Self {
+        self.epochs.set_time(unused);
         self
     }
 
@@ -238,25 +241,22 @@ impl<K: Hash + Eq, G: Idle, S: BuildHasher> Keyed<K, G, S> {
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
-        let look = |entry: &Arc<Entry<G>>| {
-            self.epochs.touch(&entry.used);
-            Arc::clone(entry)
-        };
         let make = |key: &K| self.entry((self.make)(key));
-        let found = self.table.find_or_add(key, self, make, &look, &look);
+        let found = self.table.find_or_add(key, self, make, Arc::clone, Arc::clone);
         match found.or_else(|| self.overflow.clone()) {
-            Some(entry) => Ok(KeyedGate { entry }),
+            Some(entry) => Ok(KeyedGate { entry, is_use: true }),
             None => Err(Rejection::new(Reason::Overloaded)),
         }
     }
 
-    /// The gate of `key`, if it is there. Not a use of it.
+    /// The gate of `key`, if it is there: to look at it. Not a use of it, and neither is a call
+    /// through what this returns.
     pub fn peek<Q>(&self, key: &Q) -> Option<KeyedGate<G>>
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        self.table.find(key, |entry| KeyedGate { entry: Arc::clone(entry) })
+        self.table.find(key, |entry| KeyedGate { entry: Arc::clone(entry), is_use: false })
     }
 
     /// Forgets the gate of `key`, idle or not. Who has it goes on with it.
@@ -265,7 +265,7 @@ impl<K: Hash + Eq, G: Idle, S: BuildHasher> Keyed<K, G, S> {
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        self.table.remove(key).map(|(_, entry)| KeyedGate { entry })
+        self.table.remove(key).map(|(_, entry)| KeyedGate { entry, is_use: false })
     }
 
     /// Forgets all that is idle, or stale and long unused, and gives memory back; how many gates
@@ -287,6 +287,9 @@ impl<K: Hash + Eq, G: Idle, S: BuildHasher> Keyed<K, G, S> {
     /// beginning to end; one that is made meanwhile may be left out, so change first what makes
     /// them, and visit again where it matters that a gate being made just then is not missed. The
     /// gates of a shard, which are all in a small map, are not forgotten while it is at them.
+    ///
+    /// The gate of the overflow has no key, and is not visited: see
+    /// [`overflow_gate`](Self::overflow_gate).
     ///
     /// # Examples
     ///
@@ -313,7 +316,8 @@ impl<K: Hash + Eq, G: Idle, S: BuildHasher> Keyed<K, G, S> {
         self.table.for_each(Self::handle, |(key, entry)| visit(&key, &entry.gate));
     }
 
-    /// A snapshot of each gate, by key and in no order; one after another, not all at one moment.
+    /// A snapshot of each gate, by key and in no order; one after another, not all at one moment,
+    /// and without the one of the [overflow](Self::overflow_gate).
     #[must_use]
     pub fn snapshot(&self) -> Vec<(K, G::Snapshot)>
     where
@@ -333,7 +337,8 @@ impl<K: Hash + Eq, G: Idle, S: BuildHasher> Keyed<K, G, S> {
     }
 
     fn entry(&self, gate: G) -> Arc<Entry<G>> {
-        Arc::new(Entry { gate, used: AtomicU32::new(self.epochs.now()) })
+        let epochs = Arc::clone(&self.epochs);
+        Arc::new(Entry { gate, used: AtomicU32::new(epochs.now()), epochs })
     }
 }
 
@@ -354,6 +359,13 @@ impl<K, G, S> Keyed<K, G, S> {
     #[must_use]
     pub const fn capacity(&self) -> usize {
         self.table.capacity()
+    }
+
+    /// The gate that all keys share for which there is no room, if there [is one](Self::overflow):
+    /// to look at it, and to change it where [`for_each`](Self::for_each) changes the others.
+    #[must_use]
+    pub fn overflow_gate(&self) -> Option<&G> {
+        self.overflow.as_ref().map(|entry| &entry.gate)
     }
 }
 
@@ -376,7 +388,8 @@ impl<K, G: Idle, S> Forget<K, Arc<Entry<G>>> for Keyed<K, G, S> {
 
 impl<K, G: Idle, S> Keyed<K, G, S> {
     fn is_forgettable(&self, entry: &Entry<G>) -> bool {
-        // Relaxed: in `may` it is a guess, in `may_alone` the lock orders it.
+        // Relaxed: in `may` it is a guess; in `may_alone` it is ordered by the count of the `Arc`,
+        // which whoever noted a use lowered after that.
         let used = entry.used.load(Ordering::Relaxed);
         entry.gate.is_idle() || (self.epochs.is_long_ago(used) && entry.gate.is_stale())
     }
@@ -397,6 +410,18 @@ impl<K, G, S> fmt::Debug for Keyed<K, G, S> {
 /// a permit that can be sent along. Whoever has it keeps its key from being forgotten.
 pub struct KeyedGate<G> {
     entry: Arc<Entry<G>>,
+    /// Whether to note a use, when it ends.
+    is_use: bool,
+}
+
+impl<G> Drop for KeyedGate<G> {
+    #[inline]
+    fn drop(&mut self) {
+        // Here and not in `get`: as long as this is there, nobody asks when the gate was used.
+        if self.is_use {
+            self.entry.epochs.touch(&self.entry.used);
+        }
+    }
 }
 
 impl<G> Deref for KeyedGate<G> {
@@ -410,7 +435,7 @@ impl<G> Deref for KeyedGate<G> {
 
 impl<G> Clone for KeyedGate<G> {
     fn clone(&self) -> Self {
-        Self { entry: Arc::clone(&self.entry) }
+        Self { entry: Arc::clone(&self.entry), is_use: self.is_use }
     }
 }
 

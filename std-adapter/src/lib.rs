@@ -85,7 +85,8 @@ pub use clock::StdClock;
 pub use fast_clock::FastClock;
 #[cfg(feature = "keyed")]
 pub use keyed::{
-    Keyed, KeyedBucket, KeyedBuckets, KeyedGate, KeyedSketch, KeyedTaken, KeyedTokens,
+    Keyed, KeyedBucket, KeyedBuckets, KeyedGate, KeyedSketch, KeyedSketchBucket, KeyedTaken,
+    KeyedTokens,
 };
 pub use last_error::{LastError, Noting};
 pub use peer::{NotANetwork, PeerNetwork, TrustedProxies};

@@ -108,6 +108,7 @@ assert_auto!(Retrying<'static, Alone>: no, no, yes);
 // Settings.
 assert_auto!(BreakerConfig: yes, yes, yes);
 assert_auto!(BucketConfig: yes, yes, yes);
+assert_auto!(Quota: yes, yes, yes);
 assert_auto!(BudgetConfig: yes, yes, yes);
 assert_auto!(BulkheadConfig: yes, yes, yes);
 assert_auto!(ShedderConfig: yes, yes, yes);
@@ -286,6 +287,10 @@ mod http {
     assert_auto!(HttpService<Local>: no, no, yes);
     assert_auto!(HttpFuture<Fut<u8>>: yes, yes, yes);
     assert_auto!(HttpFuture<Pinned>: yes, yes, no);
+    assert_auto!(AsSaid: yes, yes, yes);
+    assert_auto!(ByGate: yes, yes, yes);
+    assert_auto!(HttpLayer<Alone, ByGate>: yes, no, yes);
+    assert_auto!(HttpFuture<Fut<u8>, ByGate>: yes, yes, yes);
 
     pub(super) type Plain = Served<Fut<::http::Response<String>>>;
     type Judge = ByHead<ServerErrors>;
@@ -340,6 +345,8 @@ mod layers {
     type Choose<G> = fn(&u8) -> Result<G, Rejection>;
     type Sent<S> = Sending<S, u8, ResendClones>;
     type SentThrough<P, S> = Call<P, Sent<S>>;
+    type Other<T> = Answering<fn(Error<()>) -> Ready<Result<T, Error<()>>>>;
+    type Fallen<F, T> = FallbackCall<F, T, WhenRejected, u8, ()>;
 
     assert_auto!(GateLayer<Arc<CircuitBreaker>>: yes, yes, yes);
     assert_auto!(GateLayer<Arc<CircuitBreaker>, Alone>: yes, no, yes);
@@ -349,6 +356,14 @@ mod layers {
     assert_auto!(GateByService<Plain, Choose<Arc<Bulkhead>>>: yes, yes, yes);
     assert_auto!(GateByFuture<Plain, u8, Choose<Arc<Bulkhead>>, Arc<Bulkhead>, ResultClassify>: yes, yes, yes);
     assert_auto!(GateByFuture<Plain, u8, Choose<Rc<Bulkhead>>, Rc<Bulkhead>, ResultClassify>: no, no, yes);
+    assert_auto!(FallbackLayer<Alone>: yes, no, yes);
+    assert_auto!(FallbackService<Plain, Other<u8>>: yes, yes, yes);
+    assert_auto!(FallbackService<Local, Other<u8>>: no, no, yes);
+    assert_auto!(Asked<Plain, u8>: yes, yes, yes);
+    assert_auto!(Fallen<Fut<u8>, Other<u8>>: yes, yes, yes);
+    assert_auto!(Fallen<Fut<u8>, Other<Local>>: no, no, yes);
+    assert_auto!(Fallen<Pinned, Other<u8>>: yes, yes, no);
+    assert_auto!(Fallen<Fut<u8>, Asking<Plain, ResendClones>>: yes, yes, yes);
     assert_auto!(PipelineLayer<Arc<Pipe>>: yes, yes, yes);
     assert_auto!(PipelineLayer<Rc<Pipe>>: no, no, yes);
     assert_auto!(PipelineService<Plain, Arc<Pipe>, ResendClones>: yes, yes, yes);
@@ -368,7 +383,8 @@ mod layers {
 mod keyed {
     use super::*;
     use fusebox_std::{
-        Keyed, KeyedBucket, KeyedBuckets, KeyedGate, KeyedSketch, KeyedTaken, KeyedTokens,
+        Keyed, KeyedBucket, KeyedBuckets, KeyedGate, KeyedSketch, KeyedSketchBucket, KeyedTaken,
+        KeyedTokens,
     };
 
     assert_auto!(Keyed<u8, CircuitBreaker>: yes, yes, yes);
@@ -385,10 +401,26 @@ mod keyed {
     assert_auto!(KeyedTaken: yes, yes, yes);
     assert_auto!(KeyedBucket<Arc<KeyedBuckets<u8>>, u8>: yes, yes, yes);
     assert_auto!(KeyedBucket<Rc<KeyedBuckets<u8>>, u8>: no, no, yes);
+    assert_auto!(KeyedSketchBucket<Arc<KeyedSketch<u8>>>: yes, yes, yes);
+    assert_auto!(KeyedSketchBucket<Rc<KeyedSketch<u8>>>: no, no, yes);
     // Keys are not kept.
     assert_auto!(KeyedSketch<str>: yes, yes, yes);
     assert_auto!(KeyedSketch<Local>: yes, yes, yes);
     assert_auto!(KeyedSketch<u8, Rc<StdClock>>: no, no, yes);
+}
+
+// Layers by key.
+#[cfg(all(feature = "keyed", feature = "tower"))]
+mod by_key {
+    use super::*;
+    use fusebox_std::{KeyedBuckets, tower::ByKey};
+
+    assert_auto!(ByKey<Arc<KeyedBuckets<u8>>, u8>: yes, yes, yes);
+    assert_auto!(ByKey<Arc<KeyedBuckets<u8>>, Local>: no, no, yes);
+    #[cfg(feature = "http")]
+    assert_auto!(fusebox_std::http::key::Text: yes, yes, yes);
+    #[cfg(feature = "http")]
+    assert_auto!(fusebox_std::http::key::Peer<Alone>: yes, no, yes);
 }
 
 // What calls hold of them.

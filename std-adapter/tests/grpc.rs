@@ -2,196 +2,33 @@
 #![cfg(all(feature = "grpc", feature = "tokio"))]
 
 mod noting;
+mod obeying;
 mod refusing;
 
 use std::convert::Infallible;
-use std::io;
-use std::pin::Pin;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use fusebox_std::grpc::*;
-use fusebox_std::http::deadline::{DeadlineHeader, DeadlineLayer, Incoming, SendDeadlineLayer};
-use fusebox_std::http::{BodyGateLayer, Same};
+use fusebox_std::http::{
+    BufferBodyLayer, BufferedBody, Idempotent, ResendIdempotent, TransientStatus,
+};
 use fusebox_std::prelude::*;
 use fusebox_std::tower::*;
-use fusebox_std::{current_deadline, with_deadline};
-use futures_util::Stream;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use http_body_util::{BodyExt, StreamBody};
-use hyper::body::{Body as _, Bytes, Frame};
+use hyper::body::{Bytes, Frame};
 use noting::{Notes, becomes};
+use obeying::*;
 use refusing::Refusing;
-use tokio::runtime::{Builder, Runtime};
+use tonic::Status;
 use tonic::body::Body;
-use tonic::service::Routes;
-use tonic::transport::{Channel, Endpoint, Server, server::TcpIncoming};
-use tonic::{Status, Streaming, async_trait};
+use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
-use tonic_health::pb::health_server::{Health, HealthServer};
-use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
-use tower::util::BoxCloneService;
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 
 const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
-
-// ------------------------------------------------------------------------------------ the server
-
-/// Does what it is told by the name of the service that it is asked about.
-#[derive(Clone, Default)]
-struct Obeys {
-    /// Whom it asks itself.
-    next: Option<Channel>,
-}
-
-type Messages = Pin<Box<dyn Stream<Item = Result<HealthCheckResponse, Status>> + Send>>;
-
-/// `3` is `INVALID_ARGUMENT`.
-fn told(text: &str) -> Result<(), Status> {
-    let code = tonic::Code::from_i32(text.parse().expect("a code"));
-    if code == tonic::Code::Ok { Ok(()) } else { Err(Status::new(code, "as told")) }
-}
-
-fn says(status: i32) -> HealthCheckResponse {
-    HealthCheckResponse { status }
-}
-
-/// What is left of the deadline, in milliseconds; -1 where there is none.
-fn left() -> i32 {
-    match current_deadline() {
-        never if never.is_never() => -1,
-        deadline => {
-            i32::try_from(deadline.remaining(&TokioTimer).as_millis()).expect("not so long")
-        }
-    }
-}
-
-#[async_trait]
-impl Health for Obeys {
-    type WatchStream = Messages;
-
-    async fn check(
-        &self,
-        request: tonic::Request<HealthCheckRequest>,
-    ) -> Result<tonic::Response<HealthCheckResponse>, Status> {
-        let status = match &*request.get_ref().service {
-            "left" => left(),
-            "left of the next" => {
-                tokio::time::sleep(100 * MS).await;
-                let next = self.next.clone().expect("there is a next one");
-                let tells = SendDeadlineLayer::new(DeadlineHeader::GRPC_TIMEOUT);
-                Client::new(tells.layer(next)).check("left").await?
-            }
-            "sleep" => {
-                tokio::time::sleep(60 * SECOND).await;
-                0
-            }
-            code => told(code).map(|()| 1)?,
-        };
-        Ok(tonic::Response::new(says(status)))
-    }
-
-    /// `2 13`: two messages, then `INTERNAL`. `endless`: one each millisecond. `sleep`: one each minute.
-    async fn watch(
-        &self,
-        request: tonic::Request<HealthCheckRequest>,
-    ) -> Result<tonic::Response<Messages>, Status> {
-        let order = request.into_inner().service;
-        let (count, end) = order.split_once(' ').unwrap_or((&order, "0"));
-        let count = count.parse().unwrap_or(u32::MAX);
-        let end = told(end);
-        let pause = if order == "sleep" { 60 * SECOND } else { MS };
-        let messages = futures_util::stream::unfold((count, end), move |(count, end)| async move {
-            tokio::time::sleep(pause).await;
-            match (count, end) {
-                (0, Ok(())) => None,
-                (0, Err(status)) => Some((Err(status), (0, Ok(())))),
-                (count, end) => Some((Ok(says(left())), (count - 1, end))),
-            }
-        });
-        Ok(tonic::Response::new(Box::pin(messages)))
-    }
-}
-
-/// A server on a runtime of its own, which is gone with it, and so are its connections.
-struct Running {
-    runtime: Option<Runtime>,
-    channel: Channel,
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
-    }
-}
-
-/// A server with a layer around all of it.
-fn serving<L, B>(layer: L, service: Obeys) -> Running
-where
-    L: Layer<Routes> + Clone + Send + 'static,
-    L::Service: Service<Request<Body>, Response = Response<B>> + Clone + Send + 'static,
-    <L::Service as Service<Request<Body>>>::Future: Send,
-    <L::Service as Service<Request<Body>>>::Error: Into<BoxError> + Send,
-    B: hyper::body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
-{
-    let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build();
-    let runtime = runtime.expect("a runtime");
-    let listener = {
-        let _in_it = runtime.enter();
-        TcpIncoming::bind(([127, 0, 0, 1], 0).into()).expect("a port")
-    };
-    let address = listener.local_addr().expect("an address");
-    let router = Server::builder().layer(layer).add_service(HealthServer::new(service));
-    runtime.spawn(async { router.serve_with_incoming(listener).await });
-    let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("an address");
-    Running { runtime: Some(runtime), channel: endpoint.connect_lazy() }
-}
-
-// ------------------------------------------------------------------------------------ the client
-
-struct Client(HealthClient<BoxCloneService<Request<Body>, Response<Body>, io::Error>>);
-
-impl Client {
-    fn new<S, B>(service: S) -> Self
-    where
-        S: Service<Request<Body>, Response = Response<B>, Error: Into<BoxError>, Future: Send>,
-        S: Clone + Send + 'static,
-        B: hyper::body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
-    {
-        let plain = service.map_response(|answer| answer.map(Body::new)).map_err(io::Error::other);
-        Self(HealthClient::new(BoxCloneService::new(plain)))
-    }
-
-    async fn check(&mut self, order: impl ToString) -> Result<i32, Status> {
-        let request = HealthCheckRequest { service: order.to_string() };
-        Ok(self.0.check(request).await?.into_inner().status)
-    }
-
-    async fn watch(&mut self, order: &str) -> Result<Streaming<HealthCheckResponse>, Status> {
-        let request = HealthCheckRequest { service: order.to_owned() };
-        Ok(self.0.watch(request).await?.into_inner())
-    }
-}
-
-/// Reads a stream to its end: how many messages there were, and how it ended.
-async fn read(mut stream: Streaming<HealthCheckResponse>) -> (u32, Code) {
-    let mut count = 0;
-    loop {
-        match stream.message().await {
-            Ok(Some(_)) => count += 1,
-            Ok(None) => return (count, Code::Ok),
-            Err(status) => return (count, code(&status)),
-        }
-    }
-}
-
-fn code(status: &Status) -> Code {
-    Code::ALL[status.code() as usize]
-}
 
 /// What a server says to one that comes back when it may.
 fn pushback(status: &Status) -> Option<&str> {
@@ -201,13 +38,6 @@ fn pushback(status: &Status) -> Option<&str> {
 /// A service that answers with an empty response.
 fn nothing() -> impl Service<Request<()>, Response = Response<Body>, Error = Infallible> + Clone {
     service_fn(|_| async { Ok(Response::new(Body::empty())) })
-}
-
-type Noting = GrpcLayer<BodyGateLayer<Same<Arc<Notes>>, GrpcStatus>>;
-
-fn noted() -> (Arc<Notes>, Noting) {
-    let notes = Arc::<Notes>::default();
-    (Arc::clone(&notes), GateLayer::new(notes).grpc())
 }
 
 // --------------------------------------------------------------------------------- what is refused
@@ -221,13 +51,14 @@ async fn each_reason_has_its_status() {
         let expected = match reason {
             Reason::RateLimited | Reason::ExceedsBurst => Code::ResourceExhausted,
             Reason::DeadlineExceeded => Code::DeadlineExceeded,
+            Reason::NoKey => Code::InvalidArgument,
             _ => Code::Unavailable,
         };
         let headers = response.headers();
         assert_eq!((response.status().as_u16(), Code::of(headers)), (200, Some(expected)));
         assert_eq!(headers["content-type"], "application/grpc");
         assert_eq!(headers["grpc-message"], reason.to_string(), "nothing in it is encoded");
-        let never = (*reason == Reason::ExceedsBurst).then_some("-1");
+        let never = matches!(reason, Reason::ExceedsBurst | Reason::NoKey).then_some("-1");
         assert_eq!(
             headers.get("grpc-retry-pushback-ms").map(|value| value.to_str().unwrap()),
             never
@@ -370,6 +201,15 @@ async fn a_head_that_says_the_end_is_the_end() {
     let ended = |status| head().header("grpc-status", status);
     assert_eq!(judged(ended("0"), []).await, [Outcome::Success], "no message, but a status");
     assert_eq!(judged(ended("14"), [data()]).await, [Outcome::Failure]);
+    // Clients do not read a body that is no message.
+    let (notes, layer) = noted();
+    let service = layer.layer(service_fn(|_: Request<()>| async {
+        let page = Body::new(StreamBody::new(futures_util::stream::iter([data()])));
+        Ok::<_, Infallible>(Response::builder().status(502).body(page).expect("a response"))
+    }));
+    let Ok(unread) = service.oneshot(Request::new(())).await;
+    drop(unread);
+    assert_eq!(notes.taken(), [Outcome::Failure]);
     let web = head().header("content-type", "application/grpc-web+proto");
     assert_eq!(judged(web, [data()]).await, [Outcome::Success], "its trailers are in the data");
 }
@@ -441,104 +281,6 @@ async fn how_a_stream_ends_is_noted_on_both_sides() {
     assert_eq!(client.taken(), [Outcome::Failure], "and is not there");
 }
 
-// -------------------------------------------------------------------------------------- deadlines
-
-fn deadlines() -> GrpcLayer<StreamDeadlineLayer> {
-    DeadlineLayer::new(Incoming::from(DeadlineHeader::GRPC_TIMEOUT).max(2 * SECOND)).grpc()
-}
-
-/// From a client to a handler, and from there to the next server.
-#[tokio::test]
-async fn a_deadline_travels() {
-    let last = serving(deadlines(), Obeys::default());
-    let first = serving(deadlines(), Obeys { next: Some(last.channel.clone()) });
-    let tells = SendDeadlineLayer::new(DeadlineHeader::GRPC_TIMEOUT);
-    let mut client = Client::new(tells.layer(first.channel.clone()));
-
-    assert_eq!(client.check("left").await.expect("an answer"), -1, "it has none");
-    let deadline = Deadline::after(&TokioTimer, SECOND);
-    let left = with_deadline(deadline, client.check("left")).await.expect("it is in time");
-    assert!((1..=1000).contains(&left), "{left} ms");
-    let left = with_deadline(deadline, client.check("left of the next")).await;
-    let left = left.expect("it is in time");
-    assert!((1..=900).contains(&left), "{left} ms, after 100 ms elsewhere");
-
-    // As a client of tonic says it that has none of these layers.
-    let mut plain = HealthClient::new(first.channel.clone());
-    let mut request = tonic::Request::new(HealthCheckRequest { service: "left".to_owned() });
-    request.set_timeout(SECOND);
-    let left = plain.check(request).await.expect("it is in time").into_inner().status;
-    assert!((1..=1000).contains(&left), "{left} ms");
-}
-
-#[tokio::test]
-async fn what_is_too_late_is_deadline_exceeded() {
-    let (notes, layer) = noted();
-    let config = Incoming::from(DeadlineHeader::GRPC_TIMEOUT).or_else(300 * MS);
-    let layers = ServiceBuilder::new().layer(layer).layer(DeadlineLayer::new(config).grpc());
-    let running = serving(layers.into_inner(), Obeys::default());
-    let mut client = Client::new(running.channel.clone());
-
-    let late = client.check("sleep").await.expect_err("it takes a minute");
-    assert_eq!((code(&late), late.message()), (Code::DeadlineExceeded, "timed out"));
-    assert_eq!(notes.taken(), [Outcome::Failure]);
-
-    // Messages know of the deadline, too, and it ends the stream.
-    let mut endless = client.watch("endless").await.expect("it begins");
-    let left = endless.message().await.expect("no error").expect("a message").status;
-    assert!((1..=300).contains(&left), "{left} ms");
-    let (count, end) = read(endless).await;
-    assert!(count < 300 && end == Code::DeadlineExceeded, "{count} messages, then {end:?}");
-    assert_eq!(notes.taken(), [Outcome::Failure]);
-
-    let hangs = client.watch("sleep").await.expect("it begins");
-    assert_eq!(read(hangs).await, (0, Code::DeadlineExceeded));
-    assert_eq!(notes.taken(), [Outcome::Failure]);
-
-    let short = client.watch("3").await.expect("it begins");
-    assert_eq!(read(short).await, (3, Code::Ok));
-    assert_eq!(notes.taken(), [Outcome::Success]);
-}
-
-/// Time is up before the call begins.
-#[tokio::test]
-async fn work_whose_time_is_up_is_refused() {
-    let (notes, layer) = noted();
-    let calls = Arc::new(AtomicU32::new(0));
-    let counted = Arc::clone(&calls);
-    let service = service_fn(move |_: Request<()>| {
-        counted.fetch_add(1, Relaxed);
-        async { Ok::<_, Infallible>(Response::new(Body::empty())) }
-    });
-    let service = ServiceBuilder::new().layer(layer).layer(deadlines()).service(service);
-    let late = Request::builder().header("grpc-timeout", "0n").body(()).expect("a request");
-    let Ok(answer) = service.oneshot(late).await;
-    assert_eq!(Code::of(answer.headers()), Some(Code::DeadlineExceeded));
-    assert_eq!((calls.load(Relaxed), notes.taken()), (0, vec![Outcome::Ignored]));
-}
-
-/// A stream that always has more is cut off as well.
-#[tokio::test]
-async fn a_stream_that_never_rests_is_cut_off() {
-    let service = service_fn(|_: Request<()>| async {
-        let started = Instant::now();
-        let most = move || (started.elapsed() < 5 * SECOND).then(data);
-        let body = StreamBody::new(futures_util::stream::iter(std::iter::from_fn(most)));
-        Ok::<_, Infallible>(Response::new(Body::new(body)))
-    });
-    let request = Request::builder().header("grpc-timeout", "20m").body(()).expect("a request");
-    let Ok(answer) = deadlines().layer(service).oneshot(request).await;
-    let mut body = Box::pin(answer.into_body());
-    let end = loop {
-        let frame = body.frame().await.expect("there is an end first").expect("no error");
-        if let Ok(trailers) = frame.into_trailers() {
-            break trailers;
-        }
-    };
-    assert_eq!(Code::of(&end), Some(Code::DeadlineExceeded));
-    assert!(body.is_end_stream() && body.frame().await.is_none());
-}
-
 // -------------------------------------------------------------------------------------- pipelines
 
 #[tokio::test]
@@ -563,6 +305,31 @@ async fn a_pipeline_around_a_channel() {
     let refused = client.check(0).await.expect_err("the circuit is open");
     assert_eq!(code(&refused), Code::Unavailable);
     assert!(pushback(&refused).is_some());
+}
+
+/// What may be sent twice is, when the server says; nothing else.
+#[tokio::test]
+async fn a_client_comes_back_when_it_is_told() {
+    let limit = TokenBucket::new(BucketConfig::per_second(2).burst(1), StdClock);
+    let running = serving(GateLayer::new(Arc::new(limit)).grpc(), Obeys::default());
+    let retry = Retry::new(Backoff::none()).max_attempts(2);
+    let pipeline = Pipeline::new(TokioTimer)
+        .retry(retry.when_value(TransientStatus::within(5 * SECOND)))
+        .classify(GrpcStatus::new());
+    let channel = ServiceBuilder::new()
+        .layer(BufferBodyLayer::new(1024))
+        .layer(PipelineLayer::retrying(Arc::new(pipeline), ResendIdempotent).grpc())
+        .map_request(|request: Request<BufferedBody<Body>>| request.map(Body::new))
+        .service(running.channel.clone());
+    let mut client = HealthClient::new(channel);
+    let order = || tonic::Request::new(HealthCheckRequest { service: "0".to_owned() });
+
+    assert!(client.check(order()).await.is_ok());
+    let refused = client.check(order()).await.expect_err("the limit is reached");
+    assert_eq!(code(&refused), Code::ResourceExhausted);
+    let mut twice = order();
+    twice.extensions_mut().insert(Idempotent);
+    assert!(client.check(twice).await.is_ok(), "after 500 ms");
 }
 
 #[tokio::test]

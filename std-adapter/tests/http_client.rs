@@ -156,6 +156,25 @@ async fn what_the_server_forbids_or_puts_off_too_long_is_not_tried_again() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_hedge_does_not_take_a_fast_refusal_for_the_answer() {
+    let calls = Arc::new(AtomicU32::new(0));
+    let service = service_fn(move |_: Request<Full<Bytes>>| {
+        let call = calls.fetch_add(1, Relaxed);
+        async move {
+            let (wait, status) = if call == 0 { (50 * MS, 200) } else { (MS, 503) };
+            tokio::time::sleep(wait).await;
+            Ok::<_, Infallible>(Response::builder().status(status).body(()).expect("a response"))
+        }
+    });
+    let hedge = Hedge::idempotent(10 * MS).when_value(TransientStatus::within(SECOND));
+    let pipeline = Pipeline::new(TokioTimer).hedge(hedge);
+    let service = PipelineLayer::retrying(Arc::new(pipeline), ResendIdempotent).layer(service);
+    let started = tokio::time::Instant::now();
+    assert_eq!(service.oneshot(request("GET")).await.expect("an answer").status(), 200);
+    assert_eq!(started.elapsed(), 50 * MS);
+}
+
 /// The answer of a server that stays busy is its last one, not an error that says less.
 #[tokio::test(start_paused = true)]
 async fn the_last_answer_is_the_callers() {

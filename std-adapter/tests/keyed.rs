@@ -7,8 +7,8 @@
 
 use std::hash::RandomState;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier, Mutex, OnceLock, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -237,6 +237,25 @@ fn a_breaker_that_nobody_uses_is_forgotten_when_it_is_stale() {
     assert_eq!(gates.get(&3).unwrap().state(), State::ForcedOpen, "never what was set by hand");
 }
 
+/// Only `get` was a use: what a call left on record that took longer than that time, or came through
+/// a gate that was kept, was forgotten as soon as nobody had the gate any more.
+#[test]
+fn a_gate_is_in_use_until_who_has_it_is_done() {
+    static CLOCK: ManualClock = ManualClock::new();
+    let gates = breakers(&CLOCK).stale_after(Duration::ZERO);
+    let _ = gates.remove(&0);
+    let (kept, call) = (gates.get(&1).unwrap(), Permit::enter(gates.get(&4).unwrap()).unwrap());
+    // Each sweep is an epoch.
+    assert_eq!([(); 5].map(|()| gates.sweep()), [0; 5]);
+    assert!(kept.call(|| Err::<(), _>("down")).is_err());
+    call.failure();
+    drop(kept);
+    assert_eq!([gates.sweep(), gates.sweep()], [0, 0]);
+    let failures = |key| gates.peek(&key).unwrap().snapshot().counts.consecutive_failures;
+    assert_eq!((failures(1), failures(4)), (2, 1));
+    assert_eq!(gates.sweep(), 2, "to look at it is not a use");
+}
+
 #[test]
 fn memory_comes_back_when_it_is_swept() {
     let clock: ManualClock = ManualClock::new();
@@ -263,6 +282,82 @@ fn what_panics_in_the_making_leaves_its_place_free() {
     assert!(gates.is_empty());
     let _gate = gates.get(&1).unwrap();
     assert_eq!(gates.len(), 1);
+}
+
+/// Each that came for a new key claimed a place before anybody looked for the key again: of 16
+/// threads that called one host at an empty map for 4, 12 were refused, and at a full one each had
+/// another gate forgotten.
+#[test]
+fn newcomers_with_the_same_key_take_one_place() {
+    let map: Arc<OnceLock<Keyed<u64, Permits>>> = Arc::default();
+    let (own, last) = (Arc::clone(&map), AtomicU64::new(0));
+    let gates = map.get_or_init(|| {
+        Keyed::new(2, move |&key| {
+            // Somebody else comes for it while it is made, and is done first.
+            if key > 1 && last.swap(key, Ordering::Relaxed) != key {
+                assert!(own.get().unwrap().get(&key).is_ok());
+            }
+            Semaphore::new(1)
+        })
+    });
+    let busy = Permit::enter(gates.get(&1).unwrap()).unwrap();
+    let gate = gates.get(&2).unwrap();
+    assert!(std::ptr::eq::<Permits>(&*gate, &*gates.peek(&2).unwrap()), "all have the same one");
+    drop((busy, gate));
+    assert!(gates.get(&3).is_ok());
+    let left = [1, 2].iter().filter(|key| gates.peek(*key).is_some()).count();
+    assert_eq!((left, gates.len()), (1, 2), "one was forgotten");
+}
+
+/// The same with threads, where it takes long to copy a key, and to find a gate that is idle.
+#[test]
+fn threads_with_the_same_key_take_one_place() {
+    #[derive(PartialEq, Eq, Hash)]
+    struct Slow;
+    const PAUSE: Duration = Duration::from_millis(10);
+    impl Clone for Slow {
+        fn clone(&self) -> Self {
+            thread::sleep(PAUSE);
+            Self
+        }
+    }
+    impl Idle for Slow {
+        fn is_idle(&self) -> bool {
+            thread::sleep(PAUSE);
+            true
+        }
+    }
+    let eight = |visit: &(dyn Fn() + Sync)| {
+        let start = Barrier::new(8);
+        let visit = || {
+            start.wait();
+            visit();
+        };
+        thread::scope(|scope| (0..8).for_each(|_| drop(scope.spawn(visit))));
+    };
+    let clock: ManualClock = ManualClock::new();
+    let limits = buckets(2, BucketConfig::per_hour(8).burst(8), &clock);
+    eight(&|| limits.try_acquire(&Slow, 1).unwrap());
+    assert_eq!((limits.len(), limits.peek(&Slow)), (1, 0));
+
+    let gates = Keyed::new(8, |_: &u64| Slow);
+    assert!((0..8).all(|key| gates.get(&key).is_ok()));
+    eight(&|| assert!(gates.get(&8).is_ok()));
+    let left = (0..8).filter(|key| gates.peek(key).is_some()).count();
+    assert_eq!((left, gates.len()), (7, 8), "one was forgotten");
+}
+
+/// What is made may take long, and who floods the map shall not choose how often it is.
+#[test]
+fn nothing_is_made_for_who_is_refused() {
+    static MADE: AtomicUsize = AtomicUsize::new(0);
+    let gates: Keyed<u64, Permits> = Keyed::new(2, |_| {
+        MADE.fetch_add(1, Ordering::Relaxed);
+        Semaphore::new(1)
+    });
+    let _kept = [1, 2].map(|key| gates.get(&key).unwrap());
+    assert!(flood().take(100).all(|key| gates.get(&key).is_err()));
+    assert_eq!(MADE.load(Ordering::Relaxed), 2);
 }
 
 /// Where a bucket does not start full, one that was forgotten starts as it did at first: whoever
@@ -319,12 +414,61 @@ fn all_are_visited_under_no_lock() {
     assert_eq!(gates.sweep(), 500, "and nobody has them any more");
 }
 
+/// It could not be reached, so that a trial did not end for the keys that share it.
+#[test]
+fn the_gate_of_the_overflow_is_changed_on_its_own() {
+    let new = |_: &u64| Shadow::new(Semaphore::<Queue<0>>::new(1));
+    let gates = Keyed::new(1, new);
+    assert!(gates.overflow_gate().is_none());
+    let gates = gates.overflow(new(&0));
+    let (own, shared) = (gates.get(&1).unwrap(), gates.get(&2).unwrap());
+    let mut visited = 0;
+    gates.for_each(|_, gate| {
+        visited += 1;
+        gate.enforce();
+    });
+    assert_eq!((visited, own.is_enforced(), shared.is_enforced()), (1, true, false));
+    gates.overflow_gate().unwrap().enforce();
+    assert!(shared.is_enforced());
+}
+
+/// What a sweep had removed before the panic never gave its places back, and was dropped under a lock
+/// of the map.
+#[test]
+fn a_gate_that_panics_when_it_is_asked_costs_no_room() {
+    type Map = Arc<OnceLock<Keyed<u64, Moody>>>;
+    struct Moody(Map);
+    static ASKED: AtomicU32 = AtomicU32::new(0);
+    static LOCKED: AtomicBool = AtomicBool::new(false);
+    impl Idle for Moody {
+        fn is_idle(&self) -> bool {
+            // All eight are asked, and then each again before it is removed.
+            assert!(ASKED.fetch_add(1, Ordering::Relaxed) != 8 + 3, "the clock is broken");
+            true
+        }
+    }
+    impl Drop for Moody {
+        fn drop(&mut self) {
+            let (map, (done, is_done)) = (Arc::clone(&self.0), mpsc::channel());
+            thread::spawn(move || done.send(map.get().map(|map| map.peek(&9).is_some())));
+            let locked = is_done.recv_timeout(Duration::from_secs(5)).is_err();
+            LOCKED.fetch_or(locked, Ordering::Relaxed);
+        }
+    }
+    let map: Map = Arc::default();
+    let own = Arc::clone(&map);
+    let gates = map.get_or_init(|| Keyed::new(8, move |_| Moody(Arc::clone(&own))));
+    assert!((0..8).all(|key| gates.get(&key).is_ok()));
+    assert!(catch_unwind(AssertUnwindSafe(|| gates.sweep())).is_err());
+    assert_eq!(gates.len(), 5, "three were removed");
+    assert!(!LOCKED.load(Ordering::Relaxed), "dropped under the lock");
+    assert_eq!((gates.sweep(), gates.len()), (5, 0));
+}
+
 /// It would wait for itself for ever.
 #[test]
 #[cfg(debug_assertions)]
 fn a_gate_that_uses_its_map_when_it_is_asked_panics() {
-    use std::sync::OnceLock;
-
     struct Nosy(Arc<OnceLock<Keyed<u64, Nosy>>>);
     impl Idle for Nosy {
         fn is_idle(&self) -> bool {

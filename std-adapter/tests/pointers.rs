@@ -30,7 +30,7 @@ fn every_trait_goes_through_every_pointer() {
     fn random<R: Random>() {}
     fn delays<D: Delays>() {}
     fn policy<R: RetryPolicy<u8, u8>>() {}
-    fn hedge<H: HedgePolicy<ManualClock, u8>>() {}
+    fn hedge<H: HedgePolicy<ManualClock, u8, u8>>() {}
     fn attempts<P: AttemptPolicy<Kind = SideBySide>>() {}
     macro_rules! through {
         ($($pointer:ident)+) => {$(

@@ -97,6 +97,15 @@ async fn each_key_is_told_of_its_own_limit() {
 }
 
 #[tokio::test]
+async fn a_sketch_has_a_limit_for_each_key() {
+    let sketch = KeyedSketch::<String>::new(1 << 10, BucketConfig::per_hour(1));
+    let sketch = Arc::new(sketch.expect("a rate that fits"));
+    let layer = GateByLayer::keyed(sketch, key::path_segment(1)).http();
+    let statuses = [told!(layer, "ada").0, told!(layer, "ada").0, told!(layer, "bob").0];
+    assert_eq!(statuses, [200, 429, 200]);
+}
+
+#[tokio::test]
 async fn whoever_has_no_key_may_share_one() {
     let limits = || {
         let limits = KeyedBuckets::<String>::new(100, BucketConfig::per_hour(2).burst(2));

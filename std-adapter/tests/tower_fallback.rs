@@ -1,5 +1,5 @@
-//! The fallback layer: tower's contract, and when it goes which way. And layers of adaptive limits and
-//! of hedged pipelines, which are layers like others.
+//! The fallback layer: tower's contract, and when it goes which way. And layers of adaptive limits
+//! and of hedged pipelines, which are layers like others.
 #![cfg(all(feature = "tower", feature = "tokio"))]
 
 mod strict;

@@ -6,6 +6,7 @@
 
 mod breaker;
 mod bucket;
+mod layer;
 mod pipeline;
 mod retry;
 mod rows;
@@ -48,6 +49,7 @@ fn main() {
     bucket::at_given_times(&mut rows);
     semaphore::hand_over(&mut rows);
     retry::rows(&mut rows);
+    layer::rows(&mut rows);
     criterion.final_summary();
     threads::measure(shared);
 }

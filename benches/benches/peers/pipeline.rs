@@ -10,17 +10,19 @@
 
 use std::future::{Ready, ready};
 use std::hint::black_box;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use fusebox_std::tower::{PipelineLayer, ResendClones};
 use fusebox_std::{
     Backoff, Bulkhead, BulkheadConfig, CircuitBreaker, Pipeline, Retry, StdClock, TokioTimer,
 };
-use tower::BoxError;
 use tower::limit::ConcurrencyLimit;
 use tower::retry::Policy;
 use tower::timeout::Timeout;
 use tower::util::MapErr;
+use tower::{BoxError, Layer};
 use tower_resilience_circuitbreaker::{
     CircuitBreaker as TowerBreaker, CircuitBreakerError, CircuitBreakerLayer, DefaultClassifier,
 };
@@ -47,6 +49,13 @@ pub(crate) fn rows(rows: &mut impl Rows) {
             output_of(pipeline.call(|_| async { black_box(Ok::<_, ()>(1)) })).is_ok()
         }
     });
+    let pipeline = Pipeline::new(TokioTimer)
+        .per_call(Arc::new(<Bulkhead>::new(BulkheadConfig::new(AT_ONCE as u32))))
+        .retry(RETRY)
+        .per_attempt(Arc::new(CircuitBreaker::<StdClock>::new(CONFIG, StdClock)));
+    let layer = PipelineLayer::retrying(Arc::new(pipeline), ResendClones);
+    let service = layer.layer(Inner);
+    rows.row("us, as a layer", true, || service_call(&service, false));
     let peer =
         ConcurrencyLimit::new(tower::retry::Retry::new(Twice(2), tower_breaker(Inner)), AT_ONCE);
     rows.row("tower and tower-resilience", true, || service_call(&peer, false));

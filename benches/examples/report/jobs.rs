@@ -15,7 +15,7 @@ const fn shown(name: &'static str, chart: &'static str) -> Job {
     Job { name, chart: Some(chart) }
 }
 
-pub(crate) const JOBS: [Job; 21] = [
+pub(crate) const JOBS: [Job; 24] = [
     shown("breaker closed, failures in a row", "breaker closed"),
     job("breaker closed, failures in a row, around a future"),
     shown("breaker open, refused", "breaker open"),
@@ -37,10 +37,13 @@ pub(crate) const JOBS: [Job; 21] = [
     job("retry, succeeds at once"),
     job("pipeline of bulkhead, retry and breaker"),
     shown("pipeline of deadline, bulkhead, retry, breaker and timeout", "pipeline of five"),
+    job("layer of a closed breaker"),
+    job("layer of so many at once"),
+    job("layer of so many a second"),
 ];
 
 /// Why a peer may be faster than the best of ours: the job, the peer, the reason.
-const WHY: [(&str, &str, &str); 15] = [
+const WHY: [(&str, &str, &str); 16] = [
     (
         "breaker closed, half of the last 100 calls",
         "recloser",
@@ -74,6 +77,12 @@ const WHY: [(&str, &str, &str); 15] = [
         "backon",
         "our future is larger, 384 bytes and backon's 256: it keeps a deadline, a classifier, a budget and \
          a hook, and is set up before it is known that nothing fails",
+    ),
+    (
+        "layer of so many a second",
+        "tower",
+        "it belongs to one service, which cannot be cloned, and counts in plain fields; ours is one limit for \
+         all clones and all threads, by one compare-and-swap",
     ),
 ];
 

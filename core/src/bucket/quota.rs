@@ -76,14 +76,14 @@ impl Quota {
         let time = self.second.saturating_mul(seconds as u128);
         let whole = time / or_one(self.interval);
         let is_exact = whole.saturating_mul(self.interval) == time;
-        // A token that is missing only because the interval is rounded up is counted, so that 3 a second
-        // are 6 in two, and not 5.
+        // A token that is missing only because the interval is rounded up is counted, so that 3 a
+        // second are 6 in two, and not 5.
         let most = time.saturating_sub(1) / or_one(self.interval.saturating_sub(self.rounding));
         at_most(whole.saturating_add((most > whole && !is_exact) as u128))
     }
 
-    /// The limit as so many tokens in so many seconds: the fewest whole seconds in which a full burst
-    /// comes, and the tokens of these. The one by the other is the rate.
+    /// The limit as so many tokens in so many seconds: the fewest whole seconds in which a full
+    /// burst comes, and the tokens of these. The one by the other is the rate.
     #[must_use]
     pub const fn per_window(&self) -> (u32, u32) {
         let burst = self.burst as u128;

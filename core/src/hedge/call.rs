@@ -20,7 +20,7 @@ pin_project! {
     pub struct HedgeCall<T, H, F>
     where
         T: Timer,
-        H: HedgePolicy<T, F::Error>,
+        H: HedgePolicy<T, F::Value, F::Error>,
         F: Operation,
     {
         around: Bare<T, H>,
@@ -31,7 +31,7 @@ pin_project! {
     impl<T, H, F> PinnedDrop for HedgeCall<T, H, F>
     where
         T: Timer,
-        H: HedgePolicy<T, F::Error>,
+        H: HedgePolicy<T, F::Value, F::Error>,
         F: Operation,
     {
         #[inline]
@@ -45,7 +45,7 @@ pin_project! {
 impl<T, H, F> HedgeCall<T, H, F>
 where
     T: Timer,
-    H: HedgePolicy<T, F::Error>,
+    H: HedgePolicy<T, F::Value, F::Error>,
     F: Operation,
 {
     /// Runs `operation`, which may be of a type with a name, under `policy`, which may be a pointer
@@ -56,7 +56,7 @@ where
     }
 }
 
-impl<const N: usize, D, W, B, O> Hedge<N, D, W, B, O> {
+impl<const N: usize, D, W, B, O, J> Hedge<N, D, W, B, O, J> {
     /// Runs `operation`, and again beside it as the policy says, until one attempt succeeds. The
     /// others are dropped before the answer is returned.
     ///
@@ -81,7 +81,7 @@ impl<const N: usize, D, W, B, O> Hedge<N, D, W, B, O> {
     pub fn call<T, F, Fut, V, E>(self, timer: T, operation: F) -> HedgeCall<T, Self, F>
     where
         T: Timer,
-        Self: HedgePolicy<T, E>,
+        Self: HedgePolicy<T, V, E>,
         F: FnMut(Attempt) -> Fut,
         Fut: Future<Output = Result<V, E>>,
     {
@@ -108,7 +108,7 @@ impl<const N: usize, D, W, B, O> Hedge<N, D, W, B, O> {
     ) -> HedgeCall<T, Self, F>
     where
         T: Timer,
-        Self: HedgePolicy<T, E>,
+        Self: HedgePolicy<T, V, E>,
         F: FnMut(Attempt) -> Fut,
         Fut: Future<Output = Result<V, E>>,
     {
@@ -119,7 +119,7 @@ impl<const N: usize, D, W, B, O> Hedge<N, D, W, B, O> {
 impl<T, H, F> Future for HedgeCall<T, H, F>
 where
     T: Timer,
-    H: HedgePolicy<T, F::Error>,
+    H: HedgePolicy<T, F::Value, F::Error>,
     F: Operation,
 {
     type Output = Result<F::Value, Error<F::Error>>;
@@ -137,7 +137,7 @@ where
 impl<T, H, F> fmt::Debug for HedgeCall<T, H, F>
 where
     T: Timer,
-    H: HedgePolicy<T, F::Error>,
+    H: HedgePolicy<T, F::Value, F::Error>,
     F: Operation,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -8,7 +8,7 @@ use super::places::{Attempts, Count, sealed as places};
 use crate::error::Error;
 use crate::event::{Event, Observer};
 use crate::pointer::through_pointers;
-use crate::retry::{Budget, Decide, Decision, RetryAll};
+use crate::retry::{Budget, Decide, DecideValue, Decision, RetryAll};
 use crate::time::{Clock, Ticks};
 
 /// Another attempt where the first one takes long: whichever succeeds first is the answer, and the
@@ -52,11 +52,12 @@ use crate::time::{Clock, Ticks};
 /// ```
 #[derive(Clone, Copy)]
 #[must_use = "a hedge does nothing by itself"]
-pub struct Hedge<const N: usize = 2, D = Duration, W = RetryAll, B = (), O = ()> {
+pub struct Hedge<const N: usize = 2, D = Duration, W = RetryAll, B = (), O = (), V = ()> {
     /// Always there. A constant function cannot take a value that may need dropping out of a struct,
     /// but out of an option it can.
     delay: Option<D>,
     when: W,
+    when_value: V,
     budget: B,
     observer: O,
     name: &'static str,
@@ -76,6 +77,7 @@ impl<D> Hedge<2, D> {
         Self {
             delay: Some(delay),
             when: RetryAll,
+            when_value: (),
             budget: (),
             observer: (),
             name: "hedge",
@@ -84,7 +86,7 @@ impl<D> Hedge<2, D> {
     }
 }
 
-impl<const N: usize, D, W, B, O> Hedge<N, D, W, B, O> {
+impl<const N: usize, D, W, B, O, V> Hedge<N, D, W, B, O, V> {
     /// Ends the call this long after its first attempt began, which is polled in any case. The
     /// attempts that run are cut off then, and none is started from then on.
     pub const fn deadline(mut self, total: Duration) -> Self {
@@ -99,7 +101,7 @@ impl<const N: usize, D, W, B, O> Hedge<N, D, W, B, O> {
     }
 }
 
-impl<const N: usize, D, W: Copy, B: Copy, O: Copy> Hedge<N, D, W, B, O> {
+impl<const N: usize, D, W: Copy, B: Copy, O: Copy, V: Copy> Hedge<N, D, W, B, O, V> {
     /// Makes at most `M` attempts, the first included, from 2 to 5: the third one is started as
     /// long after the second as that after the first, and so on.
     ///
@@ -118,12 +120,12 @@ impl<const N: usize, D, W: Copy, B: Copy, O: Copy> Hedge<N, D, W, B, O> {
     /// # use fusebox_core::Hedge;
     /// const HEDGE: Hedge<9> = Hedge::idempotent(Duration::from_millis(50)).max_attempts::<9>();
     /// ```
-    pub const fn max_attempts<const M: usize>(self) -> Hedge<M, D, W, B, O>
+    pub const fn max_attempts<const M: usize>(self) -> Hedge<M, D, W, B, O, V>
     where
         Attempts<M>: Count,
     {
-        let (when, budget, observer, name) = self.parts();
-        self.with(when, budget, observer, name)
+        let (when, when_value, budget, observer, name) = self.parts();
+        self.with(when, when_value, budget, observer, name)
     }
 
     /// Says what a failed attempt means; see [`Decide`]. It is asked about the operation's own
@@ -146,9 +148,29 @@ impl<const N: usize, D, W: Copy, B: Copy, O: Copy> Hedge<N, D, W, B, O> {
     /// let hedge = Hedge::idempotent(Duration::from_millis(50))
     ///     .when(|status: &u16| if *status >= 500 { Decision::Retry } else { Decision::Stop });
     /// ```
-    pub const fn when<W2>(self, when: W2) -> Hedge<N, D, W2, B, O> {
-        let (_, budget, observer, name) = self.parts();
-        self.with(when, budget, observer, name)
+    pub const fn when<W2>(self, when: W2) -> Hedge<N, D, W2, B, O, V> {
+        let (_, when_value, budget, observer, name) = self.parts();
+        self.with(when, when_value, budget, observer, name)
+    }
+
+    /// Says which answers are not good enough: values that came as `Ok`. By default each one is. See
+    /// [`DecideValue`].
+    ///
+    /// With [`Decision::Stop`] it is the caller's. Otherwise it counts as a failed attempt, whose
+    /// value is dropped where another attempt runs or follows, and is the caller's where none does.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use fusebox_core::{Decision, Hedge};
+    ///
+    /// let hedge = Hedge::idempotent(Duration::from_millis(50))
+    ///     .when_value(|status: &u16| if *status >= 500 { Decision::Retry } else { Decision::Stop });
+    /// ```
+    pub const fn when_value<V2>(self, when_value: V2) -> Hedge<N, D, W, B, O, V2> {
+        let (when, _, budget, observer, name) = self.parts();
+        self.with(when, when_value, budget, observer, name)
     }
 
     /// Pays for each attempt after the first from `budget`, into which each call makes a deposit:
@@ -177,9 +199,9 @@ impl<const N: usize, D, W: Copy, B: Copy, O: Copy> Hedge<N, D, W, B, O> {
     /// assert_eq!(attempts, 100 + 10);
     /// # });
     /// ```
-    pub const fn budget<B2: Budget>(self, budget: B2) -> Hedge<N, D, W, B2, O> {
-        let (when, _, observer, name) = self.parts();
-        self.with(when, budget, observer, name)
+    pub const fn budget<B2: Budget>(self, budget: B2) -> Hedge<N, D, W, B2, O, V> {
+        let (when, when_value, _, observer, name) = self.parts();
+        self.with(when, when_value, budget, observer, name)
     }
 
     /// Tells `observer`, under `name`, about each attempt after the first, and about each call
@@ -188,31 +210,32 @@ impl<const N: usize, D, W: Copy, B: Copy, O: Copy> Hedge<N, D, W, B, O> {
         self,
         name: &'static str,
         observer: O2,
-    ) -> Hedge<N, D, W, B, O2> {
-        let (when, budget, ..) = self.parts();
-        self.with(when, budget, observer, name)
+    ) -> Hedge<N, D, W, B, O2, V> {
+        let (when, when_value, budget, ..) = self.parts();
+        self.with(when, when_value, budget, observer, name)
     }
 
-    const fn parts(&self) -> (W, B, O, &'static str) {
-        (self.when, self.budget, self.observer, self.name)
+    const fn parts(&self) -> (W, V, B, O, &'static str) {
+        (self.when, self.when_value, self.budget, self.observer, self.name)
     }
 
-    const fn with<const N2: usize, W2, B2, O2>(
+    const fn with<const N2: usize, W2, V2, B2, O2>(
         mut self,
         when: W2,
+        when_value: V2,
         budget: B2,
         observer: O2,
         name: &'static str,
-    ) -> Hedge<N2, D, W2, B2, O2> {
+    ) -> Hedge<N2, D, W2, B2, O2, V2> {
         let delay = self.delay.take();
         let deadline = self.deadline;
         // What is left in it is `Copy`.
         core::mem::forget(self);
-        Hedge { delay, when, budget, observer, name, deadline }
+        Hedge { delay, when, when_value, budget, observer, name, deadline }
     }
 }
 
-impl<const N: usize, D: fmt::Debug, W, B, O> fmt::Debug for Hedge<N, D, W, B, O> {
+impl<const N: usize, D: fmt::Debug, W, B, O, V> fmt::Debug for Hedge<N, D, W, B, O, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let deadline = (self.deadline != Duration::MAX).then_some(self.deadline);
         let mut hedge = f.debug_struct("Hedge");
@@ -227,14 +250,14 @@ impl<const N: usize, D: fmt::Debug, W, B, O> fmt::Debug for Hedge<N, D, W, B, O>
     }
 }
 
-/// A [`Hedge`] or a pointer to one, for calls on the timer `T` whose operation fails with `E`.
-/// Sealed.
-pub trait HedgePolicy<T, E>: sealed::HedgePolicy<T, E> {}
+/// A [`Hedge`] or a pointer to one, for calls on the timer `T` whose operation answers with `V`
+/// or fails with `E`. Sealed.
+pub trait HedgePolicy<T, V, E>: sealed::HedgePolicy<T, V, E> {}
 
 pub(super) mod sealed {
     use super::{Decision, Duration, Error, Event, Ticks, places};
 
-    pub trait HedgePolicy<T, E> {
+    pub trait HedgePolicy<T, V, E> {
         type Count: places::Count;
 
         fn deadline(&self) -> Duration;
@@ -242,6 +265,7 @@ pub(super) mod sealed {
         fn learns(&self) -> bool;
         fn learn(&self, took: u64, now: Ticks);
         fn decide(&self, error: &Error<E>) -> Decision;
+        fn decide_value(&self, value: &V) -> Decision;
         fn deposit(&self);
         /// Pays for an attempt; false where the budget is spent.
         fn withdraw(&self) -> bool;
@@ -250,7 +274,7 @@ pub(super) mod sealed {
     }
 }
 
-impl<const N: usize, T, E, D, W, B, O> HedgePolicy<T, E> for Hedge<N, D, W, B, O>
+impl<const N: usize, T, A, E, D, W, B, O, V> HedgePolicy<T, A, E> for Hedge<N, D, W, B, O, V>
 where
     Attempts<N>: Count,
     T: Clock,
@@ -258,10 +282,12 @@ where
     W: Decide<E>,
     B: Budget,
     O: Observer,
+    V: DecideValue<A>,
 {
 }
 
-impl<const N: usize, T, E, D, W, B, O> sealed::HedgePolicy<T, E> for Hedge<N, D, W, B, O>
+impl<const N: usize, T, A, E, D, W, B, O, V> sealed::HedgePolicy<T, A, E>
+    for Hedge<N, D, W, B, O, V>
 where
     Attempts<N>: Count,
     T: Clock,
@@ -269,6 +295,7 @@ where
     W: Decide<E>,
     B: Budget,
     O: Observer,
+    V: DecideValue<A>,
 {
     type Count = Attempts<N>;
 
@@ -300,6 +327,11 @@ where
     }
 
     #[inline]
+    fn decide_value(&self, value: &A) -> Decision {
+        self.when_value.decide_value(value)
+    }
+
+    #[inline]
     fn deposit(&self) {
         self.budget.deposit();
     }
@@ -324,9 +356,9 @@ where
 
 macro_rules! pointer_hedge {
     ($pointer:ty) => {
-        impl<T, E, H: HedgePolicy<T, E>> HedgePolicy<T, E> for $pointer {}
+        impl<T, V, E, H: HedgePolicy<T, V, E>> HedgePolicy<T, V, E> for $pointer {}
 
-        impl<T, E, H: HedgePolicy<T, E>> sealed::HedgePolicy<T, E> for $pointer {
+        impl<T, V, E, H: HedgePolicy<T, V, E>> sealed::HedgePolicy<T, V, E> for $pointer {
             type Count = H::Count;
 
             #[inline]
@@ -352,6 +384,11 @@ macro_rules! pointer_hedge {
             #[inline]
             fn decide(&self, error: &Error<E>) -> Decision {
                 (**self).decide(error)
+            }
+
+            #[inline]
+            fn decide_value(&self, value: &V) -> Decision {
+                (**self).decide_value(value)
             }
 
             #[inline]

@@ -24,6 +24,7 @@ use crate::time::{Clock, Ticks, Timer, ticks_from_duration};
 
 type CountOf<X, F> = <<X as PerAttempt<F>>::Policy as super::policy::sealed::HedgePolicy<
     <X as PerAttempt<F>>::Timer,
+    <F as Operation>::Value,
     <F as Operation>::Error,
 >>::Count;
 
@@ -38,7 +39,7 @@ pin_project! {
     pub struct HedgeLoop<X, F>
     where
         X: PerAttempt<F>,
-        X::Policy: HedgePolicy<X::Timer, F::Error>,
+        X::Policy: HedgePolicy<X::Timer, F::Value, F::Error>,
         F: Operation,
     {
         #[pin]
@@ -48,7 +49,8 @@ pin_project! {
         #[pin]
         sleep: Option<<X::Timer as Timer>::Sleep>,
         state: State,
-        // The answer, should no attempt succeed.
+        // The answer, should no attempt succeed. `None` where one answered with a value that was not
+        // good enough: that is kept only where it is the last.
         error: Option<Error<F::Error>>,
         // Of the last attempt that ended and whose operation ran.
         outcome: Outcome,
@@ -58,7 +60,7 @@ pin_project! {
 impl<X, F> HedgeLoop<X, F>
 where
     X: PerAttempt<F>,
-    X::Policy: HedgePolicy<X::Timer, F::Error>,
+    X::Policy: HedgePolicy<X::Timer, F::Value, F::Error>,
     F: Operation,
 {
     /// Whether the deadline has passed before anything began; then nothing will.
@@ -80,7 +82,7 @@ where
 impl<X, F> AttemptLoop<X, F> for HedgeLoop<X, F>
 where
     X: PerAttempt<F>,
-    X::Policy: HedgePolicy<X::Timer, F::Error>,
+    X::Policy: HedgePolicy<X::Timer, F::Value, F::Error>,
     F: Operation,
 {
     #[inline]
@@ -164,7 +166,7 @@ enum Following {
 impl<X, F> HedgeLoopProj<'_, X, F>
 where
     X: PerAttempt<F>,
-    X::Policy: HedgePolicy<X::Timer, F::Error>,
+    X::Policy: HedgePolicy<X::Timer, F::Value, F::Error>,
     F: Operation,
 {
     #[inline]
@@ -233,20 +235,24 @@ where
             return None;
         }
         *self.outcome = report.outcome;
+        let decision = match &report.result {
+            Ok(value) => around.policy().decide_value(value),
+            Err(error) => around.policy().decide(error),
+        };
+        let good = decision == Decision::Stop && report.result.is_ok();
         if attempt.number == 1 {
             match report.result {
-                Ok(_) => self.learn(around, false),
+                Ok(_) if good => self.learn(around, false),
                 Err(Error::TimedOut) => self.learn(around, true),
-                Err(_) => {}
+                // How soon it fails says nothing about how long an answer takes.
+                Ok(_) | Err(_) => {}
             }
         }
-        match report.result {
-            Ok(value) => {
-                self.finish(around);
-                Some(Ok(value))
-            }
-            Err(error) => self.failed(around, error),
+        if good {
+            self.finish(around);
+            return Some(report.result);
         }
+        self.failed(around, decision, report.result)
     }
 
     /// The gates of an attempt did not let it in. That says nothing about the others; and the next
@@ -268,29 +274,52 @@ where
         }
     }
 
-    /// An attempt failed: the answer, where that is one to the call.
+    /// An attempt failed, or answered with what is not good enough: that again, where it is the
+    /// answer to the call.
     #[cold]
-    fn failed(&mut self, around: &X, error: Error<F::Error>) -> Option<CallResult<F>> {
-        let wait = match around.policy().decide(&error) {
+    fn failed(
+        &mut self,
+        around: &X,
+        decision: Decision,
+        result: CallResult<F>,
+    ) -> Option<CallResult<F>> {
+        let over = match decision {
             Decision::Stop => {
                 self.state.cause = GiveUp::NotRetryable;
-                self.finish(around);
-                self.gave_up(around);
-                return Some(Err(error));
+                true
             }
-            Decision::Retry => Duration::ZERO,
-            Decision::RetryAfter(wait) => wait,
+            Decision::Retry => self.follow_up(around, Duration::ZERO),
+            Decision::RetryAfter(wait) => self.follow_up(around, wait),
         };
-        *self.error = Some(error);
+        if over {
+            self.finish(around);
+            self.gave_up(around);
+            return Some(result);
+        }
+        // An answer is dropped, as it may hold something: another may still give a better one.
+        if let Err(error) = result {
+            *self.error = Some(error);
+        }
+        None
+    }
+
+    /// Plans the next attempt on one that was not good enough, after so long a wait; true where none
+    /// runs, and none will.
+    fn follow_up(&mut self, around: &X, wait: Duration) -> bool {
+        self.plan_next(around, wait);
+        self.state.live == 0 && !self.state.owed
+    }
+
+    fn plan_next(&mut self, around: &X, wait: Duration) {
         if self.state.begun >= CountOf::<X, F>::N {
             self.state.cause = GiveUp::Attempts;
-            return None;
+            return;
         }
         if !self.can_repeat() {
             self.state.cause = GiveUp::NotRetryable;
             self.state.next = Next::Never;
             self.unpay(around);
-            return None;
+            return;
         }
         let now = around.timer().now();
         self.sleep.set(None);
@@ -308,7 +337,6 @@ where
         } else {
             self.state.cause = GiveUp::Budget;
         }
-        None
     }
 
     /// Begins the next attempt, where it is due.
@@ -440,13 +468,13 @@ where
         });
     }
 
-    /// The last error is the answer.
+    /// The last error is the answer. None is there where an attempt that was to follow on an answer
+    /// came too late.
     #[cold]
     fn give_up(&mut self, around: &X) -> Poll<CallResult<F>> {
         self.drop_rest(around);
-        let Some(error) = self.error.take() else { return Poll::Pending };
         self.gave_up(around);
-        Poll::Ready(Err(error))
+        Poll::Ready(Err(self.error.take().unwrap_or(Error::TimedOut)))
     }
 
     fn gave_up(&self, around: &X) {
@@ -464,7 +492,7 @@ fn ticks<C: Clock>(duration: Duration) -> u64 {
 fn tell<X, F>(around: &X, event: impl Fn(&'static str) -> Event<'static>)
 where
     X: PerAttempt<F>,
-    X::Policy: HedgePolicy<X::Timer, F::Error>,
+    X::Policy: HedgePolicy<X::Timer, F::Value, F::Error>,
     F: Operation,
 {
     around.policy().report(&event);

@@ -105,7 +105,8 @@ impl<E> Decide<E> for RetryNone {
 /// with the status 503.
 ///
 /// Any `Fn(&V) -> Decision` will do; by default no answer is. See
-/// [`Retry::when_value`](super::Retry::when_value).
+/// [`Retry::when_value`](super::Retry::when_value) and
+/// [`Hedge::when_value`](crate::Hedge::when_value).
 #[diagnostic::on_unimplemented(
     note = "give the argument of a closure its type: `|value: &MyResponse|`"
 )]

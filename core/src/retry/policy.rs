@@ -292,7 +292,7 @@ impl<D: Copy, W: Copy, B: Copy, H: Copy, O: Copy, V: Copy> Retry<D, W, B, H, O, 
     /// where a wait ends too late for the attempt after it, the call has
     /// [timed out](Error::TimedOut). What it means to the gates of a pipeline, that one's classifier
     /// says. Where the operation [cannot be repeated](crate::Operation::can_repeat), every
-    /// answer is the caller's. A [`Hedge`](crate::Hedge) takes the first one. See [`DecideValue`](super::DecideValue).
+    /// answer is the caller's. See [`DecideValue`](super::DecideValue).
     ///
     /// # Examples
     ///

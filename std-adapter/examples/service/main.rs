@@ -1,5 +1,6 @@
-//! A service with axum that stays up: so many requests for each user, and a database behind a breaker,
-//! a bulkhead and a timeout. Requests bring their deadlines along; refusals are problems of RFC 9457.
+//! A service with axum that stays up: so many requests for each user, and a database behind a
+//! breaker, a bulkhead and a timeout. Requests bring their deadlines along; refusals are problems
+//! of RFC 9457.
 
 mod ask;
 
@@ -25,8 +26,8 @@ pub(crate) struct Shop {
     pub(crate) breaker: CircuitBreaker,
     /// Four queries at once, and 128 that wait for their turn.
     pub(crate) queries: Bulkhead<Queue<128>>,
-    /// The threads of queries. Not the same: a query whose time is over has its thread until it ends.
-    /// Where all are taken, the database hangs.
+    /// The threads of queries. Not the same: a query whose time is over has its thread until it
+    /// ends. Where all are taken, the database hangs.
     pub(crate) threads: Arc<Semaphore>,
     database: PathBuf,
     idle: Mutex<Vec<Connection>>,

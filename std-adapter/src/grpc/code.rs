@@ -156,6 +156,7 @@ pub fn code_of(error: &Error<Infallible>) -> Code {
         Error::Rejected(rejection) => match rejection.reason() {
             Reason::RateLimited | Reason::ExceedsBurst => Code::ResourceExhausted,
             Reason::DeadlineExceeded => Code::DeadlineExceeded,
+            Reason::NoKey => Code::InvalidArgument,
             _ => Code::Unavailable,
         },
         Error::Inner(never) => match *never {},

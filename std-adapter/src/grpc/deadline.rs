@@ -1,9 +1,9 @@
 //! The deadline of a call of gRPC, which is that of its stream.
 //!
-//! A [`DeadlineLayer`] alone is done when the head of the response is there. In gRPC the deadline is
-//! that of the call as a whole: a stream that goes on after it is read by nobody, or by a client that
-//! has no clock of its own to tell that it should stop. And the messages of a stream are made while its
-//! body is polled, so it is there that handlers must find
+//! A [`DeadlineLayer`] alone is done when the head of the response is there. In gRPC the deadline
+//! is that of the call as a whole: a stream that goes on after it is read by nobody, or by a client
+//! that has no clock of its own to tell that it should stop. And the messages of a stream are made
+//! while its body is polled, so it is there that handlers must find
 //! [`current_deadline`](crate::current_deadline).
 
 use std::fmt;
@@ -29,8 +29,17 @@ impl DeadlineLayer {
     /// The same around a service of gRPC: what is too late is answered with `DEADLINE_EXCEEDED`, and a
     /// stream that goes on at the deadline ends so. (Feature `grpc`.)
     ///
-    /// Where gates should hear of that, their layers go outside of this one: the gates inside see a
-    /// stream that was abandoned.
+    /// So [`Incoming::max`] and [`Incoming::or_else`] bound streams, too: where these last, say how
+    /// long they may.
+    ///
+    /// Where gates should hear of a stream that was cut off, their layers go outside of this one: the
+    /// gates inside see one that was abandoned.
+    ///
+    /// tonic reads `grpc-timeout` itself, too, in its server and in its channel, and drops a call that has
+    /// no head by then; its answer is `CANCELLED`. Whichever of them looks first answers.
+    ///
+    /// [`Incoming::max`]: crate::http::deadline::Incoming::max
+    /// [`Incoming::or_else`]: crate::http::deadline::Incoming::or_else
     ///
     /// # Examples
     ///

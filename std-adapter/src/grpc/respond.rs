@@ -17,7 +17,7 @@ use super::classify::GrpcStatus;
 use super::code::{Code, code_of};
 use super::status::response;
 use crate::http::{BodyGateLayer, JudgesResponses, Same, answerable};
-use crate::tower::{GateByLayer, GateLayer, PipelineLayer};
+use crate::tower::{FallbackLayer, GateByLayer, GateLayer, PipelineLayer};
 
 /// Which code a refusal or timeout gets.
 type CodeOf = fn(&Error<Infallible>) -> Code;
@@ -63,6 +63,19 @@ pub struct GrpcLayer<L> {
 
 impl<L> GrpcLayer<L> {
     /// Turns what `layer` refuses, or cuts off, into statuses.
+    ///
+    /// # Examples
+    ///
+    /// A breaker for long streams, which does not wait for their end:
+    ///
+    /// ```
+    /// use fusebox_std::{grpc::{GrpcLayer, GrpcStatus}, prelude::*, tower::GateLayer};
+    ///
+    /// static FEED: CircuitBreaker = CircuitBreaker::new(BreakerConfig::standard(), StdClock);
+    ///
+    /// let layer = GrpcLayer::new(GateLayer::new(&FEED).classify(GrpcStatus::new()));
+    /// # let _ = layer;
+    /// ```
     pub const fn new(layer: L) -> Self {
         Self { layer, code: code_of }
     }
@@ -101,6 +114,14 @@ impl<F> GateByLayer<F> {
     #[must_use]
     pub fn grpc(self) -> GrpcLayer<BodyGateLayer<F, GrpcStatus>> {
         GrpcLayer::new(BodyGateLayer::of_gate_by(self).map_classify(|_| GrpcStatus::new()))
+    }
+}
+
+impl<T, P> FallbackLayer<T, P> {
+    /// The same with what is refused all the same as statuses. (Feature `grpc`.)
+    #[must_use]
+    pub const fn grpc(self) -> GrpcLayer<Self> {
+        GrpcLayer::new(self)
     }
 }
 

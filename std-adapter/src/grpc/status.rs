@@ -45,7 +45,7 @@ pub(super) fn tell(headers: &mut HeaderMap, code: Code, message: &str) {
 /// When to come back; "do not" is anything but a number from 0.
 fn pushback(rejection: Rejection) -> Option<HeaderValue> {
     match (rejection.reason(), rejection.retry_after()) {
-        (Reason::ExceedsBurst, _) => Some(HeaderValue::from_static("-1")),
+        (Reason::ExceedsBurst | Reason::NoKey, _) => Some(HeaderValue::from_static("-1")),
         (_, Some(wait)) => HeaderValue::try_from(whole_millis(wait).to_string()).ok(),
         (_, None) => None,
     }

@@ -68,7 +68,8 @@ impl<R> fmt::Debug for Same<R> {
 /// | the body is dropped before its end: the client went away | [`Abandoned`](fusebox_core::Outcome::Abandoned) |
 ///
 /// A body ends for the gate when its last part has been handed to whoever reads it, the server or the
-/// client's code, not when that has arrived at the other side.
+/// client's code, not when that has arrived at the other side. A client that reads slowly, or not at all,
+/// keeps the permit as long: what bounds that is the server's own timeout for connections.
 ///
 /// *Not every gate is for this.* A bulkhead or an adaptive limit counts what is in flight, which a
 /// stream is until its end. A breaker only hears of a stream when that is over, and a stream that lasts

@@ -3,7 +3,7 @@
 //!
 //! ```
 //! use axum::{Router, routing::get};
-//! use fusebox_std::{KeyedBuckets, http::key, prelude::*, tower::GateByLayer};
+//! use fusebox_std::{http::key, prelude::*, tower::GateByLayer};
 //! use std::sync::LazyLock;
 //!
 //! /// Ten requests a second for each user, and as many for all together who do not say who they are.
@@ -18,7 +18,7 @@
 //!
 //! | key | where it is |
 //! |---|---|
-//! | [`header`] | in a header |
+//! | [`header`], [`header_named`] | in a header |
 //! | [`path_segment`] | in one segment of the path: `ada` of `/users/ada/orders` |
 //! | [`path_prefix`] | in the first segments of the path: `/users/ada` of `/users/ada/orders` |
 //! | [`peer`] | in the address of the peer, or of the client behind trusted proxies |
@@ -34,9 +34,9 @@
 //!
 //! # What a stranger can do
 //!
-//! Whoever can invent keys has a fresh limit for each request. So a limit by a header or a path stands
-//! behind what checks them, or beside a limit by address; what comes unchecked is at most a way to be
-//! fair to those who mean well.
+//! Whoever can invent keys has a fresh limit for each request. So a limit by a header or a path
+//! stands behind what checks them, or beside a limit by address; what comes unchecked is at most a
+//! way to be fair to those who mean well.
 //!
 //! # Examples
 //!
@@ -45,11 +45,12 @@
 //!
 //! ```
 //! use axum::{Router, body::Body, extract::MatchedPath, routing::get};
-//! use fusebox_std::{Keyed, prelude::*, tower::GateByLayer};
+//! use fusebox_std::{prelude::*, tower::GateByLayer};
 //! use http::Request;
 //! use std::sync::Arc;
 //!
-//! let routes = Arc::new(Keyed::new(100, |_: &String| Bulkhead::<Queue<0>>::new(BulkheadConfig::new(10))));
+//! let each = BulkheadConfig::new(10);
+//! let routes = Arc::new(Keyed::new(100, move |_: &String| Bulkhead::<Queue<0>>::new(each)));
 //! let route = |request: &Request<Body>| {
 //!     let route = request.extensions().get::<MatchedPath>();
 //!     route.map(|route| route.as_str().to_owned()).ok_or(Rejection::new(Reason::NoKey))
@@ -98,7 +99,8 @@ enum Place {
 ///
 /// # Panics
 ///
-/// Where `name` is no name of a header, or not in lower case; in a `const`, that is a compile error.
+/// Where `name` is no name of a header, or not in lower case; in a `const`, that is a compile
+/// error.
 ///
 /// # Examples
 ///
@@ -111,7 +113,12 @@ enum Place {
 /// assert_eq!(key.key_of(&request), Ok("k-7".to_owned()));
 /// ```
 pub const fn header(name: &'static str) -> Text {
-    Text::at(Place::Header(HeaderName::from_static(name)))
+    header_named(HeaderName::from_static(name))
+}
+
+/// As [`header`], of a name that is known only at run time.
+pub const fn header_named(name: HeaderName) -> Text {
+    Text::at(Place::Header(name))
 }
 
 /// The segment of the path with that number, from 0: of `/users/ada/orders`, 1 is `ada`.
@@ -164,8 +171,8 @@ impl Text {
         self
     }
 
-    /// A text of more bytes than this is no key: 128 unless told otherwise. The limits keep the keys,
-    /// so that this times their number bounds the memory.
+    /// A text of more bytes than this is no key: 128 unless told otherwise. The limits keep the
+    /// keys, so that this times their number bounds the memory.
     pub const fn max_len(mut self, bytes: usize) -> Self {
         self.max_len = bytes;
         self
@@ -230,20 +237,20 @@ pub struct Peer<F> {
     shared: Option<IpAddr>,
 }
 
-/// The network of the address that a request comes from. `find` says what the server has put into the
-/// extensions of the request as the address of the peer.
+/// The network of the address that a request comes from. `find` says what the server has put into
+/// the extensions of the request as the address of the peer.
 ///
-/// The network is an IPv4 address or 64 bits of an IPv6 address, see [`PeerNetwork`]. A request has no
-/// key where `find` finds no address.
+/// The network is an IPv4 address or 64 bits of an IPv6 address, see [`PeerNetwork`]. A request has
+/// no key where `find` finds no address.
 ///
 /// # Examples
 ///
-/// A service with axum, served with `into_make_service_with_connect_info::<SocketAddr>()`, behind load
-/// balancers at `10.0.0.0/8`:
+/// A service with axum, served with `into_make_service_with_connect_info::<SocketAddr>()`, behind
+/// load balancers at `10.0.0.0/8`:
 ///
 /// ```
 /// use axum::{Router, extract::ConnectInfo, routing::get};
-/// use fusebox_std::{KeyedBuckets, PeerNetwork, TrustedProxies, http::key, prelude::*, tower::GateByLayer};
+/// use fusebox_std::{http::key, prelude::*, tower::GateByLayer};
 /// use http::Extensions;
 /// use std::{net::SocketAddr, sync::Arc};
 ///

@@ -1,8 +1,8 @@
 //! The `RateLimit` and `RateLimit-Policy` fields.
 //!
-//! Two ways to tell a limit. [`RateLimitPolicy`] says what it is told to say. [`ByGate`] asks the gate
-//! that the request went through, and so cannot say anything else than what holds: also where limits are
-//! changed live, and where some keys have limits of their own.
+//! Two ways to tell a limit. [`RateLimitPolicy`] says what it is told to say. [`ByGate`] asks the
+//! gate that the request went through, and so cannot say anything else than what holds: also where
+//! limits are changed live, and where some keys have limits of their own.
 
 use std::fmt;
 use std::rc::Rc;
@@ -22,11 +22,11 @@ const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 /// A limit as it is told to clients, in the fields `RateLimit-Policy` and `RateLimit` of the IETF's
 /// draft-ietf-httpapi-ratelimit-headers-10.
 ///
-/// `RateLimit-Policy: "NAME";q=QUOTA;w=SECONDS` is on each response. One that is refused by the limit
-/// also has `RateLimit: "NAME";r=0;t=SECONDS`, where it is known when to come back.
+/// `RateLimit-Policy: "NAME";q=QUOTA;w=SECONDS` is on each response. One that is refused by the
+/// limit also has `RateLimit: "NAME";r=0;t=SECONDS`, where it is known when to come back.
 ///
-/// For a limit that has a token bucket, [`tell_limit`](super::HttpLayer::tell_limit) says this and how
-/// much is left, from the bucket itself.
+/// For a limit that has a token bucket, [`tell_limit`](super::HttpLayer::tell_limit) says this and
+/// how much is left, from the bucket itself.
 ///
 /// # Examples
 ///
@@ -49,8 +49,8 @@ pub struct RateLimitPolicy {
 }
 
 impl RateLimitPolicy {
-    /// At most `quota` requests in each `window`, which is told in whole seconds, rounded up. `None`
-    /// where `name` has characters other than printable ASCII.
+    /// At most `quota` requests in each `window`, which is told in whole seconds, rounded up.
+    /// `None` where `name` has characters other than printable ASCII.
     #[must_use]
     pub fn new(name: &str, quota: u32, window: Duration) -> Option<Self> {
         if !name.bytes().all(is_printable) {
@@ -62,8 +62,8 @@ impl RateLimitPolicy {
     }
 }
 
-/// A gate that can say what is left of its limit: a bucket of one's own or of a key, a pointer to one,
-/// or a tuple whose first gate is one.
+/// A gate that can say what is left of its limit: a bucket of one's own or of a key, a pointer to
+/// one, or a tuple whose first gate is one.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot say what is left of its limit",
     note = "token buckets can; of a tuple of gates the first one is asked"
@@ -126,7 +126,8 @@ by_first! { B }
 by_first! { B C }
 by_first! { B C D }
 
-/// What a layer tells of its limit: nothing, or as a [`RateLimitPolicy`] says, unless it is [`ByGate`].
+/// What a layer tells of its limit: nothing, or as a [`RateLimitPolicy`] says, unless it is
+/// [`ByGate`].
 #[derive(Clone, Debug)]
 pub struct AsSaid(pub(super) Option<Arc<RateLimitPolicy>>);
 

@@ -15,7 +15,11 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// [`PipelineLayer::retrying`](crate::tower::PipelineLayer::retrying).
 ///
 /// An attempt that failed may have been carried out: the answer was lost, or came too late. So
-/// another `POST` is sent once, and its first error or response is the answer.
+/// another `POST` is sent once, and its first error or response is the answer, also where it got no
+/// connection: an error does not say that for sure. What the pipeline's own gates refused was not
+/// sent, and is tried again whatever it is.
+///
+/// All requests of gRPC are `POST`s: those that may be sent twice have to be marked.
 ///
 /// The body must be one that can be cloned, such as `Full<Bytes>` or `Empty`. One that is read
 /// while it is sent, such as axum's or a stream, is gone by then: a

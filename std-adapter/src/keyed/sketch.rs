@@ -4,9 +4,11 @@ use std::borrow::Borrow;
 use std::fmt;
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::marker::PhantomData;
+use std::ops::Deref;
 
 use fusebox_core::{
-    BucketConfig, BucketSketch, Clock, ConfigError, Rejection, SketchColumn, SketchTokens,
+    BucketConfig, BucketSketch, Clock, ConfigError, Gate, Outcome, Rejection, SketchColumn,
+    SketchTokens,
 };
 
 use crate::StdClock;
@@ -125,6 +127,62 @@ impl<K: Hash + ?Sized, C: Clock, S: BuildHasher> KeyedSketch<K, C, S> {
     pub fn width(&self) -> usize {
         self.sketch.width()
     }
+}
+
+/// The bucket of one key of a [`KeyedSketch`] as a gate that holds what it needs, for futures that
+/// outlive what made them: one token for a call.
+///
+/// `R` is how the sketch is held: `&'static KeyedSketch`, or an `Arc`. To borrow it, see
+/// [`KeyedSketch::of`], which is as this otherwise.
+///
+/// # Examples
+///
+/// ```
+/// use std::{net::IpAddr, sync::Arc};
+/// use fusebox_std::{KeyedSketchBucket, prelude::*};
+///
+/// let limits = Arc::new(KeyedSketch::<IpAddr>::new(1 << 10, BucketConfig::per_hour(1))?);
+/// let bucket = KeyedSketchBucket::new(Arc::clone(&limits), &IpAddr::from([192, 0, 2, 1]));
+/// assert!(bucket.permit().is_ok());
+/// assert!(bucket.permit().is_err());
+/// # Ok::<(), fusebox_std::ConfigError>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+#[must_use]
+pub struct KeyedSketchBucket<R> {
+    sketch: R,
+    hash: u64,
+}
+
+impl<R> KeyedSketchBucket<R> {
+    /// The bucket of `key`.
+    #[inline]
+    pub fn new<K, C, S>(sketch: R, key: &K) -> Self
+    where
+        R: Deref<Target = KeyedSketch<K, C, S>>,
+        K: Hash + ?Sized,
+        S: BuildHasher,
+    {
+        let hash = sketch.hasher.hash_one(key);
+        Self { sketch, hash }
+    }
+}
+
+impl<R, K, C, S> Gate for KeyedSketchBucket<R>
+where
+    R: Deref<Target = KeyedSketch<K, C, S>>,
+    K: ?Sized,
+    C: Clock,
+{
+    type Token = ();
+
+    #[inline]
+    fn enter(&self) -> Result<(), Rejection> {
+        self.sketch.sketch.try_acquire(self.hash, 1)
+    }
+
+    #[inline]
+    fn exit(&self, (): (), _outcome: Outcome) {}
 }
 
 impl<K: ?Sized, C: Clock, S> fmt::Debug for KeyedSketch<K, C, S> {

@@ -1,7 +1,8 @@
 //! How long ago something was used, without a clock reading per use.
 //!
 //! Time is counted in epochs, each at least half as long as the time after which an entry is stale.
-//! A use notes the number of the epoch, which costs a load and, once per epoch, a store. Newcomers
+//! A use notes the number of the epoch when it ends (until then nobody asks how long ago it was),
+//! which costs two loads and, once per epoch, a store. Newcomers
 //! and sweeps look at the clock, and begin the next epoch when it is time: one, however long nobody
 //! came, as nobody knows in which part of that time the last uses were. So two whole epochs lie
 //! between a use and the third epoch after it, and the time at least.
@@ -20,10 +21,14 @@ const LONG_AGO: u32 = 3;
 /// How late a reading of the clock may be, in milliseconds: an hour.
 const LATEST: u32 = 3_600_000;
 
+/// On cache lines of its own: each use reads it, and what stands before it in an `Arc` is written
+/// to for each entry that comes or goes. (Two, as they are fetched in pairs.)
+#[repr(align(128))]
+#[derive(Debug)]
 pub(super) struct Epochs {
     start: Instant,
     /// The least length of an epoch, in milliseconds.
-    length: u32,
+    length: AtomicU32,
     /// When the present one began, in milliseconds from the start, wrapping after 49 days.
     began: AtomicU32,
     number: AtomicU32,
@@ -32,13 +37,20 @@ pub(super) struct Epochs {
 impl Epochs {
     /// With `time` until an entry is stale, at most half of the wrap.
     pub(super) fn new(time: Duration) -> Self {
-        let half = u32::try_from(time.as_millis().div_ceil(2)).unwrap_or(u32::MAX);
-        Self {
+        let epochs = Self {
             start: Instant::now(),
-            length: half.min(u32::MAX / 4),
+            length: AtomicU32::new(0),
             began: AtomicU32::new(0),
             number: AtomicU32::new(0),
-        }
+        };
+        epochs.set_time(time);
+        epochs
+    }
+
+    /// Changes the time until an entry is stale.
+    pub(super) fn set_time(&self, time: Duration) {
+        let half = u32::try_from(time.as_millis().div_ceil(2)).unwrap_or(u32::MAX);
+        self.length.store(half.min(u32::MAX / 4), Ordering::Relaxed);
     }
 
     /// The number of the present epoch. Wraps, after which a few entries seem to be in use.
@@ -76,7 +88,7 @@ impl Epochs {
         let late = since > u32::MAX - LATEST;
         // One of those who come at once begins it.
         if !late
-            && since >= self.length
+            && since >= self.length.load(Ordering::Relaxed)
             && self.began.compare_exchange(began, now, order, none).is_ok()
         {
             self.number.fetch_add(1, Ordering::Relaxed);

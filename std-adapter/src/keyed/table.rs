@@ -25,6 +25,13 @@
 //! the place of what it has removed. What is removed is judged under the lock that excludes every
 //! reader of its shard, and so everyone who could get hold of it.
 //!
+//! Many may come at once for the same new key, such as a host that everybody calls after a restart.
+//! So the newcomers of a shard take turns, and who has its turn looks for the key again before it
+//! claims a place, removes anything or is refused: one of them adds the entry, and the others find
+//! it. What they add is made before, under no lock and with nothing claimed, so each of them makes
+//! one. But who finds the map full and nothing idle makes none, however long that would take: a
+//! flood would have it made again and again.
+//!
 //! Code of the user's that runs under the lock of a shard: `Eq`, `Hash` and `Clone` of keys, the
 //! hasher, and [`Forget`], which asks whether a gate is idle, and so its clock. It must be asked
 //! under the lock: somebody could use the gate between the answer and the removal. Whatever else is
@@ -41,7 +48,7 @@ use std::mem;
 #[cfg(debug_assertions)]
 use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread;
 
 use hashbrown::HashTable;
@@ -94,9 +101,14 @@ pub(super) struct Table<K, V, S> {
 #[repr(align(128))]
 struct Shard<K, V> {
     entries: RwLock<HashTable<(K, V)>>,
+    /// Held by the newcomer whose turn it is. No other lock is held by who waits for it.
+    turn: Mutex<()>,
     /// The next place to look at.
     hand: AtomicUsize,
 }
+
+/// A place of a shard where something looked idle.
+type Spot<'a, K, V> = (&'a Shard<K, V>, usize);
 
 /// A place for one entry, free again when it is dropped.
 struct Claim<'a>(&'a AtomicUsize);
@@ -169,9 +181,8 @@ impl<K, V, S> Table<K, V, S> {
         while shards < most && capacity / (2 * shards) >= LEAST_PER_SHARD {
             shards *= 2;
         }
-        let shard = || Shard { entries: RwLock::new(HashTable::new()), hand: AtomicUsize::new(0) };
         Self {
-            shards: (0..shards).map(|_| shard()).collect(),
+            shards: (0..shards).map(|_| Shard::new()).collect(),
             hasher,
             capacity,
             claimed: AtomicUsize::new(0),
@@ -210,29 +221,24 @@ impl<K, V, S> Table<K, V, S> {
         self.shards.iter().flat_map(taken).for_each(visit);
     }
 
-    /// A place for one more entry, if there is one or can be made.
-    fn claim(&self, hash: u64, forget: &impl Forget<K, V>) -> Option<Claim<'_>> {
+    /// A place that nobody has.
+    fn claim(&self) -> Option<Claim<'_>> {
         let one_more = |claimed: usize| (claimed < self.capacity).then(|| claimed + 1);
-        let free = self.claimed.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more);
-        let removed = if free.is_ok() { None } else { Some(self.forget_one(hash, forget)?) };
-        // The place of what was removed is claimed already. It is dropped when the claim is made,
-        // as dropping a gate of the user's may panic.
-        let claim = Claim(&self.claimed);
-        drop(removed);
-        Some(claim)
+        self.claimed.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).ok()?;
+        Some(Claim(&self.claimed))
     }
 
-    /// Removes an entry, and leaves its place claimed.
-    fn forget_one(&self, hash: u64, forget: &impl Forget<K, V>) -> Option<(K, V)> {
+    /// Where there is an entry that looks idle, for a newcomer of this hash.
+    fn find_idle(&self, hash: u64, forget: &impl Forget<K, V>) -> Option<Spot<'_, K, V>> {
         let _asking = Asking::new(self);
         // Relaxed, all three: a rough count, and any place to begin at will do.
         let failures = self.failures.load(Ordering::Relaxed);
         let elsewhere = || {
             let looked_at = SHARDS_LOOKED_AT.min(self.shards.len());
             let first = self.hand.fetch_add(looked_at, Ordering::Relaxed);
-            (0..looked_at).find_map(|n| self.shard(first.wrapping_add(n)).forget_one(forget))
+            (0..looked_at).find_map(|n| self.shard(first.wrapping_add(n)).find_idle(forget))
         };
-        let mut found = self.shard_of(hash).forget_one(forget);
+        let mut found = self.shard_of(hash).find_idle(forget);
         if found.is_none() && failures < FAILURES_BORNE {
             found = elsewhere();
         }
@@ -241,6 +247,70 @@ impl<K, V, S> Table<K, V, S> {
             self.failures.store(now, Ordering::Relaxed);
         }
         found
+    }
+
+    /// Removes an entry, the one that looked idle before or another one, and leaves its place
+    /// claimed. It is `removed` then, to be dropped under no lock.
+    fn forget_one(
+        &self,
+        idle: Option<Spot<'_, K, V>>,
+        hash: u64,
+        forget: &impl Forget<K, V>,
+        removed: &mut Option<(K, V)>,
+    ) -> Option<Claim<'_>> {
+        let _asking = Asking::new(self);
+        let remove =
+            |(shard, place): Spot<'_, K, V>| self.remove_at(&mut shard.write(), place, forget);
+        let found = idle.and_then(remove).or_else(|| self.find_idle(hash, forget).and_then(remove));
+        let (claim, entry) = found?;
+        *removed = Some(entry);
+        Some(claim)
+    }
+
+    /// Removes what may be forgotten of the next places of a shard, into `removed`, which is to be
+    /// dropped after the lock that is held here, also if a gate panics; whether there were any
+    /// places.
+    fn forget_from(
+        &self,
+        shard: &Shard<K, V>,
+        first: usize,
+        forget: &impl Forget<K, V>,
+        removed: &mut Vec<(K, V)>,
+    ) -> bool {
+        let _asking = Asking::new(self);
+        let found: Vec<usize> = {
+            let entries = shard.read();
+            let places = entries.num_buckets();
+            if first >= places {
+                return false;
+            }
+            (first..places.min(first + SWEPT_AT_ONCE))
+                .filter(|&place| entries.get_bucket(place).is_some_and(|(k, v)| forget.may(k, v)))
+                .collect()
+        };
+        if !found.is_empty() {
+            let mut entries = shard.write();
+            for place in found {
+                if let Some((claim, entry)) = self.remove_at(&mut entries, place, forget) {
+                    drop(claim);
+                    removed.push(entry);
+                }
+            }
+        }
+        true
+    }
+
+    /// Removes what is at `place`, if it may be forgotten: the table may have changed meanwhile. Its
+    /// place stays claimed as long as the claim is there.
+    fn remove_at(
+        &self,
+        entries: &mut HashTable<(K, V)>,
+        place: usize,
+        forget: &impl Forget<K, V>,
+    ) -> Option<(Claim<'_>, (K, V))> {
+        let mut entry = entries.get_bucket_entry(place).ok()?;
+        let (key, value) = entry.get_mut();
+        forget.may_alone(key, value).then(|| (Claim(&self.claimed), entry.remove().0))
     }
 }
 
@@ -302,17 +372,28 @@ impl<K: Hash + Eq, V, S: BuildHasher> Table<K, V, S> {
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
         forget.newcomer();
-        let claim = self.claim(hash, forget)?;
-        let owned = key.to_owned();
-        let made = make(&owned);
-        // Declared last, so that it is given up before what is not used is dropped.
-        let mut entries = self.shard_of(hash).write();
+        let full = self.len() >= self.capacity;
+        let idle = if full { self.find_idle(hash, forget) } else { None };
+        let mut made = (!full || idle.is_some()).then(|| {
+            let owned = key.to_owned();
+            let value = make(&owned);
+            (owned, value)
+        });
+        let mut removed = None;
+        // The locks are declared after these two, and so given up before what is left in them is
+        // dropped.
+        let shard = self.shard_of(hash);
+        let _turn = shard.turn();
         // Somebody else may have been faster.
-        if let Some((_, value)) = entries.find(hash, |entry| entry.0.borrow() == key) {
+        if let Some((_, value)) = shard.read().find(hash, |entry| entry.0.borrow() == key) {
             return Some(look(value));
         }
+        made.as_ref()?;
+        let forget_one = || self.forget_one(idle, hash, forget, &mut removed);
+        let claim = self.claim().or_else(forget_one)?;
         let rehash = |entry: &(K, V)| self.hasher.hash_one(&entry.0);
-        let added = entries.insert_unique(hash, (owned, made), rehash);
+        let mut entries = shard.write();
+        let added = entries.insert_unique(hash, made.take()?, rehash);
         claim.keep();
         Some(look(&added.get().1))
     }
@@ -337,17 +418,12 @@ impl<K: Hash + Eq, V, S: BuildHasher> Table<K, V, S> {
     /// many those were.
     pub(super) fn sweep(&self, forget: &impl Forget<K, V>) -> usize {
         Asking::assert_not(self);
-        let mut all = 0;
+        let (mut all, mut removed) = (0, Vec::new());
         for shard in &self.shards {
             let mut at = 0;
-            // The question ends before what was removed is dropped.
-            let next = |at| {
-                let _asking = Asking::new(self);
-                shard.forget_from(at, forget)
-            };
-            while let Some(removed) = next(at) {
+            while self.forget_from(shard, at, forget, &mut removed) {
                 all += removed.len();
-                removed.iter().for_each(|_| drop(Claim(&self.claimed)));
+                removed.clear();
                 at += SWEPT_AT_ONCE;
             }
             let mut entries = shard.write();
@@ -361,6 +437,14 @@ impl<K: Hash + Eq, V, S: BuildHasher> Table<K, V, S> {
 }
 
 impl<K, V> Shard<K, V> {
+    const fn new() -> Self {
+        Self {
+            entries: RwLock::new(HashTable::new()),
+            turn: Mutex::new(()),
+            hand: AtomicUsize::new(0),
+        }
+    }
+
     // A panic under the lock comes from the traits of a key or of a gate. hashbrown leaves a table
     // whole that can be used, at worst without some of its entries, and a gate is asked before its
     // entry is touched.
@@ -373,51 +457,20 @@ impl<K, V> Shard<K, V> {
         self.entries.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Removes one of the next few entries.
-    fn forget_one(&self, forget: &impl Forget<K, V>) -> Option<(K, V)> {
-        let found = {
-            let entries = self.read();
-            let places = entries.num_buckets();
-            // Relaxed: any place to begin at will do.
-            let first = self.hand.fetch_add(PLACES, Ordering::Relaxed);
-            // There is a power of two of them, or none.
-            (0..PLACES.min(places))
-                .map(|n| first.wrapping_add(n) & (places - 1))
-                .find(|&place| entries.get_bucket(place).is_some_and(|(k, v)| forget.may(k, v)))?
-        };
-        self.remove_at(&mut self.write(), found, forget)
+    fn turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Removes what may be forgotten of the next places; `None` after the last one.
-    fn forget_from(&self, first: usize, forget: &impl Forget<K, V>) -> Option<Vec<(K, V)>> {
-        let found: Vec<usize> = {
-            let entries = self.read();
-            let places = entries.num_buckets();
-            if first >= places {
-                return None;
-            }
-            (first..places.min(first + SWEPT_AT_ONCE))
-                .filter(|&place| entries.get_bucket(place).is_some_and(|(k, v)| forget.may(k, v)))
-                .collect()
-        };
-        if found.is_empty() {
-            return Some(Vec::new());
-        }
-        let mut entries = self.write();
-        // Dropped by the caller, after the lock.
-        let remove = |place| self.remove_at(&mut entries, place, forget);
-        Some(found.into_iter().filter_map(remove).collect())
-    }
-
-    /// Removes what is at `place`, if it may be forgotten: the table may have changed meanwhile.
-    fn remove_at(
-        &self,
-        entries: &mut HashTable<(K, V)>,
-        place: usize,
-        forget: &impl Forget<K, V>,
-    ) -> Option<(K, V)> {
-        let mut entry = entries.get_bucket_entry(place).ok()?;
-        let (key, value) = entry.get_mut();
-        forget.may_alone(key, value).then(|| entry.remove().0)
+    /// Which of the next few entries looks idle.
+    fn find_idle(&self, forget: &impl Forget<K, V>) -> Option<Spot<'_, K, V>> {
+        let entries = self.read();
+        let places = entries.num_buckets();
+        // Relaxed: any place to begin at will do.
+        let first = self.hand.fetch_add(PLACES, Ordering::Relaxed);
+        // There is a power of two of them, or none.
+        (0..PLACES.min(places))
+            .map(|n| first.wrapping_add(n) & (places - 1))
+            .find(|&place| entries.get_bucket(place).is_some_and(|(k, v)| forget.may(k, v)))
+            .map(|place| (self, place))
     }
 }

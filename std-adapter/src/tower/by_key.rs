@@ -7,7 +7,7 @@ use std::ops::Deref;
 use fusebox_core::{Clock, Gate, Rejection};
 
 use super::gate_by::{ChooseGate, GateByLayer};
-use crate::keyed::{Keyed, KeyedBucket, KeyedBuckets, KeyedGate};
+use crate::keyed::{Keyed, KeyedBucket, KeyedBuckets, KeyedGate, KeyedSketch, KeyedSketchBucket};
 
 /// Where the key of a request is: any `Fn(&Q) -> Result<K, Rejection>`, or, for HTTP, those of
 /// [`http::key`](crate::http::key) (feature `http`).
@@ -30,7 +30,7 @@ impl<Q, K, F: Fn(&Q) -> Result<K, Rejection>> KeyOf<Q, K> for F {
     }
 }
 
-/// What has a gate for each key: [`KeyedBuckets`] and [`Keyed`].
+/// What has a gate for each key: [`KeyedBuckets`], [`Keyed`] and [`KeyedSketch`].
 pub trait KeyedGates {
     /// What finds a gate.
     type Key;
@@ -84,6 +84,24 @@ where
     }
 }
 
+impl<K, C, S> KeyedGates for KeyedSketch<K, C, S>
+where
+    K: Hash,
+    C: Clock,
+    S: BuildHasher,
+{
+    type Key = K;
+    type Gate<R: Deref<Target = Self>> = KeyedSketchBucket<R>;
+
+    #[inline]
+    fn gate_of<R>(limits: &R, key: K) -> Result<Self::Gate<R>, Rejection>
+    where
+        R: Deref<Target = Self> + Clone,
+    {
+        Ok(KeyedSketchBucket::new(limits.clone(), &key))
+    }
+}
+
 /// The gate of the key that a request has; see [`GateByLayer::keyed`].
 #[derive(Clone, Copy)]
 pub struct ByKey<R, X> {
@@ -108,11 +126,13 @@ impl<R, X> GateByLayer<ByKey<R, X>>
 where
     R: Deref<Target: KeyedGates>,
 {
-    /// A layer at which each request asks the gate of its key, which `key` finds. (Feature `keyed`.)
+    /// A layer at which each request asks the gate of its key, which `key` finds. (Feature
+    /// `keyed`.)
     ///
-    /// `limits` are [`KeyedBuckets`] or a [`Keyed`], held as `&'static` or in an `Arc`. A request for
-    /// which `key` finds none is refused with [`Reason::NoKey`](crate::Reason::NoKey); to let such
-    /// requests share a limit, have `key` return what they share.
+    /// `limits` are [`KeyedBuckets`], a [`Keyed`] or a [`KeyedSketch`], held as `&'static` or in an
+    /// `Arc`. A request for which `key` finds none is refused with
+    /// [`Reason::NoKey`](crate::Reason::NoKey); to let such requests share a limit, have `key`
+    /// return what they share.
     ///
     /// # Examples
     ///

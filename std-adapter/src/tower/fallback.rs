@@ -13,12 +13,12 @@ use tower_service::Service;
 use super::calling::Calling;
 use super::sending::Resend;
 
-/// Answers in another way what a gate or pipeline further in has refused: from a cache, from another
-/// service, with less.
+/// Answers in another way what a gate or pipeline further in has refused: from a cache, from
+/// another service, with less.
 ///
-/// It is to be placed right outside of the layer whose refusals it answers. What is refused here is what
-/// is [rejected](Error::is_rejected): the request was not sent, or not once more. For timeouts and
-/// errors of the service too, say [`when`](Self::when).
+/// It is to be placed right outside of the layer whose refusals it answers. What is refused here is
+/// what is [rejected](Error::is_rejected): the request was not sent, or not once more. For timeouts
+/// and errors of the service too, say [`when`](Self::when).
 ///
 /// What the other way does is not asked of anything further in: a breaker that is open stays so.
 ///

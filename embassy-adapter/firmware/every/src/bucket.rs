@@ -3,8 +3,8 @@
 use core::time::Duration;
 
 use fusebox_core::{
-    BucketConfig, BucketSketch, BucketState, Clock, Deadline, Gate, Lease, Quota, Rate, SharedBucket,
-    SketchColumn, TokenBucket, WaitGate,
+    BucketConfig, BucketSketch, BucketState, Clock, Deadline, Gate, Lease, Quota, Rate,
+    SharedBucket, SketchColumn, TokenBucket, WaitGate,
 };
 
 use crate::{CLOCK, Us, any, keep, now, poll, some_time, use_gate};
