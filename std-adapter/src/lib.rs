@@ -72,7 +72,7 @@ mod tokio_timer;
 pub mod tower;
 
 /// The README's examples are tests too.
-#[cfg(all(doctest, feature = "tokio"))]
+#[cfg(all(doctest, feature = "http", feature = "tokio"))]
 #[doc = include_str!("../../README.md")]
 mod readme {}
 
