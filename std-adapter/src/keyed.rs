@@ -241,8 +241,8 @@ impl<K: Hash + Eq, G: Idle, S: BuildHasher> Keyed<K, G, S> {
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
-        let found =
-            self.table.find_or_add(key, self, |key| self.entry((self.make)(key)), Arc::clone);
+        let make = |key: &K| self.entry((self.make)(key));
+        let found = self.table.find_or_add(key, self, make, Arc::clone, Arc::clone);
         match found.or_else(|| self.overflow.clone()) {
             Some(entry) => Ok(KeyedGate { entry, is_use: true }),
             None => Err(Rejection::new(Reason::Overloaded)),

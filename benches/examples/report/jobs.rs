@@ -91,9 +91,8 @@ const LIVE: &str = "its limits are fixed; ours can change while it runs, so each
 const WHEN: &str = "it works out when to come back only if asked; our rejection says it always. And before it \
                     refuses, it looks again, lest it has mixed limits that change meanwhile";
 const BOUND: &str = "its map has no bound; ours never holds more keys than it was told. Clock, hash and lock take \
-                     both the same; ours also looks whether the key has limits of its own, and hands what was \
-                     taken out of the lock through memory. The row that says only governor reads the time stamp \
-                     counter";
+                     both the same; ours also looks whether the key has limits of its own. The row that says \
+                     only governor reads the time stamp counter";
 const QUEUE: &str = "its queue is a plain list under a lock; ours is lock-free, with a word for each place, \
                      all of which are looked through for the oldest";
 

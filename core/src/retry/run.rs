@@ -45,6 +45,8 @@ pin_project! {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+// As wide as a register: for what is moved beside padding see `RetryCall`.
+#[repr(usize)]
 enum Phase {
     /// Nothing has happened.
     Idle,

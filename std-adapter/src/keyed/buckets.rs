@@ -231,6 +231,7 @@ impl<K: Hash + Eq, C: Clock + Clone, S: BuildHasher> KeyedBuckets<K, C, S> {
             &FullAt(&self.limits, now),
             |_| BucketState::new(),
             |state| limits.take_at(state, tokens, now),
+            |state| limits.take_at(state, tokens, now),
         );
         match (taken, &self.overflow) {
             (Some(taken), _) => Ok(KeyedTaken { taken: taken?, shared: false }),

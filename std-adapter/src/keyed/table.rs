@@ -326,16 +326,20 @@ impl<K: Hash + Eq, V, S: BuildHasher> Table<K, V, S> {
         self.shard_of(hash).read().find(hash, |entry| entry.0.borrow() == key).map(|(_, v)| look(v))
     }
 
-    /// What `look` says of the entry of `key`, which `make` makes if there is none; `None` where
-    /// there is no room for it. Only where it adds the entry does `look` keep others out of the
-    /// shard.
+    /// What `look` says of the entry of `key`; if there is none, what `look_alone` says of the one
+    /// that `make` makes, while others are kept out of the shard; `None` where there is no room for
+    /// it.
+    ///
+    /// Two closures for the same, so that the first is written into its only place: one that is
+    /// called in two places is called, and hands on what it says through memory.
     #[inline]
     pub(super) fn find_or_add<Q, R>(
         &self,
         key: &Q,
         forget: &impl Forget<K, V>,
         make: impl FnOnce(&K) -> V,
-        look: impl Fn(&V) -> R,
+        look: impl FnOnce(&V) -> R,
+        look_alone: impl Fn(&V) -> R,
     ) -> Option<R>
     where
         K: Borrow<Q>,
@@ -349,7 +353,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> Table<K, V, S> {
         );
         match found {
             Some(said) => Some(said),
-            None => self.add(hash, key, forget, make, look),
+            None => self.add(hash, key, forget, make, look_alone),
         }
     }
 
