@@ -346,8 +346,9 @@ impl Spans {
     /// Whether so many units are at least twice the mean latency of `window`.
     const fn is_twice_the_mean(&self, elapsed: Word, window: Window) -> bool {
         // Twice the sum of the latencies against so many times the time: nothing is divided, and
-        // both have less than 64 bits.
-        let (sum, time) = (widen(SUM.get(window.0)), widen(elapsed) * window.count() as u64);
+        // both have less than 64 bits, so nothing is lost by saturating.
+        let sum = widen(SUM.get(window.0));
+        let time = widen(elapsed).saturating_mul(window.count() as u64);
         let twice = self.latency_exponent as i32 + 1;
         // Shifts that are below 64; see above.
         if twice >= 0 {
