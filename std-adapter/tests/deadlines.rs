@@ -245,6 +245,24 @@ async fn who_gives_no_time_opens_no_breaker() {
     }
 }
 
+/// The shorter time that a request had of its own was replaced by what was left of a longer one.
+#[tokio::test(start_paused = true)]
+async fn the_earlier_of_two_deadlines_is_told() {
+    let client = SendDeadlineLayer::new(DeadlineHeader::GRPC_TIMEOUT).layer(service_fn(
+        |request: Request<()>| async move {
+            Ok::<_, Infallible>(request.headers()["grpc-timeout"].to_str().unwrap().to_owned())
+        },
+    ));
+    let deadline = Deadline::after(&TokioTimer, 2 * SECOND);
+    let told = |own: &'static str| {
+        with_deadline(deadline, client.clone().oneshot(request("grpc-timeout", own)))
+    };
+    assert_eq!(told("100m").await.unwrap(), "100m");
+    for own in ["3S", "soon", "-1S"] {
+        assert_eq!(told(own).await.unwrap(), "2000000u", "in place of {own}");
+    }
+}
+
 /// An attempt was told of the deadline outside of its pipeline, and not of its own, which came first.
 #[tokio::test(start_paused = true)]
 async fn an_attempt_is_told_when_it_will_be_cut_off() {

@@ -56,6 +56,18 @@ async fn quota_and_window_are_those_of_the_bucket() {
     assert_eq!(told!(layer, "ada").1, r#""all";q=10;w=2"#);
 }
 
+/// Where another bucket of the tuple refused, the first one's clients were told that theirs was spent.
+#[tokio::test]
+async fn who_has_something_left_is_told_so_whoever_refuses() {
+    let clock: &'static ManualClock = Box::leak(Box::new(ManualClock::new()));
+    let own = fusebox_std::TokenBucket::new(BucketConfig::per_second(100), clock);
+    let all = fusebox_std::TokenBucket::new(BucketConfig::per_hour(1), clock);
+    let layer = GateLayer::new(Arc::new((own, all))).http().tell_limit("own");
+    assert_eq!(told!(layer, "ada"), said(200, r#""own";q=100;w=1"#, r#""own";r=99;t=1"#));
+    clock.advance(Duration::from_secs(1));
+    assert_eq!(told!(layer, "ada"), said(429, r#""own";q=100;w=1"#, r#""own";r=100;t=0"#));
+}
+
 #[tokio::test]
 async fn what_is_left_is_told_with_each_answer() {
     let clock: &'static ManualClock = Box::leak(Box::new(ManualClock::new()));

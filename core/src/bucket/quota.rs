@@ -92,7 +92,9 @@ impl Quota {
         let slack = if rounding < self.second { rounding } else { 1 };
         let time = burst.saturating_mul(self.interval).saturating_sub(slack);
         let seconds = at_most((time / or_one(self.second)).saturating_add(1));
-        (self.tokens_in(seconds), seconds)
+        let tokens = self.tokens_in(seconds);
+        // As many as are told to be left, also where the seconds have no end that can be told.
+        (if tokens < self.burst { self.burst } else { tokens }, seconds)
     }
 }
 
@@ -181,6 +183,9 @@ mod tests {
             let told = quota(BucketConfig::per_second(tokens).burst(burst)).per_window();
             assert_eq!(told, expected, "{tokens} per second, burst {burst}");
         }
+        // More seconds than can be told: the burst all the same.
+        let slow = quota(BucketConfig::per_day(1).burst(80_966));
+        assert_eq!(slow.per_window(), (80_966, u32::MAX));
         // Two and a half in a second are two, not three.
         let half = quota(BucketConfig::new(Rate::every(Duration::from_millis(400))).burst(1));
         assert_eq!((half.per_window(), half.tokens_in(2)), ((2, 1), 5));

@@ -122,7 +122,11 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         let answer = ready!(this.call.as_mut().poll(cx))?;
-        let deadline = this.call.deadline();
+        // A head that has the status is the end of the call, whatever follows.
+        let deadline = match Code::of(answer.headers()) {
+            Some(_) => Deadline::NEVER,
+            None => this.call.deadline(),
+        };
         Poll::Ready(Ok(answer.map(|body| DeadlineBody { body: Some(body), sleep: None, deadline })))
     }
 }
@@ -137,7 +141,7 @@ pin_project! {
     /// A body that ends with `DEADLINE_EXCEEDED` if it goes on at its deadline; see
     /// [`DeadlineLayer::grpc`].
     pub struct DeadlineBody<B> {
-        // None where it was cut off.
+        // None where it has ended, or was cut off.
         #[pin]
         body: Option<B>,
         // Made when it is first waited for: most bodies have all there is at once.
@@ -166,6 +170,10 @@ impl<B: Body> Body for DeadlineBody<B> {
         // Asked first, as a body may always have more.
         if !deadline.expired(&TokioTimer) {
             if let Poll::Ready(frame) = within_deadline(deadline, || body.poll_frame(cx)) {
+                // After its end it is not cut off any more.
+                if !matches!(&frame, Some(Ok(frame)) if !frame.is_trailers()) {
+                    this.body.set(None);
+                }
                 return Poll::Ready(frame);
             }
             if this.sleep.is_none() {

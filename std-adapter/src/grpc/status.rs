@@ -46,7 +46,11 @@ pub(super) fn tell(headers: &mut HeaderMap, code: Code, message: &str) {
 fn pushback(rejection: Rejection) -> Option<HeaderValue> {
     match (rejection.reason(), rejection.retry_after()) {
         (Reason::ExceedsBurst | Reason::NoKey, _) => Some(HeaderValue::from_static("-1")),
-        (_, Some(wait)) => HeaderValue::try_from(whole_millis(wait).to_string()).ok(),
+        // More than the 32 bits that it may have is "do not" to a client that reads it as told.
+        (_, Some(wait)) => Some(match i32::try_from(whole_millis(wait)) {
+            Ok(millis) => HeaderValue::from(millis),
+            Err(_) => HeaderValue::from_static("-1"),
+        }),
         (_, None) => None,
     }
 }
@@ -86,6 +90,12 @@ mod tests {
         for (nanos, millis) in [(0, 0), (1, 1), (1_000_000, 1), (1_000_001, 2)] {
             assert_eq!(whole_millis(Duration::from_nanos(nanos)), millis);
         }
-        assert!(whole_millis(Duration::MAX) > 0);
+        let told = |millis| {
+            let refusal = Rejection::after_ticks(Reason::CircuitOpen, millis, 1000);
+            pushback(refusal).and_then(|value| value.to_str().map(str::to_owned).ok())
+        };
+        assert_eq!(told(i32::MAX as u64).as_deref(), Some("2147483647"));
+        assert_eq!(told(i32::MAX as u64 + 1).as_deref(), Some("-1"), "it has 32 bits");
+        assert_eq!(told(u64::MAX).as_deref(), Some("-1"));
     }
 }

@@ -7,7 +7,7 @@ use ::http::HeaderMap;
 use crate::peer::TrustedProxies;
 
 /// The address of the client whose request came from `peer`: by its `X-Forwarded-For`, as far as
-/// `proxies` are believed; see [`TrustedProxies::client`]. A line that is no text ends the search.
+/// `proxies` are believed; see [`TrustedProxies::client`]. What is no text ends the search.
 ///
 /// # Examples
 ///
@@ -39,7 +39,9 @@ use crate::peer::TrustedProxies;
 #[must_use]
 pub fn client_address(proxies: &TrustedProxies, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
     let lines = headers.get_all("x-forwarded-for").into_iter();
-    proxies.client(peer, lines.map(|line| line.to_str().unwrap_or("")))
+    // One by one: what a client writes before them takes nothing from the addresses of the proxies.
+    let hops = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    proxies.client(peer, hops.map(|hop| std::str::from_utf8(hop).unwrap_or("")))
 }
 
 #[cfg(test)]
@@ -62,6 +64,12 @@ mod tests {
         headers.append("x-forwarded-for", HeaderValue::from_static("203.0.113.7, 10.0.0.2"));
         assert_eq!(client_address(&proxies, ip("10.0.0.1"), &headers), ip("203.0.113.7"));
         assert_eq!(client_address(&proxies, ip("192.0.2.9"), &headers), ip("192.0.2.9"));
+
+        // Nor does what it writes hide the address that a proxy has added.
+        let mut spoiled = HeaderMap::new();
+        let line = HeaderValue::from_bytes(b"\xff, 203.0.113.7, 10.0.0.2").expect("a value");
+        spoiled.append("x-forwarded-for", line);
+        assert_eq!(client_address(&proxies, ip("10.0.0.1"), &spoiled), ip("203.0.113.7"));
 
         let unreadable = HeaderValue::from_bytes(b"203.0.113.7\xff").expect("a value");
         headers.append("x-forwarded-for", unreadable);

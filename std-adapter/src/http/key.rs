@@ -186,8 +186,10 @@ impl Text {
                 let (value, None) = (values.next()?, values.next()) else { return None };
                 Cow::Borrowed(value.to_str().ok()?)
             }
-            Place::Segment(number) => unescaped(path.split('/').nth(number.checked_add(1)?)?)?,
-            Place::Prefix(segments) => unescaped(prefix(path, *segments))?,
+            Place::Segment(number) => {
+                unescaped(path.split('/').nth(number.checked_add(1)?)?, false)?
+            }
+            Place::Prefix(segments) => unescaped(prefix(path, *segments), true)?,
         };
         (1..=self.max_len).contains(&text.len()).then_some(text)
     }
@@ -210,8 +212,10 @@ fn prefix(path: &str, segments: usize) -> &str {
     end.map_or(path, |end| &path[..end])
 }
 
-/// What a text with escapes stands for; `None` where it is escaped wrongly, or is no text.
-fn unescaped(text: &str) -> Option<Cow<'_, str>> {
+/// What a text with escapes stands for; `None` where it is escaped wrongly, or is no text. Of a
+/// path of several segments slashes stay escaped, and so do percent signs: two paths are never the
+/// same text.
+fn unescaped(text: &str, is_path: bool) -> Option<Cow<'_, str>> {
     if !text.contains('%') {
         return Some(Cow::Borrowed(text));
     }
@@ -221,7 +225,11 @@ fn unescaped(text: &str) -> Option<Cow<'_, str>> {
         let (digits, rest) = part.split_at_checked(2)?;
         // Digits only: `from_str_radix` would take a sign.
         let are_digits = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
-        bytes.push(u8::from_str_radix(digits, 16).ok().filter(|_| are_digits)?);
+        match u8::from_str_radix(digits, 16).ok().filter(|_| are_digits)? {
+            b'/' if is_path => bytes.extend_from_slice(b"%2F"),
+            b'%' if is_path => bytes.extend_from_slice(b"%25"),
+            byte => bytes.push(byte),
+        }
         bytes.extend_from_slice(rest.as_bytes());
     }
     String::from_utf8(bytes).ok().map(Cow::Owned)
@@ -374,6 +382,9 @@ mod tests {
             ("/users", 2, "/users"),
             ("/", 1, "/"),
             ("/users/ada", usize::MAX, "/users/ada"),
+            // Not the same as without the escape, nor as each other.
+            ("/users%2fada", 2, "/users%2Fada"),
+            ("/users%252Fada", 2, "/users%252Fada"),
         ] {
             assert_eq!(of(path, segments).as_deref(), Some(expected), "{path}");
         }

@@ -169,11 +169,12 @@ impl<F: AtGate<Gate: RateLimited>> TellLimit<F> for ByGate {
         let (name, (tokens, window)) = (&self.name, quota.per_window());
         append(headers, POLICY, format_args!("{name};q={tokens};w={window}"));
         let left = quota.left();
-        let (left, seconds) = match rejection.and_then(come_back) {
-            // The very moment that `Retry-After` tells.
-            Some(seconds) => (0, seconds),
-            None if left == 0 => (0, whole_seconds(quota.next_in())),
-            None => (left, whole_seconds(quota.full_in())),
+        let seconds = match rejection.and_then(come_back) {
+            _ if left > 0 => whole_seconds(quota.full_in()),
+            // The very moment that `Retry-After` tells. Only where nothing is left: it may be another
+            // gate that has refused.
+            Some(seconds) => seconds,
+            None => whole_seconds(quota.next_in()),
         };
         append(headers, LIMIT, format_args!("{name};r={left};t={seconds}"));
     }

@@ -56,7 +56,6 @@ impl<Q, F: Fn(&Q) -> Option<Q>> Resend<Q> for F {
 
 /// A request to a service as a pipeline's [`Operation`]: the first attempt that is made calls the
 /// service that was ready, later ones a clone of it once that is.
-#[derive(Clone)]
 pub struct Sending<S, Q, N> {
     service: S,
     /// Whether the service has been asked, and not been called since: it may hold a place, for which

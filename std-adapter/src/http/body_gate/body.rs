@@ -89,11 +89,13 @@ impl<G: Gate, K: ClassifyEnd> Held<G, K> {
             || matches!(self.head, Head::Ended(_))
             || matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
             || response.body().is_end_stream();
-        if no_body {
+        // Servers write a length themselves where the body knows it, and stop there as well.
+        let hint = || response.body().size_hint().exact();
+        self.left = content_length(response.headers()).or_else(hint);
+        if no_body || self.is_complete() {
             self.end();
             return response.map(|body| GatedBody { body, held: None });
         }
-        self.left = content_length(response.headers());
         response.map(|body| GatedBody { body, held: Some(self) })
     }
 
@@ -106,9 +108,12 @@ impl<G: Gate, K: ClassifyEnd> Held<G, K> {
         if let (Some(left), Some(data)) = (&mut self.left, frame.data_ref()) {
             *left = left.saturating_sub(data.remaining() as u64);
         }
-        // Where the head has left it to the trailers, those are still to come.
-        let complete = self.left == Some(0) && self.head != Head::Open;
-        (body_ended || complete).then(|| self.outcome(None))
+        (body_ended || self.is_complete()).then(|| self.outcome(None))
+    }
+
+    /// Whether all data has come. Where the head has left it to the trailers, those have not.
+    fn is_complete(&self) -> bool {
+        self.left == Some(0) && self.head != Head::Open
     }
 }
 

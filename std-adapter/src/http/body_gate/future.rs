@@ -70,11 +70,19 @@ where
             *this.held = Some(Held::enter(gate, classify, no_body)?);
             this.calling.set(Some(Calling::of_ready(service, request)));
         }
-        let Some(calling) = this.calling.as_mut().as_pin_mut() else {
-            // It was refused: there is no further answer.
+        // It was refused, or has ended: there is no further answer.
+        if this.held.is_none() {
             return Poll::Pending;
-        };
-        let result = ready!(watched(this.held, || calling.poll(cx)));
+        }
+        let calling = &mut this.calling;
+        let result = ready!(watched(this.held, || {
+            let Some(running) = calling.as_mut().as_pin_mut() else {
+                return Poll::Pending;
+            };
+            let result = ready!(running.poll(cx));
+            calling.set(None);
+            Poll::Ready(result)
+        }));
         let Some(mut held) = this.held.take() else {
             return Poll::Pending;
         };

@@ -7,15 +7,15 @@ use ::http::{HeaderMap, Request};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::format::DeadlineHeader;
+use super::format::{DeadlineHeader, Left};
 use crate::task_deadline::current_deadline;
 use crate::tokio_timer::TokioTimer;
 
 /// Tells the receiver of each request how much is left until [`current_deadline`]: whatever was spent by
 /// the time the request is sent is gone.
 ///
-/// A header of that name which the request has is replaced; without a deadline the request is left as
-/// it is. Put it inside of a [`PipelineLayer`](crate::tower::PipelineLayer) that
+/// A header of that name which the request has is replaced where it says later, or nothing that can be
+/// read; without a deadline the request is left as it is. Put it inside of a [`PipelineLayer`](crate::tower::PipelineLayer) that
 /// [ends by](crate::tower::PipelineLayer::ending_by) the current deadline, and each attempt says when it
 /// will be cut off, which the pipeline's own deadline and timeout may make earlier; and nothing is sent
 /// that is too late.
@@ -75,12 +75,17 @@ pub struct SendDeadlineService<S> {
 }
 
 impl<S> SendDeadlineService<S> {
-    /// Adds what is left of the current deadline.
+    /// Adds what is left of the current deadline, unless the request says itself that it has less.
     pub(crate) fn tell(&self, headers: &mut HeaderMap) {
         let deadline = current_deadline();
-        if !deadline.is_never() {
-            let left = deadline.remaining(&TokioTimer);
-            self.header.insert(headers, left, SystemTime::now());
+        if deadline.is_never() {
+            return;
+        }
+        let (left, now) = (deadline.remaining(&TokioTimer), SystemTime::now());
+        match self.header.read(headers, now) {
+            Some(Left::PastBy(_)) => {}
+            Some(Left::For(own)) if own <= left => {}
+            Some(Left::For(_)) | None => self.header.insert(headers, left, now),
         }
     }
 }
