@@ -252,7 +252,7 @@ fn only_what_says_something_is_measured() {
     sim.run(hedge.call(&sim, fails)).unwrap();
     assert_eq!(measured(), (0, 0));
 
-    let poor = hedge.when_value(|(): &()| fusebox_core::Decision::Retry);
+    let poor = hedge.when_value(|(): &()| Some(fusebox_core::Decision::Retry));
     sim.run(poor.call(&sim, |_| takes(3))).unwrap();
     assert_eq!(measured(), (0, 0), "the same goes for answers that are not good enough");
 

@@ -398,12 +398,11 @@ fn decide(error: &End) -> Decision {
     }
 }
 
-fn decide_about(value: &Value) -> Decision {
-    match value.1 {
-        None => Decision::Stop,
-        Some(0) => Decision::Retry,
-        Some(wait) => Decision::RetryAfter(Duration::from_millis(wait)),
-    }
+fn decide_about(value: &Value) -> Option<Decision> {
+    Some(match value.1? {
+        0 => Decision::Retry,
+        wait => Decision::RetryAfter(Duration::from_millis(wait)),
+    })
 }
 
 fn for_real<const N: usize>(case: &Case) -> Seen

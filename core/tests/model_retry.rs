@@ -322,12 +322,11 @@ fn decision(error: &End) -> Decision {
     }
 }
 
-fn decision_about(value: &Value) -> Decision {
-    match value.1 {
-        None => Decision::Stop,
-        Some(0) => Decision::Retry,
-        Some(wait) => Decision::RetryAfter(Duration::from_millis(wait)),
-    }
+fn decision_about(value: &Value) -> Option<Decision> {
+    Some(match value.1? {
+        0 => Decision::Retry,
+        wait => Decision::RetryAfter(Duration::from_millis(wait)),
+    })
 }
 
 fn for_real(case: &Case) -> Seen {

@@ -157,7 +157,7 @@ fn an_answer_that_panics_when_it_is_dropped_costs_no_retry() {
     let clock = ManualClock::<1000>::new();
     let budget = budget(&clock);
     let retry = Retry::new(Backoff::constant(SECOND)).budget(&budget);
-    let poor = retry.when_value(|_: &Answer| Decision::Retry);
+    let poor = retry.when_value(|_: &Answer| Some(Decision::Retry));
     let mut call = Box::pin(poor.call(&clock, |_| async { Ok::<_, ()>(Answer) }));
     assert_panics(|| poll(call.as_mut()));
     drop(call);

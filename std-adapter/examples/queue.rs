@@ -1,5 +1,6 @@
-//! A consumer of a queue: what cannot be handled goes to a dead-letter store, what nobody can handle
-//! now waits.
+//! A consumer of a queue: what cannot be handled goes to a dead-letter store, at once where the message
+//! is wrong, after some deliveries where it is not known what is. What nobody can handle now waits,
+//! and its deliveries do not count.
 //!
 //! `cargo run -p fusebox-std --example queue`
 
@@ -13,7 +14,7 @@ use fusebox_std::prelude::*;
 
 /// Mails go out through a service that has its bad moments.
 static MAILER: CircuitBreaker = CircuitBreaker::new(
-    BreakerConfig::standard().consecutive_failures(2).open_for(Duration::from_millis(300)),
+    BreakerConfig::standard().consecutive_failures(2).open_for(Duration::from_millis(100)),
     StdClock,
 );
 
@@ -22,6 +23,15 @@ enum Failure {
     /// The message is wrong, and will be so next time.
     NoSuchAddress,
     Unreachable,
+}
+
+/// After so many deliveries a message is set aside. In an outage only the breaker's probes are
+/// delivered, each with another message: so this bounds what an outage costs, too.
+const MOST_DELIVERIES: u32 = 3;
+
+struct Message {
+    address: &'static str,
+    deliveries: u32,
 }
 
 async fn handle(address: &str) -> Result<(), Error<Failure>> {
@@ -43,20 +53,29 @@ async fn handle(address: &str) -> Result<(), Error<Failure>> {
         .await
 }
 
-async fn consume(queue: &mut VecDeque<&str>, dead_letters: &mut File) -> io::Result<()> {
-    while let Some(address) = queue.pop_front() {
-        match handle(address).await {
-            Ok(()) => println!("{address}: sent"),
-            // No message's fault: it waits until the mailer may be asked again.
-            Err(Error::Rejected(rejection)) => {
-                let wait = rejection.retry_after().unwrap_or(Duration::from_millis(50));
-                println!("{address}: {rejection}");
-                queue.push_front(address);
-                tokio::time::sleep(wait).await;
+async fn consume(queue: &mut VecDeque<Message>, dead_letters: &mut File) -> io::Result<()> {
+    // It stays in the queue until it is done with: who cancels this loses none.
+    while let Some(Message { address, .. }) = queue.front() {
+        let outcome = handle(address).await;
+        if let Err(Error::Rejected(rejection)) = outcome {
+            println!("{address}: {rejection}");
+            let wait = rejection.retry_after().unwrap_or(Duration::from_millis(50));
+            tokio::time::sleep(wait).await;
+            continue;
+        }
+        let Some(mut message) = queue.pop_front() else { break };
+        message.deliveries += 1;
+        let is_wrong = matches!(outcome, Err(Error::Inner(Failure::NoSuchAddress)));
+        match outcome {
+            Ok(()) => println!("{}: sent", message.address),
+            Err(error) if is_wrong || message.deliveries >= MOST_DELIVERIES => {
+                println!("{}: {error:?}, set aside", message.address);
+                writeln!(dead_letters, "{}\t{error:?}", message.address)?;
             }
-            Err(error @ (Error::TimedOut | Error::Inner(_))) => {
-                println!("{address}: {error:?}, set aside");
-                writeln!(dead_letters, "{address}\t{error:?}")?;
+            // What timed out may have gone through: the mailer must know a message again.
+            Err(error) => {
+                println!("{}: {error:?}, later", message.address);
+                queue.push_back(message);
             }
         }
     }
@@ -67,7 +86,9 @@ async fn consume(queue: &mut VecDeque<&str>, dead_letters: &mut File) -> io::Res
 async fn main() -> io::Result<()> {
     let path = std::env::temp_dir().join(format!("dead-letters-{}", std::process::id()));
     let mut dead_letters = File::options().create(true).append(true).open(&path)?;
-    let mut queue = VecDeque::from(["ada", "nobody", "flaky", "eve", "mallory", "grace"]);
+    let mut queue: VecDeque<_> = ["ada", "nobody", "flaky", "eve", "mallory", "grace"]
+        .map(|address| Message { address, deliveries: 0 })
+        .into();
     consume(&mut queue, &mut dead_letters).await?;
 
     let kept = fs::read_to_string(&path)?;

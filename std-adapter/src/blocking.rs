@@ -130,8 +130,11 @@ pub fn retry_gated_before<T, E>(
         let Some(Verdict::Retry { at, .. }) = verdict else {
             return result;
         };
-        // An answer that is not good enough is not kept, as it may hold something.
+        // An answer that is not good enough is not kept, as it may hold something. Should its drop
+        // panic, the retry does not take place.
+        refused.set(refused.get() + 1);
         let error = result.err();
+        refused.set(refused.get() - 1);
         sleep_until(at);
         if policy.resume(&mut state, &StdClock).is_err() {
             return Err(error.unwrap_or(Error::TimedOut));

@@ -65,6 +65,9 @@
 //!
 //! A refusal by a gate further in, which has been turned into a status, is ignored, whichever it is.
 //!
+//! The layers belong around services of gRPC, not around other routes beside them: a page for health
+//! checks has no status of gRPC, and counts as a stream that broke off.
+//!
 //! # Clients
 //!
 //! A client sends again what a server could not do now, when that says, where it may be sent twice: a

@@ -136,7 +136,7 @@ impl Resend<Request> for ResendIdempotent {
 
 impl DecideValue<Response> for TransientStatus {
     #[inline]
-    fn decide_value(&self, response: &Response) -> Decision {
+    fn decide_value(&self, response: &Response) -> Option<Decision> {
         self.about(response.status(), response.headers(), SystemTime::now())
     }
 }

@@ -83,7 +83,7 @@ fn the_same_policy_parts_work_as_in_futures() {
 
 #[test]
 fn an_answer_that_is_not_good_enough_is_tried_again() {
-    let busy = |status: &u16| if *status == 503 { Decision::Retry } else { Decision::Stop };
+    let busy = |status: &u16| (*status == 503).then_some(Decision::Retry);
     let retry = Retry::new(Backoff::none()).when_value(busy);
     let status = |attempt: Attempt| Ok::<_, ()>(if attempt.number < 3 { 503 } else { 200 });
     assert_eq!(blocking::retry(retry, status), Ok(200));
@@ -299,4 +299,26 @@ fn a_retry_that_its_gate_refuses_costs_nothing() {
     assert!(panicked.is_err());
     assert_eq!(budget.balance(), 4, "the one that panicked has run");
     held.success();
+}
+
+/// The price of a retry was lost where the answer that it was to better panics when it is dropped.
+#[test]
+fn an_answer_that_panics_in_its_drop_costs_nothing() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("in the drop");
+        }
+    }
+
+    let config = BudgetConfig::new(Ratio::percent(100)).floor_per_second(0).reserve(5);
+    let budget: RetryBudget<StdClock> = RetryBudget::new(config, StdClock);
+    (0..5).for_each(|_| budget.deposit());
+    let retry =
+        Retry::new(Backoff::none()).budget(&budget).when_value(|_: &Bomb| Some(Decision::Retry));
+    let panicked = catch_unwind(AssertUnwindSafe(|| {
+        let _ = blocking::retry(retry, |_| Ok::<_, ()>(Bomb)).map(std::mem::forget);
+    }));
+    assert!(panicked.is_err());
+    assert_eq!(budget.balance(), 5);
 }

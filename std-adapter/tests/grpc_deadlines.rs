@@ -143,3 +143,22 @@ async fn a_stream_that_never_rests_is_cut_off() {
     assert_eq!(Code::of(&end), Some(Code::DeadlineExceeded));
     assert!(body.is_end_stream() && body.frame().await.is_none());
 }
+
+/// Who reads on after the trailers was told a second status: that it had been too late.
+#[tokio::test]
+async fn a_stream_that_has_ended_is_not_cut_off() {
+    let service = service_fn(|_: Request<()>| async {
+        let mut trailers = http::HeaderMap::new();
+        trailers.insert("grpc-status", 0.into());
+        let parts = [Frame::data(Bytes::from_static(b"part")), Frame::trailers(trailers)];
+        let body = StreamBody::new(futures_util::stream::iter(parts.map(Ok::<_, Infallible>)));
+        Ok::<_, Infallible>(Response::new(Body::new(body)))
+    });
+    let request = Request::builder().header("grpc-timeout", "20m").body(()).expect("a request");
+    let Ok(answer) = deadlines().layer(service).oneshot(request).await;
+    let mut body = Box::pin(answer.into_body());
+    assert!(body.frame().await.is_some_and(|part| part.is_ok_and(|part| part.is_data())));
+    assert!(body.frame().await.is_some_and(|end| end.is_ok_and(|end| end.is_trailers())));
+    tokio::time::sleep(30 * MS).await;
+    assert!(body.is_end_stream() && body.frame().await.is_none());
+}

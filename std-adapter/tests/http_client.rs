@@ -288,6 +288,23 @@ async fn a_body_that_fits_is_sent_again_and_a_larger_one_once() {
     assert_eq!(server.requests(), 1);
 }
 
+/// A body that always has another empty frame kept its thread for as long as it pleased.
+#[tokio::test(start_paused = true)]
+async fn a_body_without_end_lets_others_have_their_turn() {
+    let frames = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&frames);
+    let endless = std::iter::repeat_with(move || {
+        counted.fetch_add(1, Relaxed);
+        data("")
+    });
+    let body = StreamBody::new(futures_util::stream::iter(endless.take(1_000_000)));
+    let request = Request::put("/").body(body).expect("a request");
+    let server = Server::new(&[]);
+    let mut call = Box::pin(buffered(9, server.service()).oneshot(request));
+    assert!(futures_util::poll!(&mut call).is_pending());
+    assert!(frames.load(Relaxed) <= 100, "a few at a time");
+}
+
 /// It is judged as it is sent, whatever it was when it was read.
 #[tokio::test(start_paused = true)]
 async fn a_request_that_becomes_another_is_judged_as_that() {

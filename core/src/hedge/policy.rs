@@ -156,8 +156,8 @@ impl<const N: usize, D, W: Copy, B: Copy, O: Copy, V: Copy> Hedge<N, D, W, B, O,
     /// Says which answers are not good enough: values that came as `Ok`. By default each one is. See
     /// [`DecideValue`].
     ///
-    /// With [`Decision::Stop`] it is the caller's. Otherwise it counts as a failed attempt, whose
-    /// value is dropped where another attempt runs or follows, and is the caller's where none does.
+    /// One that is not counts as a failed attempt, whose value is dropped where another attempt runs
+    /// or follows, and is the caller's where none does. With [`Decision::Stop`] none follows on it.
     ///
     /// # Examples
     ///
@@ -166,7 +166,7 @@ impl<const N: usize, D, W: Copy, B: Copy, O: Copy, V: Copy> Hedge<N, D, W, B, O,
     /// use fusebox_core::{Decision, Hedge};
     ///
     /// let hedge = Hedge::idempotent(Duration::from_millis(50))
-    ///     .when_value(|status: &u16| if *status >= 500 { Decision::Retry } else { Decision::Stop });
+    ///     .when_value(|status: &u16| (*status >= 500).then_some(Decision::Retry));
     /// ```
     pub const fn when_value<V2>(self, when_value: V2) -> Hedge<N, D, W, B, O, V2> {
         let (when, _, budget, observer, name) = self.parts();
@@ -265,7 +265,7 @@ pub(super) mod sealed {
         fn learns(&self) -> bool;
         fn learn(&self, took: u64, now: Ticks);
         fn decide(&self, error: &Error<E>) -> Decision;
-        fn decide_value(&self, value: &V) -> Decision;
+        fn decide_value(&self, value: &V) -> Option<Decision>;
         fn deposit(&self);
         /// Pays for an attempt; false where the budget is spent.
         fn withdraw(&self) -> bool;
@@ -327,7 +327,7 @@ where
     }
 
     #[inline]
-    fn decide_value(&self, value: &A) -> Decision {
+    fn decide_value(&self, value: &A) -> Option<Decision> {
         self.when_value.decide_value(value)
     }
 
@@ -387,7 +387,7 @@ macro_rules! pointer_hedge {
             }
 
             #[inline]
-            fn decide_value(&self, value: &V) -> Decision {
+            fn decide_value(&self, value: &V) -> Option<Decision> {
                 (**self).decide_value(value)
             }
 

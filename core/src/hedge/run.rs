@@ -230,28 +230,27 @@ where
         attempt: Due,
         report: Report<F::Value, F::Error>,
     ) -> Option<CallResult<F>> {
-        if report.outcome == Outcome::Refused {
+        if !report.ran {
             self.refused(around, attempt, report.result.err()?);
             return None;
         }
         *self.outcome = report.outcome;
         let decision = match &report.result {
             Ok(value) => around.policy().decide_value(value),
-            Err(error) => around.policy().decide(error),
+            Err(error) => Some(around.policy().decide(error)),
         };
-        let good = decision == Decision::Stop && report.result.is_ok();
         if attempt.number == 1 {
             match report.result {
-                Ok(_) if good => self.learn(around, false),
+                Ok(_) if decision.is_none() => self.learn(around, false),
                 Err(Error::TimedOut) => self.learn(around, true),
                 // How soon it fails says nothing about how long an answer takes.
                 Ok(_) | Err(_) => {}
             }
         }
-        if good {
+        let Some(decision) = decision else {
             self.finish(around);
             return Some(report.result);
-        }
+        };
         self.failed(around, decision, report.result)
     }
 
@@ -286,7 +285,8 @@ where
         let over = match decision {
             Decision::Stop => {
                 self.state.cause = GiveUp::NotRetryable;
-                true
+                // One that runs may still have a good answer; an error is taken at its word.
+                result.is_err() || self.follow_none(around)
             }
             Decision::Retry => self.follow_up(around, Duration::ZERO),
             Decision::RetryAfter(wait) => self.follow_up(around, wait),
@@ -308,6 +308,13 @@ where
     fn follow_up(&mut self, around: &X, wait: Duration) -> bool {
         self.plan_next(around, wait);
         self.state.live == 0 && !self.state.owed
+    }
+
+    /// Plans no further attempt; true where none runs.
+    fn follow_none(&mut self, around: &X) -> bool {
+        self.state.next = Next::Never;
+        self.unpay(around);
+        self.state.live == 0
     }
 
     fn plan_next(&mut self, around: &X, wait: Duration) {

@@ -45,8 +45,9 @@ pub trait PerAttempt<F: Operation>: Sized {
 /// How one attempt ended: what it says to the caller, and what to the gates around the call.
 pub(crate) struct Report<V, E> {
     pub(crate) result: Result<V, Error<E>>,
-    /// `Refused` where the operation did not run.
+    /// `Refused` where the operation did not run, or where the classifier says so of one that did.
     pub(crate) outcome: Outcome,
+    pub(crate) ran: bool,
 }
 
 /// The attempt that is due or running. Not an [`Attempt`], which has a part too many to go in
@@ -169,7 +170,7 @@ impl<X: PerAttempt<F>, F: Operation> Gated<X, F> {
                 Err(Error::TimedOut)
             }
         };
-        Poll::Ready(Report { result, outcome })
+        Poll::Ready(Report { result, outcome, ran: true })
     }
 
     /// Drops the operation, and gives back what the attempt holds.
@@ -238,5 +239,5 @@ impl<X: PerAttempt<F>, F: Operation> GatedProj<'_, X, F> {
 }
 
 fn refused<V, E>(rejection: Rejection) -> Report<V, E> {
-    Report { result: Err(Error::Rejected(rejection)), outcome: Outcome::Refused }
+    Report { result: Err(Error::Rejected(rejection)), outcome: Outcome::Refused, ran: false }
 }

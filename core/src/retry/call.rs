@@ -232,7 +232,7 @@ mod tests {
         let (clock, open): (ManualClock, _) = (ManualClock::new(), Cell::new(0));
         let retry = Retry::new(Backoff::constant(SECOND))
             .max_attempts(2)
-            .when_value(|_: &Connection<'_>| crate::retry::Decision::Retry);
+            .when_value(|_: &Connection<'_>| Some(crate::retry::Decision::Retry));
         let mut call = pin!(retry.call(&clock, |_| {
             open.set(open.get() + 1);
             core::future::ready(Ok::<_, ()>(Connection(&open)))

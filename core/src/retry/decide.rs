@@ -12,7 +12,8 @@ pub enum Decision {
     Retry,
     /// Try again after this long or the policy's own delay, whichever is longer: what a server
     /// asked for. It may be longer than the policy's largest delay, but the deadline still
-    /// holds.
+    /// holds. Nothing is added to it: those who were told the same come back together, unless the
+    /// server told each another time.
     RetryAfter(Duration),
     /// Leave it at that: another attempt would end in the same way.
     Stop,
@@ -104,29 +105,31 @@ impl<E> Decide<E> for RetryNone {
 /// Says which answers are worth another attempt: values that came as `Ok`, such as an HTTP response
 /// with the status 503.
 ///
-/// Any `Fn(&V) -> Decision` will do; by default no answer is. See
+/// Any `Fn(&V) -> Option<Decision>` will do, `None` where the answer is good enough; by default each
+/// one is. [`Decision::Stop`] is for one that is not, and that another attempt would not better, as the
+/// server says to stay away. See
 /// [`Retry::when_value`](super::Retry::when_value) and
 /// [`Hedge::when_value`](crate::Hedge::when_value).
 #[diagnostic::on_unimplemented(
     note = "give the argument of a closure its type: `|value: &MyResponse|`"
 )]
 pub trait DecideValue<V> {
-    /// What to do about `value`; with [`Decision::Stop`] it is the caller's.
-    fn decide_value(&self, value: &V) -> Decision;
+    /// What to do about `value`; `None` where it is good enough.
+    fn decide_value(&self, value: &V) -> Option<Decision>;
 }
 
-impl<V, F: Fn(&V) -> Decision> DecideValue<V> for F {
+impl<V, F: Fn(&V) -> Option<Decision>> DecideValue<V> for F {
     #[inline]
-    fn decide_value(&self, value: &V) -> Decision {
+    fn decide_value(&self, value: &V) -> Option<Decision> {
         self(value)
     }
 }
 
-/// Every answer is the caller's.
+/// Every answer is good enough.
 impl<V> DecideValue<V> for () {
     #[inline]
-    fn decide_value(&self, _value: &V) -> Decision {
-        Decision::Stop
+    fn decide_value(&self, _value: &V) -> Option<Decision> {
+        None
     }
 }
 

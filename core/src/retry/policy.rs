@@ -288,9 +288,9 @@ impl<D: Copy, W: Copy, B: Copy, H: Copy, O: Copy, V: Copy> Retry<D, W, B, H, O, 
     /// is.
     ///
     /// The answer is dropped before the wait, as it may hold something, such as a connection. When
-    /// there is no attempt left, or no budget or time for one, it is the caller's as it is; only
-    /// where a wait ends too late for the attempt after it, the call has
-    /// [timed out](Error::TimedOut). What it means to the gates of a pipeline, that one's classifier
+    /// there is no attempt left, or no budget or time for one, it is the caller's as it is. Only
+    /// where the attempt after it is refused by its gates, that is the answer, and where a wait ends
+    /// too late, the call has [timed out](Error::TimedOut). What it means to the gates of a pipeline, that one's classifier
     /// says. Where the operation [cannot be repeated](crate::Operation::can_repeat), every
     /// answer is the caller's. See [`DecideValue`](super::DecideValue).
     ///
@@ -305,10 +305,7 @@ impl<D: Copy, W: Copy, B: Copy, H: Copy, O: Copy, V: Copy> Retry<D, W, B, H, O, 
     /// # pollster::block_on(async {
     /// let clock: ManualClock = ManualClock::new();
     /// let answer = Retry::new(Backoff::none())
-    ///     .when_value(|response: &Response| match response.status {
-    ///         500.. => Decision::Retry,
-    ///         _ => Decision::Stop,
-    ///     })
+    ///     .when_value(|response: &Response| (response.status >= 500).then_some(Decision::Retry))
     ///     .call(&clock, |attempt| async move {
     ///         Ok::<_, ()>(Response { status: if attempt.is_retry() { 200 } else { 503 } })
     ///     })

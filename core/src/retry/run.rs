@@ -130,10 +130,9 @@ where
         let attempt = this.state.due();
         let report = ready!(this.attempts.poll(around, cx, attempt, this.maker));
         *this.phase = Phase::Done;
-        if report.outcome != Outcome::Refused {
+        if report.ran {
             *this.outcome = report.outcome;
-        }
-        if report.outcome == Outcome::Refused && attempt.number > 1 {
+        } else if attempt.number > 1 {
             *this.refused = this.refused.saturating_add(1);
         }
         let (policy, timer) = (around.policy(), around.timer());

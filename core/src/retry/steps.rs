@@ -79,7 +79,7 @@ impl<D: Delays, W, B: Budget, H, O: Observer, V> Retry<D, W, B, H, O, V> {
     ///
     /// let clock: ManualClock = ManualClock::new();
     /// let retry = Retry::new(Backoff::none())
-    ///     .when_value(|status: &u16| if *status == 503 { Decision::Retry } else { Decision::Stop });
+    ///     .when_value(|status: &u16| (*status == 503).then_some(Decision::Retry));
     ///
     /// let mut state = retry.start(Deadline::NEVER, &clock);
     /// let unavailable = Ok::<_, Error<()>>(503);
@@ -144,10 +144,8 @@ impl<D: Delays, W, B: Budget, H, O: Observer, V> Retry<D, W, B, H, O, V> {
         H: OnRetry<E>,
         V: DecideValue<T>,
     {
-        match self.when_value.decide_value(value) {
-            Decision::Stop => None,
-            decision => Some(self.settle(decision, None, state, clock)),
-        }
+        let decision = self.when_value.decide_value(value)?;
+        Some(self.settle(decision, None, state, clock))
     }
 
     /// What follows, told to those who want to know.

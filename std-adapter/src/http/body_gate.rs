@@ -71,6 +71,8 @@ impl<R> fmt::Debug for Same<R> {
 /// client's code, not when that has arrived at the other side. A client that reads slowly, or not at all,
 /// keeps the permit as long: what bounds that is the server's own timeout for connections.
 ///
+/// A connection that is upgraded (101, as for a WebSocket) has no body: its permit is back with the head.
+///
 /// *Not every gate is for this.* A bulkhead or an adaptive limit counts what is in flight, which a
 /// stream is until its end. A breaker only hears of a stream when that is over, and a stream that lasts
 /// longer than `half_open_timeout` is a probe that never reported: where streams last for minutes, let

@@ -23,7 +23,8 @@ use crate::tower::Calling;
 ///
 /// Only the body of a request that [may be sent twice](super::ResendIdempotent) is read. One that is
 /// larger than the limit is sent as it comes, once: what was read of it, then the rest. In
-/// memory there is as much as the limit for each such request, and one frame more.
+/// memory there is at most twice the limit for each such request, and two frames; where the body says
+/// how long it is, no more than that and one frame.
 ///
 /// It waits for the client that sends the body, in no one's gate and for as long as that takes: give
 /// it a deadline from outside.
@@ -100,11 +101,17 @@ where
             .is_ok_and(|size| size <= self.limit);
         let limit = (fits && is_idempotent(&request)).then_some(self.limit);
         let (parts, body) = request.into_parts();
-        let front = BytesMut::new();
+        let front = match (limit, body.size_hint().exact().map(usize::try_from)) {
+            (Some(_), Some(Ok(size))) => BytesMut::with_capacity(size),
+            _ => BytesMut::new(),
+        };
         let reading = Reading { service, parts, body, limit, front, trailers: None };
         BufferBodyFuture { reading: Some(reading), calling: None }
     }
 }
+
+/// How many frames are read before others have their turn.
+const FRAMES_A_POLL: u32 = 64;
 
 /// A request whose body is being read.
 struct Reading<S, B> {
@@ -120,7 +127,14 @@ struct Reading<S, B> {
 impl<S, B: Body<Data = Bytes> + Unpin> Reading<S, B> {
     /// Reads until there is no more, or too much.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Option<Ended<B::Error>>> {
+        let mut frames = 0;
         while self.limit.is_some_and(|limit| self.front.len() <= limit) {
+            // A body that always has more, be it nothing, lets others have their turn.
+            if frames == FRAMES_A_POLL {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            frames += 1;
             match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
                 None => return Poll::Ready(Some(Ended::Whole)),
                 Some(Err(error)) => return Poll::Ready(Some(Ended::Failed(error))),

@@ -95,7 +95,9 @@ impl<L, T> HttpLayer<L, T> {
     /// of it, or, where nothing is left, more. As [`RateLimitPolicy`] otherwise; characters of `name`
     /// that are no printable ASCII are left out.
     ///
-    /// It is for layers whose gate can say that: [`RateLimited`]. By the time that a client reads it,
+    /// It is for layers whose gate can say that: [`RateLimited`]. Where permits go on with bodies
+    /// ([`until_body_ends`](HttpLayer::until_body_ends)) they cannot: put the limit into a layer of its own,
+    /// outside of that one. By the time that a client reads it,
     /// others with the same limit may have taken theirs.
     ///
     /// # Examples

@@ -102,14 +102,19 @@ impl TransientStatus {
     /// let transient = TransientStatus::within(Duration::from_secs(10));
     /// let mut headers = HeaderMap::new();
     /// let decide = |headers: &_| transient.about(StatusCode::TOO_MANY_REQUESTS, headers, SystemTime::now());
-    /// assert_eq!(decide(&headers), Decision::Retry);
+    /// assert_eq!(decide(&headers), Some(Decision::Retry));
     /// headers.insert("retry-after", HeaderValue::from_static("3"));
-    /// assert_eq!(decide(&headers), Decision::RetryAfter(Duration::from_secs(3)));
+    /// assert_eq!(decide(&headers), Some(Decision::RetryAfter(Duration::from_secs(3))));
     /// headers.insert("retry-after", HeaderValue::from_static("3600"));
-    /// assert_eq!(decide(&headers), Decision::Stop);
+    /// assert_eq!(decide(&headers), Some(Decision::Stop));
     /// ```
     #[must_use]
-    pub fn about(&self, status: StatusCode, headers: &HeaderMap, now: SystemTime) -> Decision {
+    pub fn about(
+        &self,
+        status: StatusCode,
+        headers: &HeaderMap,
+        now: SystemTime,
+    ) -> Option<Decision> {
         let pushback = || grpc_pushback(headers);
         let transient = match headers.get("grpc-status").map(AsRef::as_ref) {
             None => (self.statuses)(status),
@@ -118,19 +123,19 @@ impl TransientStatus {
             Some(_) => false,
         };
         if !transient {
-            return Decision::Stop;
+            return None;
         }
         let asked = pushback().or_else(|| retry_after(headers, now).map(Decision::RetryAfter));
-        match asked {
+        Some(match asked {
             Some(Decision::RetryAfter(wait)) if wait > self.max_wait => Decision::Stop,
             asked => asked.unwrap_or(Decision::Retry),
-        }
+        })
     }
 }
 
 impl<B> DecideValue<Response<B>> for TransientStatus {
     #[inline]
-    fn decide_value(&self, response: &Response<B>) -> Decision {
+    fn decide_value(&self, response: &Response<B>) -> Option<Decision> {
         self.about(response.status(), response.headers(), SystemTime::now())
     }
 }
@@ -147,7 +152,7 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn decided(status: u16, fields: &[(&'static str, &'static str)]) -> Decision {
+    fn decided(status: u16, fields: &[(&'static str, &'static str)]) -> Option<Decision> {
         let mut response = Response::new(());
         *response.status_mut() = StatusCode::from_u16(status).expect("a status");
         for (name, value) in fields {
@@ -160,13 +165,13 @@ mod tests {
     #[test]
     fn by_status() {
         for status in [100, 200, 204, 301, 304, 400, 401, 403, 404, 409, 422, 501, 505, 511] {
-            assert_eq!(decided(status, &[("retry-after", "1")]), Decision::Stop, "{status}");
+            assert_eq!(decided(status, &[("retry-after", "1")]), None, "{status}");
         }
         for status in [408, 425, 429, 500, 502, 503, 504] {
-            assert_eq!(decided(status, &[]), Decision::Retry, "{status}");
+            assert_eq!(decided(status, &[]), Some(Decision::Retry), "{status}");
             let told = decided(status, &[("retry-after", "10")]);
-            assert_eq!(told, Decision::RetryAfter(10 * SECOND));
-            assert_eq!(decided(status, &[("retry-after", "11")]), Decision::Stop, "too long");
+            assert_eq!(told, Some(Decision::RetryAfter(10 * SECOND)));
+            assert_eq!(decided(status, &[("retry-after", "11")]), Some(Decision::Stop), "too long");
         }
     }
 
@@ -174,15 +179,21 @@ mod tests {
     fn by_what_grpc_says() {
         let pushback = |text| ("grpc-retry-pushback-ms", text);
         let code = |code| ("grpc-status", code);
-        assert_eq!(decided(200, &[code("14")]), Decision::Retry);
-        assert_eq!(decided(200, &[code("14"), pushback("1000")]), Decision::RetryAfter(SECOND));
-        assert_eq!(decided(200, &[code("14"), pushback("-1")]), Decision::Stop);
-        assert_eq!(decided(200, &[code("14"), pushback("soon")]), Decision::Stop);
-        assert_eq!(decided(200, &[code("14"), pushback("10001")]), Decision::Stop);
-        assert_eq!(decided(200, &[code("8")]), Decision::Stop);
-        assert_eq!(decided(200, &[code("8"), pushback("0")]), Decision::RetryAfter(Duration::ZERO));
-        assert_eq!(decided(200, &[code("5"), pushback("0")]), Decision::Stop);
+        assert_eq!(decided(200, &[code("14")]), Some(Decision::Retry));
+        assert_eq!(
+            decided(200, &[code("14"), pushback("1000")]),
+            Some(Decision::RetryAfter(SECOND))
+        );
+        assert_eq!(decided(200, &[code("14"), pushback("-1")]), Some(Decision::Stop));
+        assert_eq!(decided(200, &[code("14"), pushback("soon")]), Some(Decision::Stop));
+        assert_eq!(decided(200, &[code("14"), pushback("10001")]), Some(Decision::Stop));
+        assert_eq!(decided(200, &[code("8")]), None);
+        assert_eq!(
+            decided(200, &[code("8"), pushback("0")]),
+            Some(Decision::RetryAfter(Duration::ZERO))
+        );
+        assert_eq!(decided(200, &[code("5"), pushback("0")]), None);
         // Also where a proxy answered, and it comes before `Retry-After`.
-        assert_eq!(decided(503, &[pushback("-1"), ("retry-after", "1")]), Decision::Stop);
+        assert_eq!(decided(503, &[pushback("-1"), ("retry-after", "1")]), Some(Decision::Stop));
     }
 }

@@ -200,7 +200,7 @@ impl<K: Hash + Eq, C: Clock + Clone, S: BuildHasher> KeyedBuckets<K, C, S> {
     }
 
     /// Forgets the bucket of `key`, so that it has a new one with its next call; whether there was
-    /// one.
+    /// one. What calls that are under way give back goes to the new one.
     pub fn remove<Q>(&self, key: &Q) -> bool
     where
         K: Borrow<Q>,

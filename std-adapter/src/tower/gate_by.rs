@@ -232,6 +232,11 @@ pin_project! {
 
 /// A call that knows the gate it is at: what a [`GateLayer`](super::GateLayer) or a [`GateByLayer`]
 /// makes of a request.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not know its gate when it has answered",
+    note = "where permits go on with bodies (`until_body_ends`), a limit that is told is a layer of its \
+            own, outside of that one"
+)]
 pub trait AtGate {
     /// The gate.
     type Gate: Gate + ?Sized;

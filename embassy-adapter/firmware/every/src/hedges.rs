@@ -38,7 +38,7 @@ pub(crate) fn all() {
         .budget(budget::shared())
         .observed_by("every", Watcher);
     keep(hedge.attempts());
-    poll(hedge.when_value(|(): &()| any(Decision::Retry)).call(&CLOCK, operation));
+    poll(hedge.when_value(|(): &()| Some(any(Decision::Retry))).call(&CLOCK, operation));
     poll(hedge.call(&CLOCK, operation));
     poll(hedge.call(&CLOCK, hangs));
     poll(hedge.call_before(&CLOCK, Deadline::at(now()), operation));

@@ -64,7 +64,7 @@ fn policies() {
             _ => Decision::Stop,
         })
         .budget(budget::shared())
-        .when_value(|(): &()| any(Decision::Retry))
+        .when_value(|(): &()| Some(any(Decision::Retry)))
         .on_retry(|retrying: &Retrying<'_, u32>| keep(retrying.delay))
         .observed_by("every", Watcher);
     let operation = |attempt: Attempt| ready(any(Err::<(), u32>(attempt.number)));
