@@ -67,8 +67,8 @@ impl Reason {
     ];
 
     /// Whether the same call might be let in soon: true for what passes by itself in the time of a
-    /// backoff (a rate, a queue, busy probes, a ramp), false for an open circuit, a spent budget, a passed
-    /// deadline, a switch, a missing key, or a request that can never be met.
+    /// backoff (a rate, a queue, busy probes, a ramp), false for an open circuit, a spent budget, a
+    /// passed deadline, a switch, a missing key, or a request that can never be met.
     #[must_use]
     pub const fn is_transient(self) -> bool {
         match self {

@@ -1,9 +1,9 @@
 //! Fallbacks: what to answer instead, tier by tier.
 //!
-//! A chain of tiers is a value that is built from the first answer on, so a tier costs nothing until
-//! it is needed, each gets the error of the one before it, and none needs to know how many others
-//! there are. The sync chain holds a `Result`, and each tier is tried as it is added. The async chain
-//! is one future, in which only one tier exists at a time; see `fallback/future.rs`.
+//! A chain of tiers is a value that is built from the first answer on, so a tier costs nothing
+//! until it is needed, each gets the error of the one before it, and none needs to know how many
+//! others there are. The sync chain holds a `Result`, and each tier is tried as it is added. The
+//! async chain is one future, in which only one tier exists at a time; see `fallback/future.rs`.
 //!
 //! Why not a policy that is configured once, as others have: a fallback is about one kind of call,
 //! and nearly always closes over that call's arguments. A chain reads in the order in which it is

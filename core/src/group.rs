@@ -1,9 +1,9 @@
 //! Gates by name, a fixed number of them.
 //!
-//! A plain array of names and gates, which a `static` holds: firmware knows its dependencies when it
-//! is built. That leaves nothing to allocate, to lock, or to run out of, and lets the compiler find a
-//! name that is given twice. A map whose entries come and go (heapless has one) would have to be
-//! behind a lock to be shared, and a binary search would gain nothing among so few.
+//! A plain array of names and gates, which a `static` holds: firmware knows its dependencies when
+//! it is built. That leaves nothing to allocate, to lock, or to run out of, and lets the compiler
+//! find a name that is given twice. A map whose entries come and go (heapless has one) would have
+//! to be behind a lock to be shared, and a binary search would gain nothing among so few.
 
 use core::fmt;
 use core::slice;

@@ -4,8 +4,8 @@
 //! and what makes a call slow is mostly where it ended up: a queue, a pause, a cold cache. Sent a
 //! second time, it probably ends up elsewhere. So a second request is sent when the first one has
 //! been out for longer than 95 % of them usually are, and what comes first is the answer. In a
-//! benchmark of Google's that cut the 99.9th percentile from 1800 ms to 74 ms, for 2 % more requests
-//! (J. Dean and L. A. Barroso, The Tail at Scale, Communications of the ACM 56(2), 2013).
+//! benchmark of Google's that cut the 99.9th percentile from 1800 ms to 74 ms, for 2 % more
+//! requests (J. Dean and L. A. Barroso, The Tail at Scale, Communications of the ACM 56(2), 2013).
 //!
 //! **Solution.** A [`Hedge`] is plain data: how long to wait before another attempt, how many there
 //! are at most, what a failure means, and who pays. The rules are those of gRPC's hedging policy

@@ -53,9 +53,10 @@
 //! | [`WindowedHistogram`] | the same of the last seconds or minutes | four words for each, or 2 to 16 |
 //! | [`Meter`], [`PipelineMeter`] | what a breaker or a pipeline shows to people: totals, refusals, rows of failures, latencies | 9 words; 12, and one for each reason to refuse |
 //!
-//! All down to [`RetryBudget`], switches, shadows and [`Deadline::on`] a clock are [`Gate`]s (`CoDel`
-//! in front of one that waits): they say whether a call may run, alone or together as a tuple. A
-//! [`Permit`] or a [`Guard`] gives back exactly once what a gate handed out, however the call ends.
+//! All down to [`RetryBudget`], switches, shadows and [`Deadline::on`] a clock are [`Gate`]s
+//! (`CoDel` in front of one that waits): they say whether a call may run, alone or together as a
+//! tuple. A [`Permit`] or a [`Guard`] gives back exactly once what a gate handed out, however the
+//! call ends.
 //!
 //! # Features
 //!

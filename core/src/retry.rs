@@ -19,9 +19,10 @@
 //!
 //! *The budget is asked last*, when everything else speaks for a retry, so that nothing is
 //! withdrawn for a retry that does not happen. One that its gates refuse has cost the service
-//! nothing, and is given back: an open breaker would otherwise drain the budget that all share. That
-//! is done at the end of the call: given back at once, its price would pay for the next one, and a
-//! call whose gates go on to refuse would never end by its budget. Until then the call holds it.
+//! nothing, and is given back: an open breaker would otherwise drain the budget that all share.
+//! That is done at the end of the call: given back at once, its price would pay for the next one,
+//! and a call whose gates go on to refuse would never end by its budget. Until then the call holds
+//! it.
 //!
 //! *An answer may be worth another attempt, too*, such as a response with the status 503. It is
 //! judged apart from errors ([`DecideValue`]), so that those who do not care need no types for it,

@@ -100,7 +100,8 @@ pub struct Switch {
 pub struct SwitchSnapshot {
     /// Whether it is on, for its share of the calls.
     pub enabled: bool,
-    /// What was set by hand, if anything: on for [`Switch::force_on`], off for [`Switch::disable`].
+    /// What was set by hand, if anything: on for [`Switch::force_on`], off for
+    /// [`Switch::disable`].
     pub by_hand: Option<bool>,
     /// Whether what drives it says that it should be off.
     pub driven_off: bool,
@@ -283,8 +284,8 @@ impl Idle for Switch {
 }
 
 impl Observer for Switch {
-    /// Off when a breaker opens, on when it closes or judges no more; half-open and ramping up change
-    /// nothing.
+    /// Off when a breaker opens, on when it closes or judges no more; half-open and ramping up
+    /// change nothing.
     fn on_event(&self, event: &Event<'_>) {
         let Event::StateChanged { to, generation, .. } = *event else { return };
         let off = match to {

@@ -25,9 +25,9 @@ pub(crate) use portable_atomic::AtomicU64 as NativeWord;
 
 #[cfg(not(loom))]
 pub(crate) use NativeWord as SettingWord;
-/// A setting that may be changed while it is in use: a word that is stored and loaded, and that no
-/// decision is committed on. Under loom it is loom's own, as a model needs no help to see all
-/// schedules of a load against a store.
+/// A setting that may be changed while it is in use: a word that is stored and loaded, and
+/// that no decision is committed on. Under loom it is loom's own, as a model needs no help to
+/// see all schedules of a load against a store.
 #[cfg(loom)]
 pub(crate) use modelled::Inner as SettingWord;
 
@@ -88,7 +88,8 @@ pub(crate) use array_of;
 /// really met at the words: one that never loses a swap has shown nothing.
 ///
 /// Only failures are counted, so that what succeeds runs as it does for everybody else. They are
-/// retries where they are in a loop, and otherwise decisions that another context was first to make.
+/// retries where they are in a loop, and otherwise decisions that another context was first to
+/// make.
 #[cfg(all(not(loom), fusebox_failed_swaps))]
 mod counted {
     use portable_atomic::AtomicUsize;

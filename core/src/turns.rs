@@ -3,12 +3,13 @@
 //!
 //! # Reasons
 //!
-//! *The turn is taken first, and slept for after.* Who waits in such a limiter needs no queue: turns
-//! are instants, handed out in the order of the calls, and a sleep that is over needs no other look
-//! at the limiter. So a wait is a turn and a sleep, and cancelling it is giving back the turn.
+//! *The turn is taken first, and slept for after.* Who waits in such a limiter needs no queue:
+//! turns are instants, handed out in the order of the calls, and a sleep that is over needs no
+//! other look at the limiter. So a wait is a turn and a sleep, and cancelling it is giving back the
+//! turn.
 //!
-//! *What cannot be waited for is refused at once*, with nothing taken: a limiter knows when the next
-//! turn is.
+//! *What cannot be waited for is refused at once*, with nothing taken: a limiter knows when the
+//! next turn is.
 
 use core::fmt;
 use core::future::Future;

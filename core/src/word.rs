@@ -84,8 +84,8 @@ impl Field {
 
     /// The field's value in `word`.
     pub(crate) const fn get(self, word: Word) -> Word {
-        // Wrapping, here and below: a shift is less than the width of a word, but only known to be so
-        // where the layout is constant.
+        // Wrapping, here and below: a shift is less than the width of a word, but only known to be
+        // so where the layout is constant.
         word.wrapping_shr(self.shift) & self.max()
     }
 

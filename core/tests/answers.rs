@@ -1,5 +1,5 @@
-//! Answers that are not good enough: in a hedged call one counts only where no other attempt can give
-//! a better one. The models of retries and hedges have them as well.
+//! Answers that are not good enough: in a hedged call one counts only where no other attempt can
+//! give a better one. The models of retries and hedges have them as well.
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -65,8 +65,8 @@ fn one_that_is_under_way_may_be_better() {
     assert_eq!(run(&clock, call), (32, Ok(503)));
 }
 
-/// A server that says to stay away was taken for one that answers: the refusal ended the call, though
-/// the first attempt would have been answered.
+/// A server that says to stay away was taken for one that answers: the refusal ended the call,
+/// though the first attempt would have been answered.
 #[test]
 fn a_refusal_that_is_final_ends_no_attempt_that_runs() {
     let clock = Ms::new();
@@ -80,8 +80,8 @@ fn a_refusal_that_is_final_ends_no_attempt_that_runs() {
     assert_eq!(run(&clock, call), (43, Ok(529)));
 }
 
-/// A classifier that ignores by `Refused` made an attempt that had run look as one that had not: its
-/// value was thrown away, and its price given back.
+/// A classifier that ignores by `Refused` made an attempt that had run look as one that had not:
+/// its value was thrown away, and its price given back.
 #[test]
 fn what_has_run_has_run_whatever_the_classifier_says() {
     struct AllRefused;

@@ -38,8 +38,8 @@ fn it_takes_in_bulk_and_gives_back_what_is_left() {
     assert_eq!(bucket.peek(), 10);
 }
 
-/// While a lease holds tokens, time fills the bucket as if they had been spent. Had they gone back on
-/// top of that, a burst and a lease would be let through at once.
+/// While a lease holds tokens, time fills the bucket as if they had been spent. Had they gone back
+/// on top of that, a burst and a lease would be let through at once.
 #[test]
 fn what_time_has_paid_for_does_not_come_back() {
     for (held, back) in [(0, 59), (10, 59), (100, 50), (300, 30), (590, 1), (600, 0), (9_000, 0)] {

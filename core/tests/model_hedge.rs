@@ -2,8 +2,8 @@
 //!
 //! The model knows, from a script, how long each attempt takes and how it ends, and walks through
 //! the call a millisecond at a time, with a list of the attempts that run. The hedge, in a pipeline
-//! with a gate around each attempt, runs the same script on a clock that moves only when the call is
-//! pending, by a step that may be coarser than what the call waits for, so that timers also wake
+//! with a gate around each attempt, runs the same script on a clock that moves only when the call
+//! is pending, by a step that may be coarser than what the call waits for, so that timers also wake
 //! late. Everything that can be seen from outside must agree.
 
 mod modelling;
@@ -77,8 +77,8 @@ impl Case {
 /// All that can be seen from outside.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Seen {
-    /// The number of each operation that began, when, whether beside another one, and when it would
-    /// be cut off.
+    /// The number of each operation that began, when, whether beside another one, and when it
+    /// would be cut off.
     begun: Vec<(u32, u64, bool, Option<u64>)>,
     /// What the gate was told of each, and when.
     outcomes: Vec<(u32, u64, Outcome)>,

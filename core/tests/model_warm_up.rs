@@ -145,7 +145,8 @@ impl Scale {
     }
 }
 
-/// What a call has taken, and when it asked for it: when it may come, when its pause is over, and how much of the level.
+/// What a call has taken, and when it asked for it: when it may come, when its pause is over, and
+/// how much of the level.
 #[derive(Clone, Copy)]
 struct Call {
     begun: i128,

@@ -450,8 +450,8 @@ fn a_retry_that_its_gate_refuses_costs_nothing() {
     assert_eq!(budget.balance(), 5);
 }
 
-/// Where refusals were free at once, a call without a limit of attempts went on for ever at a gate that
-/// refuses for the moment, as fast as it could.
+/// Where refusals were free at once, a call without a limit of attempts went on for ever at a gate
+/// that refuses for the moment, as fast as it could.
 #[test]
 fn a_budget_ends_a_call_whose_gate_goes_on_to_refuse() {
     let clock: ManualClock = ManualClock::new();

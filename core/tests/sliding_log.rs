@@ -116,8 +116,8 @@ fn a_clock_set_back_for_good_finds_it_free() {
 }
 
 /// The note that all places are taken was never looked at again once its time had passed, so that
-/// after a wrap of the word it read as one of the present: a log that was full once, and in use ever
-/// since, refused everybody for some seconds at each wrap.
+/// after a wrap of the word it read as one of the present: a log that was full once, and in use
+/// ever since, refused everybody for some seconds at each wrap.
 #[test]
 fn a_note_from_long_ago_does_not_close_a_log_in_use() {
     let log: Log<2> = SlidingLog::new(SlidingLogConfig::per_second(), ManualClock::new());

@@ -109,7 +109,8 @@ fn two_changes_do_not_mix() {
     });
 }
 
-/// A success and a failure, the latter against a change of the rates: judged by neither is it a trip.
+/// A success and a failure, the latter against a change of the rates: judged by neither is it a
+/// trip.
 fn a_failure_against_new_rates(before: Rates, after: Rates) {
     let window = LastCalls::<_, 1>::new(20, before);
     let rules = config().without_consecutive_failures();
@@ -130,9 +131,9 @@ const A_TENTH_OF_TEN: Rates = Rates::failures(Ratio::percent(10)).minimum_calls(
 
 #[test]
 fn a_low_rate_is_not_judged_by_the_minimum_of_before() {
-    // Race: a call that ends, against a lower rate with a higher minimum. Fails when `trips` does not
-    // look at the minimum twice, when it is not above all counts meanwhile, and when a rate is
-    // stored or loaded Relaxed.
+    // Race: a call that ends, against a lower rate with a higher minimum. Fails when `trips` does
+    // not look at the minimum twice, when it is not above all counts meanwhile, and when a rate
+    // is stored or loaded Relaxed.
     model(|| a_failure_against_new_rates(ALL_OF_ONE, A_TENTH_OF_TEN));
 }
 

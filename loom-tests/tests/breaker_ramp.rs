@@ -31,8 +31,8 @@ fn ramping(config: BreakerConfig) -> (Arc<Ramping>, Transitions) {
 
 #[test]
 fn two_calls_share_the_turns() {
-    // Race: two calls at the beginning of the ramp, when every second one is let in. One of them is.
-    // Fails when a turn is a load and a store.
+    // Race: two calls at the beginning of the ramp, when every second one is let in. One of them
+    // is. Fails when a turn is a load and a store.
     model(|| {
         let (breaker, _) = ramping(config());
         let (one, two) = race(
@@ -90,8 +90,8 @@ fn a_failure_against_the_end() {
 
 #[test]
 fn two_failures_race_to_the_threshold() {
-    // Race: two failures while ramping up, either of which can be the second of two that trip. Fails
-    // when a failed swap in `judge` drops the result.
+    // Race: two failures while ramping up, either of which can be the second of two that trip.
+    // Fails when a failed swap in `judge` drops the result.
     model(|| {
         let (breaker, transitions) = ramping(config().consecutive_failures(2));
         let calls: Vec<_> = (0..4).filter_map(|_| breaker.enter_at(Ticks(12)).ok()).collect();

@@ -363,9 +363,9 @@ fn timeout_against_grant() {
     });
 }
 
-/// Race: a waiter queues for a permit that there is not yet, while there come to be more. Fails where
-/// who changes the number does not go round the waiters, or reads them before its write: without the
-/// fence, the one sees no slot, the other the old number.
+/// Race: a waiter queues for a permit that there is not yet, while there come to be more. Fails
+/// where who changes the number does not go round the waiters, or reads them before its write:
+/// without the fence, the one sees no slot, the other the old number.
 #[test]
 fn growth_against_enqueue() {
     up_to(3, || {
@@ -382,8 +382,8 @@ fn growth_against_enqueue() {
     });
 }
 
-/// Race: there come to be fewer permits than a waiter needs while it queues, with another behind it.
-/// Fails where it is not refused: it would wait for ever, and the other with it.
+/// Race: there come to be fewer permits than a waiter needs while it queues, with another behind
+/// it. Fails where it is not refused: it would wait for ever, and the other with it.
 #[test]
 fn shrinking_against_a_waiter_for_more() {
     up_to(3, || {

@@ -66,9 +66,9 @@ fn the_stranger_shares_some_states() {
 
 #[test]
 fn a_stranger_in_between_makes_no_second_taker() {
-    // Race: between the looks of two calls of one key, a stranger raises some of its states, so that
-    // the two decide on different ones. Fails when the raise stores what was computed from an
-    // for a grant.
+    // Race: between the looks of two calls of one key, a stranger raises some of its states, so
+    // that the two decide on different ones. Fails when the raise stores what was computed from
+    // an for a grant.
     up_to(2, || {
         let sketch = sketch::<2>(1);
         let calls = [KEY, STRANGER].map(|key| {

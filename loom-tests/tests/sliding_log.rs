@@ -130,8 +130,9 @@ fn a_place_that_was_taken_anew_is_not_given_back() {
 #[test]
 fn a_note_that_is_taken_away_leaves_the_generation() {
     // Race: a call finds a note whose time has passed, and while it takes that away, the only free
-    // place is taken and given back. Fails when `forget` stores instead of comparing: the generation
-    // goes back with it, so that the call may note as taken the place that it has not seen free.
+    // place is taken and given back. Fails when `forget` stores instead of comparing: the
+    // generation goes back with it, so that the call may note as taken the place that it has
+    // not seen free.
     model(|| {
         let log: Arc<SlidingLog<2, At>> =
             Arc::new(SlidingLog::new(SlidingLogConfig::per_second(), At(2_000)));

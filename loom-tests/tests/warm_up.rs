@@ -90,8 +90,8 @@ fn a_late_reading_loses_to_a_later_commit() {
 #[test]
 fn a_call_given_back_and_a_new_one_add_up() {
     // Race: a call that was refused elsewhere is given back while another one asks. Fails when the
-    // level is not given back: a limiter in front of a gate that refuses would warm up by calls that
-    // never ran.
+    // level is not given back: a limiter in front of a gate that refuses would warm up by calls
+    // that never ran.
     model(|| {
         let limit = Arc::new(WarmUp::new(config(), At(0)));
         let token = limit.enter().unwrap();

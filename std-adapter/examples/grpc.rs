@@ -1,4 +1,5 @@
-//! A shop that asks an inventory, both servers of gRPC: limits, a breaker, and a deadline that travels.
+//! A shop that asks an inventory, both servers of gRPC: limits, a breaker, and a deadline that
+//! travels.
 //!
 //! The service of both is that of `tonic-health`, so that there is no code to generate: `check` is
 //! unary, `watch` streams. Everything runs on loopback, and ends by itself in about a second.
@@ -18,7 +19,8 @@ use tonic_health::pb::health_server::{Health, HealthServer};
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 use tower::ServiceBuilder;
 
-// ------------------------------------------------------------------------------------------ the shop
+// ------------------------------------------------------------------------------------------ the
+// shop
 
 static CALLS: TokenBucket = TokenBucket::new(BucketConfig::per_second(10).burst(30), StdClock);
 /// A stream counts until its end.
@@ -95,7 +97,8 @@ async fn open_shop(inventory: Channel) -> Result<Channel, Box<dyn Error>> {
     Ok(Endpoint::from_shared(format!("http://{address}"))?.connect().await?)
 }
 
-// ------------------------------------------------------------------------------------- the inventory
+// ------------------------------------------------------------------------------------- the
+// inventory
 
 static IS_BROKEN: AtomicBool = AtomicBool::new(false);
 static ASKED: AtomicU64 = AtomicU64::new(0);
@@ -137,7 +140,8 @@ async fn open_inventory() -> Result<Channel, Box<dyn Error>> {
     Ok(Endpoint::from_shared(format!("http://{address}"))?.connect().await?)
 }
 
-// --------------------------------------------------------------------------- a client, of tonic alone
+// --------------------------------------------------------------------------- a client, of tonic
+// alone
 
 fn about(service: &str) -> HealthCheckRequest {
     HealthCheckRequest { service: service.to_owned() }

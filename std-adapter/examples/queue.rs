@@ -1,6 +1,6 @@
-//! A consumer of a queue: what cannot be handled goes to a dead-letter store, at once where the message
-//! is wrong, after some deliveries where it is not known what is. What nobody can handle now waits,
-//! and its deliveries do not count.
+//! A consumer of a queue: what cannot be handled goes to a dead-letter store, at once where the
+//! message is wrong, after some deliveries where it is not known what is. What nobody can handle
+//! now waits, and its deliveries do not count.
 //!
 //! `cargo run -p fusebox-std --example queue`
 

@@ -1,5 +1,5 @@
-//! Timeouts in tiers: the whole request has longer than each of its calls, and that than each of its
-//! attempts. Which one cuts?
+//! Timeouts in tiers: the whole request has longer than each of its calls, and that than each of
+//! its attempts. Which one cuts?
 //!
 //! `cargo run -p fusebox-std --example timeouts`
 

@@ -25,8 +25,8 @@ fn counter() -> &'static Counter {
     })
 }
 
-/// The processor's time stamp counter, in nanoseconds, where there is one that runs at an even rate;
-/// elsewhere the operating system's monotonic clock.
+/// The processor's time stamp counter, in nanoseconds, where there is one that runs at an even
+/// rate; elsewhere the operating system's monotonic clock.
 ///
 /// Several times as fast as [`StdClock`](crate::StdClock), for limits on the hottest paths. It pays
 /// with accuracy: its rate is measured once, for at most 200 ms, so it may run fast or slow by some

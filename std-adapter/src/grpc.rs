@@ -1,8 +1,8 @@
 //! gRPC: refusals and timeouts as statuses, and gates that judge by status, trailers included
 //! (feature `grpc`).
 //!
-//! One layer, with [`grpc`](crate::tower::GateLayer::grpc): around a server of tonic, a service in it,
-//! or, on the other side, a client's channel.
+//! One layer, with [`grpc`](crate::tower::GateLayer::grpc): around a server of tonic, a service in
+//! it, or, on the other side, a client's channel.
 //!
 //! ```
 //! use fusebox_std::{prelude::*, tower::GateLayer};
@@ -44,8 +44,8 @@
 //! | no key, where the limit is by key and does not let those without one share one | `INVALID_ARGUMENT` (3) |
 //! | timed out, or the deadline has passed | `DEADLINE_EXCEEDED` (4) |
 //!
-//! `grpc-retry-pushback-ms` (gRFC A6, "Pushback") is there where the gate knows when to come back, in
-//! milliseconds and rounded up; -1, "do not retry", where waiting is of no use. The
+//! `grpc-retry-pushback-ms` (gRFC A6, "Pushback") is there where the gate knows when to come back,
+//! in milliseconds and rounded up; -1, "do not retry", where waiting is of no use. The
 //! response carries the [`Rejection`] in its extensions, as those of [HTTP](crate::http) do.
 //!
 //! # What a status means to a gate
@@ -63,16 +63,17 @@
 //! | `UNIMPLEMENTED` (12) | success | an older server lacks a method, and does well what it has |
 //! | all else | success | the server has understood, and answered |
 //!
-//! A refusal by a gate further in, which has been turned into a status, is ignored, whichever it is.
+//! A refusal by a gate further in, which has been turned into a status, is ignored, whichever it
+//! is.
 //!
-//! The layers belong around services of gRPC, not around other routes beside them: a page for health
-//! checks has no status of gRPC, and counts as a stream that broke off.
+//! The layers belong around services of gRPC, not around other routes beside them: a page for
+//! health checks has no status of gRPC, and counts as a stream that broke off.
 //!
 //! # Clients
 //!
-//! A client sends again what a server could not do now, when that says, where it may be sent twice: a
-//! request that has [`Idempotent`](crate::http::Idempotent) in its extensions, and is small enough to be
-//! held back. A stream of requests is sent once.
+//! A client sends again what a server could not do now, when that says, where it may be sent twice:
+//! a request that has [`Idempotent`](crate::http::Idempotent) in its extensions, and is small
+//! enough to be held back. A stream of requests is sent once.
 //!
 //! ```
 //! # #[cfg(feature = "tokio")] {
@@ -111,20 +112,20 @@
 //! # Streams
 //!
 //! *A call lasts until its stream has ended*, and so does its permit: see
-//! [`BodyGateLayer`](crate::http::BodyGateLayer), which also says where not to. How it went is told by
-//! the trailers at its end, unless the head has a status already. [`GrpcLayer::new`] shows a breaker that
-//! does not wait.
+//! [`BodyGateLayer`](crate::http::BodyGateLayer), which also says where not to. How it went is told
+//! by the trailers at its end, unless the head has a status already. [`GrpcLayer::new`] shows a
+//! breaker that does not wait.
 //!
 //! *A deadline is that of the stream as well*: see
 //! [`DeadlineLayer::grpc`](crate::http::deadline::DeadlineLayer::grpc).
 //!
-//! *A pipeline is done with the head*: a [`PipelineLayer`](crate::tower::PipelineLayer) judges by that, and
-//! so does whatever else uses [`GrpcStatus`] as a [`Classify`](crate::Classify). Servers tell nearly all errors of
-//! unary calls in the head; what fails later is for a gate in a layer of its own, inside of the
-//! pipeline's.
+//! *A pipeline is done with the head*: a [`PipelineLayer`](crate::tower::PipelineLayer) judges by
+//! that, and so does whatever else uses [`GrpcStatus`] as a [`Classify`](crate::Classify). Servers
+//! tell nearly all errors of unary calls in the head; what fails later is for a gate in a layer of
+//! its own, inside of the pipeline's.
 //!
-//! *With gRPC-Web* the trailers are in the data, where they are not looked for. Put these layers inside of
-//! the one that translates.
+//! *With gRPC-Web* the trailers are in the data, where they are not looked for. Put these layers
+//! inside of the one that translates.
 
 mod classify;
 mod code;

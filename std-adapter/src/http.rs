@@ -33,9 +33,9 @@
 //! | no key, where the limit is [by key](key) and does not let those without one share one | 400 |
 //! | timed out, or the deadline has passed | 504 |
 //!
-//! The body is a problem of RFC 9457, with the member `reason` for programs. `Retry-After` (RFC 9110,
-//! 10.2.3) is there where the gate knows when to come back, in whole seconds and rounded up: never
-//! earlier than the truth.
+//! The body is a problem of RFC 9457, with the member `reason` for programs. `Retry-After` (RFC
+//! 9110, 10.2.3) is there where the gate knows when to come back, in whole seconds and rounded up:
+//! never earlier than the truth.
 //!
 //! # Clients
 //!
@@ -76,17 +76,17 @@
 //!
 //! # Reasons
 //!
-//! *The errors of the service pass through*, so that a layer around one that cannot fail cannot fail
-//! either: what axum asks for.
+//! *The errors of the service pass through*, so that a layer around one that cannot fail cannot
+//! fail either: what axum asks for.
 //!
-//! *A refusal is marked.* The response carries the [`Rejection`] in its extensions, for logs; a gate
-//! further out that judges by status sees it and does not take the refusal for a failure.
+//! *A refusal is marked.* The response carries the [`Rejection`] in its extensions, for logs; a
+//! gate further out that judges by status sees it and does not take the refusal for a failure.
 //!
 //! *A permit comes back with the head of the response*, which is early for a download or a stream:
 //! [`until_body_ends`](HttpLayer::until_body_ends) keeps it until the end.
 //!
-//! *A response that is not good enough stays a response.* When a client gives up, its caller gets the
-//! last one, with its status, headers and body, rather than an error that says less.
+//! *A response that is not good enough stays a response.* When a client gives up, its caller gets
+//! the last one, with its status, headers and body, rather than an error that says less.
 //!
 //! *A server's wish is honoured or not at all.* To come back earlier than it says is to be refused
 //! again, and to wait longer than one's caller will is to wait in vain.

@@ -4,8 +4,8 @@
 //! buckets that share their limits, as most limits by key do: its entries are one word each.
 //! [`KeyedSketch`] is for more keys than there is room for: it keeps none, and errs a little.
 //!
-//! The first two are bounded by the number of keys that they were made for. What may be forgotten to
-//! make room is only what is [idle](Idle): see there for what an attacker would gain otherwise.
+//! The first two are bounded by the number of keys that they were made for. What may be forgotten
+//! to make room is only what is [idle](Idle): see there for what an attacker would gain otherwise.
 //! There is no task in the background: a newcomer that finds no room makes some (`keyed/table.rs`
 //! has how), and a `sweep` can be called from wherever something runs from time to time.
 
@@ -44,8 +44,9 @@ const STALE_AFTER: Duration = Duration::from_secs(600);
 
 /// A gate of any kind for each key, at most so many of them.
 ///
-/// [`get`](Self::get) finds the gate of a key, or makes it. What it hands out is the gate, and keeps
-/// it: as long as somebody has it, and so while a call runs or waits behind it, it is not forgotten.
+/// [`get`](Self::get) finds the gate of a key, or makes it. What it hands out is the gate, and
+/// keeps it: as long as somebody has it, and so while a call runs or waits behind it, it is not
+/// forgotten.
 ///
 /// # When it is full
 ///

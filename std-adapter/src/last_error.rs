@@ -142,7 +142,8 @@ where
 struct Text<const BYTES: usize> {
     bytes: [u8; BYTES],
     length: usize,
-    /// Whether something had to be left out. What comes later is left out, too, short as it may be.
+    /// Whether something had to be left out. What comes later is left out, too, short as it may
+    /// be.
     is_cut: bool,
     is_there: bool,
 }

@@ -1,10 +1,11 @@
 //! Who is at the other end: the key of a limit by address.
 //!
 //! Two mistakes are common. An `X-Forwarded-For` is what the client wrote and what each proxy added
-//! at the right, so its leftmost address is whatever the client likes: it gets a fresh limit for each
-//! request, or somebody else's. [`TrustedProxies`] goes from right to left, and no further than to
-//! the first address that is not of a proxy of one's own. And an IPv6 address is one of the 2^64 or
-//! more that each client has to choose from, so that its limit is by its network: [`PeerNetwork`].
+//! at the right, so its leftmost address is whatever the client likes: it gets a fresh limit for
+//! each request, or somebody else's. [`TrustedProxies`] goes from right to left, and no further
+//! than to the first address that is not of a proxy of one's own. And an IPv6 address is one of the
+//! 2^64 or more that each client has to choose from, so that its limit is by its network:
+//! [`PeerNetwork`].
 
 use std::error::Error as StdError;
 use std::fmt;

@@ -65,7 +65,8 @@
 //! # Reasons
 //!
 //! *What is retried is up to the headers of the response.* Its body comes later, when the call is
-//! over and its permits are given back. To have the body within them, read it in the pipeline's call.
+//! over and its permits are given back. To have the body within them, read it in the pipeline's
+//! call.
 //!
 //! *No client type of its own*: reqwest's builder is where proxies, certificates and pools are set,
 //! and a wrapper would have to follow it for ever. reqwest's own retries and timeouts are best left
@@ -120,8 +121,8 @@ fn is_cut_off(error: &ReqwestError) -> bool {
     source.is_some_and(ReqwestError::is_body)
 }
 
-/// As far as the body can be cloned. Extensions are reqwest's own business, so a request is marked by
-/// its `Idempotency-Key`; to send others again as well, give a function:
+/// As far as the body can be cloned. Extensions are reqwest's own business, so a request is marked
+/// by its `Idempotency-Key`; to send others again as well, give a function:
 /// `|request: &reqwest::Request| request.try_clone()`.
 impl Resend<Request> for ResendIdempotent {
     #[inline]

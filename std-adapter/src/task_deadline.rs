@@ -13,18 +13,18 @@ tokio::task_local! {
     static CURRENT: Deadline;
 }
 
-/// The deadline that the present work must be done by: of the innermost [`with_deadline`] around it,
-/// on the axis that all clocks of this crate share; [`Deadline::NEVER`] where there is none.
+/// The deadline that the present work must be done by: of the innermost [`with_deadline`] around
+/// it, on the axis that all clocks of this crate share; [`Deadline::NEVER`] where there is none.
 ///
-/// A task that is spawned has none of its own accord: take the deadline before, and give it along with
-/// [`with_deadline`].
+/// A task that is spawned has none of its own accord: take the deadline before, and give it along
+/// with [`with_deadline`].
 #[must_use]
 pub fn current_deadline() -> Deadline {
     CURRENT.try_with(|deadline| *deadline).unwrap_or(Deadline::NEVER)
 }
 
-/// Tells `future`, and all that it calls, that it must be done by `deadline`, or by the deadline that
-/// holds when this is called, where that is earlier. It does not cut anything off by itself.
+/// Tells `future`, and all that it calls, that it must be done by `deadline`, or by the deadline
+/// that holds when this is called, where that is earlier. It does not cut anything off by itself.
 ///
 /// # Cancellation
 ///

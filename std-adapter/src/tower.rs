@@ -32,23 +32,23 @@
 //!
 //! # Reasons
 //!
-//! *State is shared, never copied.* A layer holds a pointer to its gate (`&'static G`, `Arc<G>`), and
-//! its type allows nothing else: a layer that is cloned or applied to many routes is one breaker and
-//! one limit.
+//! *State is shared, never copied.* A layer holds a pointer to its gate (`&'static G`, `Arc<G>`),
+//! and its type allows nothing else: a layer that is cloned or applied to many routes is one
+//! breaker and one limit.
 //!
 //! *A request is let in when its future is first polled*, not when the service is asked whether it
-//! is ready: a connection that is idle, or a client that asked and went away, holds no permit and no
-//! probe. [`poll_ready`](tower_service::Service::poll_ready) is the inner service's. The inner service
-//! is not called before the gate has let the request in, because many services send in `call`
-//! already. So the future takes the service that is ready along, and leaves a clone in its place,
-//! as tower asks those to do that call a service later.
+//! is ready: a connection that is idle, or a client that asked and went away, holds no permit and
+//! no probe. [`poll_ready`](tower_service::Service::poll_ready) is the inner service's. The inner
+//! service is not called before the gate has let the request in, because many services send in
+//! `call` already. So the future takes the service that is ready along, and leaves a clone in its
+//! place, as tower asks those to do that call a service later.
 //!
 //! *Several gates around a service are one layer with a tuple of them*: where a later one refuses,
 //! the earlier ones take that for what it is and count nothing. Of two layers the outer takes the
 //! refusal of the inner for a failed call, and its errors nest; see [`Error::flatten`].
 //!
-//! *Nothing is allocated for a request*, and no future is boxed: they are the core's own, which have
-//! names.
+//! *Nothing is allocated for a request*, and no future is boxed: they are the core's own, which
+//! have names.
 //!
 //! [`Error::flatten`]: crate::Error::flatten
 

@@ -163,8 +163,8 @@ fn the_end_is_known_by_the_body_its_trailers_or_its_length() {
     assert_eq!(notes.taken(), [Outcome::Success]);
 }
 
-/// Servers write the length of a body that knows it into the head, and stop there; one of no length is
-/// never begun. Both were taken for abandoned.
+/// Servers write the length of a body that knows it into the head, and stop there; one of no length
+/// is never begun. Both were taken for abandoned.
 #[test]
 fn a_body_that_says_how_long_it_is_ends_there() {
     let mut response = script(&[Part::Data(b"one"), Part::Data(b"two")], false);

@@ -263,7 +263,8 @@ async fn the_earlier_of_two_deadlines_is_told() {
     }
 }
 
-/// An attempt was told of the deadline outside of its pipeline, and not of its own, which came first.
+/// An attempt was told of the deadline outside of its pipeline, and not of its own, which came
+/// first.
 #[tokio::test(start_paused = true)]
 async fn an_attempt_is_told_when_it_will_be_cut_off() {
     let pipeline = Pipeline::new(TokioTimer).deadline(50 * MS).attempt_timeout(20 * MS);

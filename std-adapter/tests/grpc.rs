@@ -232,7 +232,8 @@ async fn a_refusal_says_nothing_about_who_was_not_asked() {
     }
 }
 
-// ----------------------------------------------------------------------------------- while it lasts
+// ----------------------------------------------------------------------------------- while it
+// lasts
 
 /// Bug 21, for streams: a permit that comes back with the head is free while the stream goes on.
 #[tokio::test]

@@ -19,8 +19,8 @@ use tower::{Service, ServiceBuilder, service_fn};
 
 const MS: Duration = Duration::from_millis(1);
 
-/// Asks a server that refuses the first request with this code and pushback: how it ended, how often
-/// it was asked, and how long it took.
+/// Asks a server that refuses the first request with this code and pushback: how it ended, how
+/// often it was asked, and how long it took.
 async fn asked(
     code: &'static str,
     pushback: Option<&'static str>,

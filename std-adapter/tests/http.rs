@@ -91,8 +91,8 @@ async fn each_reason_has_its_status_and_a_problem() {
     );
 }
 
-/// Bug 6: a wait under a second became `Retry-After: 0` (`tower_governor`), and clients came back at
-/// once, to be refused again.
+/// Bug 6: a wait under a second became `Retry-After: 0` (`tower_governor`), and clients came back
+/// at once, to be refused again.
 #[tokio::test]
 async fn the_time_to_come_back_is_rounded_up() {
     for (millis, seconds) in

@@ -60,8 +60,8 @@ fn a_flood_neither_exceeds_the_bound_nor_refills_a_bucket() {
     assert!(limits.len() <= 10_000);
 }
 
-/// Bug 26: keys that come once and never again, as addresses do, stayed for ever: in maps that are emptied
-/// only by whoever thinks of it, a process grows until it is killed.
+/// Bug 26: keys that come once and never again, as addresses do, stayed for ever: in maps that are
+/// emptied only by whoever thinks of it, a process grows until it is killed.
 #[test]
 fn keys_that_never_come_again_take_no_memory() {
     let clock: ManualClock = ManualClock::new();
@@ -237,8 +237,8 @@ fn a_breaker_that_nobody_uses_is_forgotten_when_it_is_stale() {
     assert_eq!(gates.get(&3).unwrap().state(), State::ForcedOpen, "never what was set by hand");
 }
 
-/// Only `get` was a use: what a call left on record that took longer than that time, or came through
-/// a gate that was kept, was forgotten as soon as nobody had the gate any more.
+/// Only `get` was a use: what a call left on record that took longer than that time, or came
+/// through a gate that was kept, was forgotten as soon as nobody had the gate any more.
 #[test]
 fn a_gate_is_in_use_until_who_has_it_is_done() {
     static CLOCK: ManualClock = ManualClock::new();
@@ -432,8 +432,8 @@ fn the_gate_of_the_overflow_is_changed_on_its_own() {
     assert!(shared.is_enforced());
 }
 
-/// What a sweep had removed before the panic never gave its places back, and was dropped under a lock
-/// of the map.
+/// What a sweep had removed before the panic never gave its places back, and was dropped under a
+/// lock of the map.
 #[test]
 fn a_gate_that_panics_when_it_is_asked_costs_no_room() {
     type Map = Arc<OnceLock<Keyed<u64, Moody>>>;
@@ -522,8 +522,8 @@ fn a_gate_may_use_its_own_map() {
     map.lock().unwrap().take();
 }
 
-/// Whoever gets in is alone behind the gate of its key, whatever is found, added, forgotten, removed
-/// and swept at the same time.
+/// Whoever gets in is alone behind the gate of its key, whatever is found, added, forgotten,
+/// removed and swept at the same time.
 #[test]
 fn one_key_has_one_gate_under_concurrency() {
     const KEYS: usize = 64;

@@ -56,7 +56,8 @@ async fn quota_and_window_are_those_of_the_bucket() {
     assert_eq!(told!(layer, "ada").1, r#""all";q=10;w=2"#);
 }
 
-/// Where another bucket of the tuple refused, the first one's clients were told that theirs was spent.
+/// Where another bucket of the tuple refused, the first one's clients were told that theirs was
+/// spent.
 #[tokio::test]
 async fn who_has_something_left_is_told_so_whoever_refuses() {
     let clock: &'static ManualClock = Box::leak(Box::new(ManualClock::new()));

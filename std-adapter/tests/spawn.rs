@@ -459,10 +459,10 @@ fn a_chain_of_fallbacks() {
     assert_eq!((answer.tier(), answer.into_inner()), (2, "db/replica".into()));
 }
 
-// Futures given bare, without an `async` block around them, to what holds several at once. That asks
-// the compiler for their outputs, and in a spawned task it takes each lifetime for an unknown of its
-// own: it refuses futures whose types must agree on one ("implementation of `Gate` is not general
-// enough", "one type is more general than the other").
+// Futures given bare, without an `async` block around them, to what holds several at once. That
+// asks the compiler for their outputs, and in a spawned task it takes each lifetime for an unknown
+// of its own: it refuses futures whose types must agree on one ("implementation of `Gate` is not
+// general enough", "one type is more general than the other").
 
 /// The path of all attempts but the first, which fails.
 fn again(attempt: Attempt) -> &'static str {

@@ -1,4 +1,5 @@
-//! The layers for tower allocate nothing for a request: not when it is let in, not when it is refused.
+//! The layers for tower allocate nothing for a request: not when it is let in, not when it is
+//! refused.
 #![cfg(all(feature = "tower", feature = "tokio"))]
 
 #[path = "../../core/tests/counting/mod.rs"]

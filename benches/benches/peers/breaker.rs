@@ -1,11 +1,11 @@
 //! Circuit breakers: closed around a call that succeeds, and open.
 //!
-//! All of them trip after 5 failures in a row, or at half of 100 calls, or at half of the calls of 10
-//! seconds, of which there must be 100; and they stay open for an hour, so that none is half-open
-//! here. tower-resilience looks at every call of the 10 seconds at each call, so what it takes grows
-//! with how many there are. What cannot do a job is not in its group: recloser judges by its last calls only, seatbelt
-//! by time only, failsafe has no window of calls. failsafe estimates the rate of 10 seconds by a
-//! moving average, the others count.
+//! All of them trip after 5 failures in a row, or at half of 100 calls, or at half of the calls of
+//! 10 seconds, of which there must be 100; and they stay open for an hour, so that none is
+//! half-open here. tower-resilience looks at every call of the 10 seconds at each call, so what it
+//! takes grows with how many there are. What cannot do a job is not in its group: recloser judges
+//! by its last calls only, seatbelt by time only, failsafe has no window of calls. failsafe
+//! estimates the rate of 10 seconds by a moving average, the others count.
 //!
 //! The peers' synchronous forms are measured where there are some; tower-resilience is a tower
 //! service, and seatbelt one of its own kind, so futures around a ready result are measured against

@@ -1,10 +1,10 @@
 //! Token buckets: granted and denied, on the standard library's clock, on the time stamp counter,
 //! and at times that are given.
 //!
-//! Granted: 10^9 tokens a second and a burst of 10^6, more than a thread can take. Denied: one a day,
-//! and that one is taken. leaky-bucket adds its tokens in steps, here 10^6 each millisecond, and
-//! reads its clock only when it has none left; so its grants are compared with the others', but they are
-//! another job where the rate matters.
+//! Granted: 10^9 tokens a second and a burst of 10^6, more than a thread can take. Denied: one a
+//! day, and that one is taken. leaky-bucket adds its tokens in steps, here 10^6 each millisecond,
+//! and reads its clock only when it has none left; so its grants are compared with the others', but
+//! they are another job where the rate matters.
 
 use std::hint::black_box;
 use std::num::NonZeroU32;

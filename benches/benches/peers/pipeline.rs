@@ -1,5 +1,5 @@
-//! Several policies around one operation: ours in a pipeline, the peers' as tower layers in the same
-//! order.
+//! Several policies around one operation: ours in a pipeline, the peers' as tower layers in the
+//! same order.
 //!
 //! At most 64 calls at once, at most 3 attempts 100 ms and more apart, a breaker that trips after 5
 //! failures in a row around each attempt; where there are five, a deadline of 2 s around all of it

@@ -1,5 +1,5 @@
-//! Retries of an operation that succeeds at once, and the delays between retries that are not needed
-//! here.
+//! Retries of an operation that succeeds at once, and the delays between retries that are not
+//! needed here.
 //!
 //! Exponential from 100 ms to 20 s, at most 3 attempts, jitter where it says so. backon adds its
 //! jitter to the delay, ours draws from half of it to all of it: one random number each.

@@ -8,8 +8,8 @@
 //! without load drifts: while there is a queue it takes the queue for normal, allows a longer one,
 //! takes that for normal, and runs away to its maximum (Netflix's Gradient2, whose long-term mean
 //! follows the overload it should show: concurrency-limits, pull request #88 and issue #137; its
-//! Vegas takes any sample for the new base now and then: issue #165). One that only ever takes lower
-//! latencies cannot follow a service that became slower, and throttles it for ever.
+//! Vegas takes any sample for the new base now and then: issue #165). One that only ever takes
+//! lower latencies cannot follow a service that became slower, and throttles it for ever.
 //!
 //! **Solution.** The base is measured, from time to time, with less load: a *probe*. For its time
 //! the limit is half of what it was (Envoy: the least), so that the queue drains. In a first window

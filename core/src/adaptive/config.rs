@@ -142,8 +142,8 @@ impl<A> LimitConfig<A> {
     }
 
     /// How often the limit may change, from a tick of the clock to an hour. A window lasts at least
-    /// so long, and at least twice as long as its calls take on average. (Netflix's: as the quickest
-    /// one takes, which does not wait for those of a queue.)
+    /// so long, and at least twice as long as its calls take on average. (Netflix's: as the
+    /// quickest one takes, which does not wait for those of a queue.)
     pub const fn window(mut self, span: Duration) -> Self {
         self.window = span;
         self

@@ -204,9 +204,9 @@ impl BreakerConfig {
     }
 
     /// Leaves room to [`reconfigure`](crate::CircuitBreaker::reconfigure) the breaker, while it is
-    /// in use, to open times and half-open timeouts of up to these, where they are longer than those
-    /// that it is made with. The longer they are, the less precise are both kinds of time: what is
-    /// said of that at [`open_for`](Self::open_for) and
+    /// in use, to open times and half-open timeouts of up to these, where they are longer than
+    /// those that it is made with. The longer they are, the less precise are both kinds of
+    /// time: what is said of that at [`open_for`](Self::open_for) and
     /// [`half_open_timeout`](Self::half_open_timeout) is then said of these times.
     pub const fn room_for(self, open: Duration, half_open_timeout: Duration) -> Self {
         Self { room: (open, half_open_timeout), ..self }

@@ -89,12 +89,12 @@ pub struct BreakerSnapshot {
     pub since_last_failure: Option<Duration>,
     /// How long ago the state last changed, where it did and the breaker has a meter.
     pub since_last_change: Option<Duration>,
-    /// How long the calls took that succeeded or failed, where there were any and the breaker has a
-    /// meter with [`latencies`](crate::Meter::latencies).
+    /// How long the calls took that succeeded or failed, where there were any and the breaker has
+    /// a meter with [`latencies`](crate::Meter::latencies).
     pub latency: Option<LatencySummary>,
     /// The time left until a probe may be let in; `None` unless open.
     pub until_half_open: Option<Duration>,
-    /// The time left until all calls are let in; zero once that is over, until a call comes; `None`
-    /// unless ramping up.
+    /// The time left until all calls are let in; zero once that is over, until a call comes;
+    /// `None` unless ramping up.
     pub until_closed: Option<Duration>,
 }

@@ -42,8 +42,8 @@ impl<C: Clock, W: Window<C>, M, O> CircuitBreaker<C, W, M, O> {
     ///
     /// # Errors
     ///
-    /// A [`ConfigError`], and nothing has changed: a setting out of the range that its documentation
-    /// gives; an open time or a half-open timeout that is longer, with
+    /// A [`ConfigError`], and nothing has changed: a setting out of the range that its
+    /// documentation gives; an open time or a half-open timeout that is longer, with
     /// [`max_lateness`](BreakerConfig::max_lateness), than those that the breaker was made for,
     /// with [`room_for`](BreakerConfig::room_for) to leave room (the error says how long they may
     /// be); no rule left that could trip it; and [`ConfigError::ChangeUnderWay`].

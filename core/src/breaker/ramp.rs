@@ -1,12 +1,12 @@
 //! Letting calls back in little by little after half-open.
 //!
 //! **Background.** A few probes that go well say that what is called works again, not that it
-//! bears the whole load at once: caches are cold, pools are empty, and callers have waited. A breaker
-//! that lets everybody in the moment it closes knocks it over again.
+//! bears the whole load at once: caches are cold, pools are empty, and callers have waited. A
+//! breaker that lets everybody in the moment it closes knocks it over again.
 //!
 //! **Solution.** Between half-open and closed there is a state of its own, in which a share of the
-//! calls is let in that grows with time. Those are judged as when closed. Which of them: call number
-//! n is, where the fractional part of n times the golden ratio is below the share, as in a
+//! calls is let in that grows with time. Those are judged as when closed. Which of them: call
+//! number n is, where the fractional part of n times the golden ratio is below the share, as in a
 //! [`Switch`](crate::Switch).
 //!
 //! **Why it works.** That sequence is as even as any: of each run of calls the share is let in to
@@ -15,13 +15,13 @@
 //! every second time meets a sequence that is as even (the multiples of an irrational number are).
 //! The clock only says how large the share is.
 //!
-//! It is chosen by type, as a window is, around which it stands: a breaker without it has neither the
-//! state nor the code.
+//! It is chosen by type, as a window is, around which it stands: a breaker without it has neither
+//! the state nor the code.
 //!
 //! # Synchronization
 //!
-//! The counter is a figure of its own. Two calls that ask at once get different numbers, so the share
-//! holds whoever asks; who is let in goes by the state word alone.
+//! The counter is a figure of its own. Two calls that ask at once get different numbers, so the
+//! share holds whoever asks; who is let in goes by the state word alone.
 
 use core::marker::PhantomData;
 use core::time::Duration;
@@ -56,21 +56,21 @@ pub struct Ramp {
 }
 
 impl Ramp {
-    /// From the share `from` (above 0, at most 1) to all calls, by the same amount in the same time:
-    /// `from + (1 - from) * t / over`.
+    /// From the share `from` (above 0, at most 1) to all calls, by the same amount in the same
+    /// time: `from + (1 - from) * t / over`.
     pub const fn linear(from: Ratio, over: Duration) -> Self {
         Self { from, over, is_exponential: false, lateness: DEFAULT_LATENESS }
     }
 
     /// From the share `from` (above 0, at most 1) to all calls, doubling in the same time:
-    /// `from^(1 - t / over)`, in straight lines between the powers of two, which come within 7 % of the
-    /// curve.
+    /// `from^(1 - t / over)`, in straight lines between the powers of two, which come within 7 % of
+    /// the curve.
     pub const fn exponential(from: Ratio, over: Duration) -> Self {
         Self { is_exponential: true, ..Self::linear(from, over) }
     }
 
-    /// The largest lateness of a clock reading that is supported; one second unless told otherwise. A
-    /// reading that is later than that may be taken for one from after the ramp.
+    /// The largest lateness of a clock reading that is supported; one second unless told otherwise.
+    /// A reading that is later than that may be taken for one from after the ramp.
     pub const fn max_lateness(self, lateness: Duration) -> Self {
         Self { lateness, ..self }
     }
@@ -79,11 +79,11 @@ impl Ramp {
 /// A window that has its breaker ramp up after half-open, over the clock `C` and around the window
 /// `W`.
 ///
-/// Once half-open has gone well, the breaker is [`RampingUp`](crate::State::RampingUp): it lets in a
-/// growing share of the calls and refuses the others with
-/// [`Reason::RampingUp`](crate::Reason::RampingUp) and the time until all are let in. Whom it lets in
-/// is judged as when closed, by all rules, with a fresh count: a rule that trips reopens, for the
-/// longer time where that grows. The first call after the ramp closes it.
+/// Once half-open has gone well, the breaker is [`RampingUp`](crate::State::RampingUp): it lets in
+/// a growing share of the calls and refuses the others with
+/// [`Reason::RampingUp`](crate::Reason::RampingUp) and the time until all are let in. Whom it lets
+/// in is judged as when closed, by all rules, with a fresh count: a rule that trips reopens, for
+/// the longer time where that grows. The first call after the ramp closes it.
 ///
 /// The share steps in units of time, of which the ramp and its lateness have together at least 2^17
 /// (where words are 32 bits 2^9), or in ticks if those are longer. Failures in a row are counted up
@@ -186,8 +186,8 @@ pub struct Ramping {
     asked: AtomicWord,
     /// The first share, in parts of 2^32.
     from: u32,
-    /// What is missing to the whole one unit before the end: linear in parts of 2^32, exponential in
-    /// halvings, of which it is 2^27 parts.
+    /// What is missing to the whole one unit before the end: linear in parts of 2^32, exponential
+    /// in halvings, of which it is 2^27 parts.
     slope: u32,
     time: u32,
     horizon: u32,
@@ -281,8 +281,8 @@ const fn parts(ratio: Ratio) -> u64 {
     }
 }
 
-/// How often to halve the whole until this many of its 2^32 parts are left, in straight lines between
-/// the halves; a number with [`FRACTION`] bits after the point.
+/// How often to halve the whole until this many of its 2^32 parts are left, in straight lines
+/// between the halves; a number with [`FRACTION`] bits after the point.
 const fn halvings(parts: u64) -> u64 {
     // From 1 to 2^32, so that there are 0 to 32 of them.
     let times = parts.saturating_sub(1).leading_zeros().saturating_sub(u32::BITS);

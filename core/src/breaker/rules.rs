@@ -141,8 +141,8 @@ impl Room {
         let open_reach = open.saturating_add(lateness);
         let open = Coarse::fit(open_reach, OPEN_BITS, HEADROOM);
         let probe = Coarse::fit(timeout.saturating_add(lateness), PROBE_BITS, PROBE_HEADROOM);
-        // The time is rounded up by itself: so must the lateness be, or a reader that is just so late
-        // would take a live deadline for a stale one.
+        // The time is rounded up by itself: so must the lateness be, or a reader that is just so
+        // late would take a live deadline for a stale one.
         let probe_horizon = probe_time(probe, timeout).saturating_add(probe.units_up(lateness));
         let open_horizon = open.units_up(open_reach) as u32;
         Ok(Self { open_horizon, probe_horizon: probe_horizon as u16, open, probe })

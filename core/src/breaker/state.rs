@@ -87,8 +87,8 @@ pub(crate) const GENERATION_BITS: u32 = GENERATION.width();
 pub(super) enum Admit {
     /// Let it in, once this word is committed: as a probe where it is another word.
     In(Snapshot),
-    /// Refuse it: open for so many more ticks. Once this word is committed: where it is another, the
-    /// probes never reported, and the breaker reopens.
+    /// Refuse it: open for so many more ticks. Once this word is committed: where it is another,
+    /// the probes never reported, and the breaker reopens.
     Open(Snapshot, u64),
     /// Refuse it: forced open.
     Never,
@@ -294,8 +294,8 @@ impl Snapshot {
     /// A probe ended.
     #[inline]
     pub(super) fn transition_probed(self, probing: Probing, failed: bool) -> Settle {
-        // No more of them fail than report, and none reports to a word that has as many as there are
-        // bits for: that closes or reopens, whatever the settings.
+        // No more of them fail than report, and none reports to a word that has as many as there
+        // are bits for: that closes or reopens, whatever the settings.
         let word = self.return_probe().0.wrapping_add(DONE.one());
         let word = word.wrapping_add(FAILED.set(0, failed as Word));
         if FAILED.get(word) >= probing.to_reopen() {
@@ -307,14 +307,15 @@ impl Snapshot {
         }
     }
 
-    /// Half-open has gone well: ramping up from now on. Should that trip, it has reopened: the streak
-    /// is kept.
+    /// Half-open has gone well: ramping up from now on. Should that trip, it has reopened: the
+    /// streak is kept.
     pub(super) fn transition_ramp(self, ramp: &Ramping, now: Ticks) -> Self {
         let word = self.next(State::RampingUp, self.streak());
         Self(RAMP_END.set(word.0, ramp.units(now).wrapping_add(ramp.time())))
     }
 
-    /// How many units of the ramp are left at `now`; 0 where it is over. Only for words that ramp up.
+    /// How many units of the ramp are left at `now`; 0 where it is over. Only for words that ramp
+    /// up.
     fn ramp_left(self, ramp: &Ramping, now: Ticks) -> Word {
         scale::ahead(RAMP_END.get(self.0), ramp.units(now), RAMP_BITS, ramp.horizon())
     }
@@ -336,7 +337,8 @@ impl Snapshot {
         }
     }
 
-    /// A call that was let in while ramping up ended; as [`transition_judged`](Self::transition_judged).
+    /// A call that was let in while ramping up ended; as
+    /// [`transition_judged`](Self::transition_judged).
     pub(super) fn transition_judged_in_ramp(
         self,
         rules: &Rules,

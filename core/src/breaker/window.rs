@@ -53,8 +53,8 @@ impl<A: Slow, B: Slow> Slow for (A, B) {
     }
 }
 
-/// The kinds of window: [`Consecutive`], [`LastCalls`], [`LastTime`], a pair of windows, which trips
-/// when either does, and [`RampUp`](crate::RampUp) around any of them. Sealed.
+/// The kinds of window: [`Consecutive`], [`LastCalls`], [`LastTime`], a pair of windows, which
+/// trips when either does, and [`RampUp`](crate::RampUp) around any of them. Sealed.
 pub trait Window<C>: sealed::Window<C> {}
 
 pub(super) mod sealed {

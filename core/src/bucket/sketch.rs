@@ -57,25 +57,26 @@ use crate::word::Word;
 
 /// How many states each key has.
 ///
-/// Of the memory that there is, 0.7 rows for each state that a busy key has would err least, as in a
-/// Bloom filter; but each row costs a cache miss, and four bring the error below one in a hundred.
+/// Of the memory that there is, 0.7 rows for each state that a busy key has would err least, as in
+/// a Bloom filter; but each row costs a cache miss, and four bring the error below one in a
+/// hundred.
 const ROWS: usize = 4;
 
 /// A token bucket for each of any number of keys, in memory that does not grow with them: for keys
 /// that are made up by others, as addresses are.
 ///
 /// It may refuse a call that the key's own bucket would let in. It never lets one in that the key's
-/// own bucket would refuse, unless the limits are not full [initially](BucketConfig::initially): they
-/// begin to fill when the first of the keys that share their states comes.
+/// own bucket would refuse, unless the limits are not full [initially](BucketConfig::initially):
+/// they begin to fill when the first of the keys that share their states comes.
 ///
 /// # How often it errs
 ///
 /// A key is *busy* for as long as an empty bucket takes to fill after it has last been let in. Let
 /// there be `width` columns and at most `busy` busy keys at a time. Then an innocent key, drawn at
 /// random, shares all of its states with busy ones, and so is affected at all, with a probability
-/// of less than `(busy / width)^4`. With `width >= e * busy` that is less than e^-4, 1.8 %, which is
-/// what Cormode and Muthukrishnan prove for 4 rows and `ε = 1 / busy` (theorem 1). The figure for
-/// independent hashes is `(1 - (1 - 1 / width)^busy)^4`:
+/// of less than `(busy / width)^4`. With `width >= e * busy` that is less than e^-4, 1.8 %, which
+/// is what Cormode and Muthukrishnan prove for 4 rows and `ε = 1 / busy` (theorem 1). The figure
+/// for independent hashes is `(1 - (1 - 1 / width)^busy)^4`:
 ///
 /// | columns for each busy key | bytes for each, where words are 64 bits | keys affected |
 /// |---|---|---|

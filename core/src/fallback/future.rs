@@ -2,7 +2,8 @@
 //!
 //! A chain is a future in a future: each tier holds the chain before it, until that has failed, and
 //! then the future of its own in the same place. So only one of them exists at a time, what a
-//! failed tier held is gone before the next one starts, and dropping the chain drops whichever runs.
+//! failed tier held is gone before the next one starts, and dropping the chain drops whichever
+//! runs.
 //!
 //! Its types follow from the chain before and from the closure that makes the tier. They are no
 //! parameters beside these, or a chain could not go into a `join!` in a spawned task; see

@@ -11,16 +11,16 @@ use crate::pointer::through_pointers;
 /// emptied it; an open breaker that is forgotten is closed; a bulkhead whose permits are out would
 /// hand them out twice.
 ///
-/// Some gates remember for longer than it is of use: one failed call keeps a breaker from being idle
-/// until another one succeeds, and if none ever comes, for ever. Such a gate is
+/// Some gates remember for longer than it is of use: one failed call keeps a breaker from being
+/// idle until another one succeeds, and if none ever comes, for ever. Such a gate is
 /// [stale](Self::is_stale) and may be forgotten as well, once nobody has used it for long.
 ///
 /// Nothing that is set by hand or changed live goes with a new gate: what is set by hand keeps a
 /// gate from being idle where it can be told (a breaker that is forced open, a switch that is off),
 /// but changed limits cannot be told from those at the start.
 ///
-/// Whoever keeps the gates may ask them under its lock: an implementation only looks at the gate, and
-/// uses nothing that the gate is kept in.
+/// Whoever keeps the gates may ask them under its lock: an implementation only looks at the gate,
+/// and uses nothing that the gate is kept in.
 ///
 /// # Examples
 ///
@@ -99,9 +99,9 @@ impl<G: Idle, O: Observer> Idle for Observed<G, O> {
     }
 }
 
-/// As the gate itself, but never idle while refusals count, as a new one would not refuse. Stale when
-/// the gate is: refusals are made to count for good, and a shadow that nobody uses would never go.
-/// So make new ones count by whatever makes them.
+/// As the gate itself, but never idle while refusals count, as a new one would not refuse. Stale
+/// when the gate is: refusals are made to count for good, and a shadow that nobody uses would never
+/// go. So make new ones count by whatever makes them.
 impl<G: Idle, O> Idle for Shadow<G, O> {
     fn is_idle(&self) -> bool {
         !self.is_enforced() && self.inner().is_idle()

@@ -164,9 +164,9 @@ impl<G: Gate, O: Observer> Gate for Shadow<G, O> {
     }
 }
 
-/// While refusals count, it waits as the gate does. In shadow mode nobody waits: who would have to is
-/// let in at once and reported as refused, with what the gate says to those who do not wait. A wait
-/// that is under way when the mode is turned goes by the new one from its next poll on.
+/// While refusals count, it waits as the gate does. In shadow mode nobody waits: who would have to
+/// is let in at once and reported as refused, with what the gate says to those who do not wait. A
+/// wait that is under way when the mode is turned goes by the new one from its next poll on.
 impl<T: Timer, G: WaitGate<T>, O: Observer> WaitGate<T> for Shadow<G, O> {
     type Waiting = G::Waiting;
 

@@ -1,7 +1,7 @@
 //! Tuples of gates.
 //!
-//! The token of a tuple is a list, `(A, (B, (C, ())))`, and so is its wait: one function then enters,
-//! polls or gives up any number of gates.
+//! The token of a tuple is a list, `(A, (B, (C, ())))`, and so is its wait: one function then
+//! enters, polls or gives up any number of gates.
 
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};

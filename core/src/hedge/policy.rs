@@ -22,8 +22,8 @@ use crate::time::{Clock, Ticks};
 ///
 /// It is plain data, copied and shared at will; what was said of the parts of a
 /// [`Retry`](crate::Retry) holds here as well, but that the delay need not be `Copy`, whatever
-/// follows: it may be an [`AfterPercentile`](super::AfterPercentile) in an `Arc`. There is no form of it for threads that block:
-/// nothing could drop the attempt that lost.
+/// follows: it may be an [`AfterPercentile`](super::AfterPercentile) in an `Arc`. There is no form
+/// of it for threads that block: nothing could drop the attempt that lost.
 ///
 /// [`idempotent`]: Hedge::idempotent
 ///
@@ -53,8 +53,8 @@ use crate::time::{Clock, Ticks};
 #[derive(Clone, Copy)]
 #[must_use = "a hedge does nothing by itself"]
 pub struct Hedge<const N: usize = 2, D = Duration, W = RetryAll, B = (), O = (), V = ()> {
-    /// Always there. A constant function cannot take a value that may need dropping out of a struct,
-    /// but out of an option it can.
+    /// Always there. A constant function cannot take a value that may need dropping out of a
+    /// struct, but out of an option it can.
     delay: Option<D>,
     when: W,
     when_value: V,
@@ -153,11 +153,12 @@ impl<const N: usize, D, W: Copy, B: Copy, O: Copy, V: Copy> Hedge<N, D, W, B, O,
         self.with(when, when_value, budget, observer, name)
     }
 
-    /// Says which answers are not good enough: values that came as `Ok`. By default each one is. See
-    /// [`DecideValue`].
+    /// Says which answers are not good enough: values that came as `Ok`. By default each one is.
+    /// See [`DecideValue`].
     ///
-    /// One that is not counts as a failed attempt, whose value is dropped where another attempt runs
-    /// or follows, and is the caller's where none does. With [`Decision::Stop`] none follows on it.
+    /// One that is not counts as a failed attempt, whose value is dropped where another attempt
+    /// runs or follows, and is the caller's where none does. With [`Decision::Stop`] none
+    /// follows on it.
     ///
     /// # Examples
     ///

@@ -303,8 +303,8 @@ where
         None
     }
 
-    /// Plans the next attempt on one that was not good enough, after so long a wait; true where none
-    /// runs, and none will.
+    /// Plans the next attempt on one that was not good enough, after so long a wait; true where
+    /// none runs, and none will.
     fn follow_up(&mut self, around: &X, wait: Duration) -> bool {
         self.plan_next(around, wait);
         self.state.live == 0 && !self.state.owed
@@ -414,9 +414,9 @@ where
         }
     }
 
-    /// Tells the rule of delays how long the first attempt took so far. One that was `cut_off` before
-    /// the delay was over says nothing: the caller had no more time than that, and it would be taken
-    /// for a fast one.
+    /// Tells the rule of delays how long the first attempt took so far. One that was `cut_off`
+    /// before the delay was over says nothing: the caller had no more time than that, and it
+    /// would be taken for a fast one.
     #[inline]
     fn learn(&mut self, around: &X, cut_off: bool) {
         let policy = around.policy();

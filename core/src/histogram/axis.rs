@@ -73,8 +73,8 @@ impl<const OCTAVES: usize, const STEPS: usize> Axis<OCTAVES, STEPS> {
     /// The bucket of a duration in ticks.
     #[inline]
     pub(super) const fn place(self, ticks: u64) -> Place {
-        // Wrapping, here and below: a shift is below 64, which the optimiser cannot know of a number
-        // in memory.
+        // Wrapping, here and below: a shift is below 64, which the optimiser cannot know of a
+        // number in memory.
         let units = ticks.wrapping_shr(self.shift);
         // What is below the first octave's end has the length of its end, so that this is not
         // negative.

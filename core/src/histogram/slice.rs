@@ -140,8 +140,8 @@ impl<const SLICES: usize> Slices<SLICES> {
     /// The slice of an instant, and its turn.
     #[inline]
     pub(super) const fn of(&self, at: Ticks) -> (usize, Word) {
-        // Wrapping, here and below: a shift is below 64, which the optimiser cannot know of a number
-        // in memory.
+        // Wrapping, here and below: a shift is below 64, which the optimiser cannot know of a
+        // number in memory.
         let slice = at.0.wrapping_shr(self.shift) as usize & (SLICES - 1);
         (slice, at.0.wrapping_shr(self.turn_shift()) as Word & mask(self.turn_bits()))
     }

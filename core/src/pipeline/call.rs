@@ -242,8 +242,8 @@ where
         Ended { how, timed_out, start: *self.start, attempt, runs }
     }
 
-    /// Drops the operation, and gives back what the call holds, from inside out. Out of line, so that
-    /// calls that come to their end do not pay for it.
+    /// Drops the operation, and gives back what the call holds, from inside out. Out of line, so
+    /// that calls that come to their end do not pay for it.
     #[cold]
     fn cancel(&mut self) {
         let ended = self.ended_by_drop();

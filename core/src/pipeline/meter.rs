@@ -335,8 +335,8 @@ pub struct PipelineSnapshot {
     pub attempts: u64,
     /// How often it was cut off, whatever came of the call.
     pub attempts_timed_out: u64,
-    /// How often another attempt was made, in calls that have ended. One that a gate refused counts
-    /// here, and not among the `attempts`.
+    /// How often another attempt was made, in calls that have ended. One that a gate refused
+    /// counts here, and not among the `attempts`.
     pub retries: u64,
     /// Calls that succeeded since the last one that failed.
     pub consecutive_successes: u64,

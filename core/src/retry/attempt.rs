@@ -177,7 +177,8 @@ impl<X: PerAttempt<F>, F: Operation> Gated<X, F> {
     #[inline]
     pub(crate) fn cancel(self: Pin<&mut Self>, around: &X) {
         let mut this = self.project();
-        // After the operation, whose drop may panic: what it holds is gone before its place is free.
+        // After the operation, whose drop may panic: what it holds is gone before its place is
+        // free.
         let _permit = OnDrop(|| {
             if this.held.is_held() {
                 this.held.end(around.gate(), Outcome::Abandoned);

@@ -105,9 +105,9 @@ impl<E> Decide<E> for RetryNone {
 /// Says which answers are worth another attempt: values that came as `Ok`, such as an HTTP response
 /// with the status 503.
 ///
-/// Any `Fn(&V) -> Option<Decision>` will do, `None` where the answer is good enough; by default each
-/// one is. [`Decision::Stop`] is for one that is not, and that another attempt would not better, as the
-/// server says to stay away. See
+/// Any `Fn(&V) -> Option<Decision>` will do, `None` where the answer is good enough; by default
+/// each one is. [`Decision::Stop`] is for one that is not, and that another attempt would not
+/// better, as the server says to stay away. See
 /// [`Retry::when_value`](super::Retry::when_value) and
 /// [`Hedge::when_value`](crate::Hedge::when_value).
 #[diagnostic::on_unimplemented(

@@ -66,10 +66,11 @@ pub trait Operation {
     /// Makes the future of an attempt.
     fn attempt(&mut self, attempt: Attempt) -> Self::Future;
 
-    /// Whether another attempt can be made at all, whatever the policy would say: a request that was
-    /// sent and cannot be copied leaves nothing to send again. `waiting` is how many attempts have
-    /// begun and not been made, as they wait at their gates: none for a retry, and for a hedge those
-    /// beside it. Asked before the policy is, so that nothing is taken from a budget.
+    /// Whether another attempt can be made at all, whatever the policy would say: a request that
+    /// was sent and cannot be copied leaves nothing to send again. `waiting` is how many
+    /// attempts have begun and not been made, as they wait at their gates: none for a retry,
+    /// and for a hedge those beside it. Asked before the policy is, so that nothing is taken
+    /// from a budget.
     #[inline]
     fn can_repeat(&self, waiting: u32) -> bool {
         let _ = waiting;
@@ -82,8 +83,8 @@ pub(crate) type CallResult<F> = Result<<F as Operation>::Value, Error<<F as Oper
 
 // What a closure makes is of types that follow from its own. A future that had them as parameters
 // beside it could not go into a `join!` in a spawned task: where the compiler must look into what
-// such a task holds across an await, it takes each lifetime for an unknown of its own, and no longer
-// finds that the types agree ("one type is more general than the other").
+// such a task holds across an await, it takes each lifetime for an unknown of its own, and no
+// longer finds that the types agree ("one type is more general than the other").
 impl<F, Fut, V, E> Operation for F
 where
     F: FnMut(Attempt) -> Fut,

@@ -289,10 +289,11 @@ impl<D: Copy, W: Copy, B: Copy, H: Copy, O: Copy, V: Copy> Retry<D, W, B, H, O, 
     ///
     /// The answer is dropped before the wait, as it may hold something, such as a connection. When
     /// there is no attempt left, or no budget or time for one, it is the caller's as it is. Only
-    /// where the attempt after it is refused by its gates, that is the answer, and where a wait ends
-    /// too late, the call has [timed out](Error::TimedOut). What it means to the gates of a pipeline, that one's classifier
-    /// says. Where the operation [cannot be repeated](crate::Operation::can_repeat), every
-    /// answer is the caller's. See [`DecideValue`](super::DecideValue).
+    /// where the attempt after it is refused by its gates, that is the answer, and where a wait
+    /// ends too late, the call has [timed out](Error::TimedOut). What it means to the gates of
+    /// a pipeline, that one's classifier says. Where the operation [cannot be
+    /// repeated](crate::Operation::can_repeat), every answer is the caller's. See
+    /// [`DecideValue`](super::DecideValue).
     ///
     /// # Examples
     ///

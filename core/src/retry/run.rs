@@ -103,8 +103,8 @@ where
             && !this.maker.has_begun(attempt.number);
         // Also where the budget panics.
         let _attempts = OnDrop(|| attempts.as_mut().cancel(around));
-        // Cancelled while it waits for a retry, or at the gates around it: that one is paid for, and
-        // will not take place.
+        // Cancelled while it waits for a retry, or at the gates around it: that one is paid for,
+        // and will not take place.
         if *this.phase == Phase::Waiting || entering {
             *this.refused = this.refused.saturating_add(1);
         }
@@ -267,9 +267,9 @@ where
     }
 }
 
-/// Gives back what retries have cost that did not take place, as their gates refused them. At the end
-/// of the call: were it at once, then a budget alone would never end a call whose gates go on to
-/// refuse.
+/// Gives back what retries have cost that did not take place, as their gates refused them. At the
+/// end of the call: were it at once, then a budget alone would never end a call whose gates go on
+/// to refuse.
 #[inline]
 fn give_back<X, F>(around: &X, refused: &mut u32)
 where

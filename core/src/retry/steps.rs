@@ -68,8 +68,8 @@ impl<D: Delays, W, B: Budget, H, O: Observer, V> Retry<D, W, B, H, O, V> {
         self.settle(self.when.decide(error), Some(error), state, clock)
     }
 
-    /// The attempt has ended: what follows? `None` where it answered, and the answer is good enough.
-    /// As [`after_failure`](Self::after_failure), for those who look at
+    /// The attempt has ended: what follows? `None` where it answered, and the answer is good
+    /// enough. As [`after_failure`](Self::after_failure), for those who look at
     /// [answers](Self::when_value), too.
     ///
     /// # Examples
@@ -122,9 +122,9 @@ impl<D: Delays, W, B: Budget, H, O: Observer, V> Retry<D, W, B, H, O, V> {
     }
 
     /// A retry that was paid for did not take place: gives back its price. In place of
-    /// [`resume`](Self::resume), where the call was cancelled during the wait; and at the end of the
-    /// call, once for each attempt after the first that a gate refused. Not earlier, lest a call
-    /// goes on for ever whose retries all are refused and cost nothing.
+    /// [`resume`](Self::resume), where the call was cancelled during the wait; and at the end of
+    /// the call, once for each attempt after the first that a gate refused. Not earlier, lest a
+    /// call goes on for ever whose retries all are refused and cost nothing.
     #[inline]
     pub fn cancel(&self) {
         self.budget.refund();

@@ -24,8 +24,8 @@
 //! * Of `W` that reach from one window into the next, the worst is that all of the first one's
 //!   calls, at most the limit `L`, came at its very end. At `e` into the next one, the estimate
 //!   allows `L - L * (W - e) / W = L * e / W` more. So the last `W` hold at most `L * (1 + e / W)`,
-//!   which is less than twice the limit; as calls are whole and `e` is less than `W`, at most
-//!   `2 * L - 1`. That takes a silent window before, and callers who wait for its end.
+//!   which is less than twice the limit; as calls are whole and `e` is less than `W`, at most `2 *
+//!   L - 1`. That takes a silent window before, and callers who wait for its end.
 //! * The other way round, calls that all came at the beginning of a window count for longer than
 //!   they should: by `W` at most, and never beyond the end of the next window.
 //!

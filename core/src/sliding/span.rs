@@ -28,10 +28,11 @@ pub(super) struct Span {
     pub(super) scale: Scale,
     /// The window, rounded up.
     pub(super) window: Word,
-    /// The furthest that a window from a reading can be ahead of a later one: by the lateness more.
+    /// The furthest that a window from a reading can be ahead of a later one: by the lateness
+    /// more.
     pub(super) late: Word,
-    /// The furthest that anything live can be ahead: by the lateness more again, as what was itself
-    /// written too late by a lateness, after a wrap, is met by another late reader.
+    /// The furthest that anything live can be ahead: by the lateness more again, as what was
+    /// itself written too late by a lateness, after a wrap, is met by another late reader.
     pub(super) horizon: Word,
 }
 

@@ -10,8 +10,8 @@ use crate::word::Word;
 
 /// Up to 32 plain feature switches in one word: on or off, by hand. All are on at the start.
 ///
-/// For features that are put on and off together, or looked at together; a [`Switch`](super::Switch)
-/// knows more.
+/// For features that are put on and off together, or looked at together; a
+/// [`Switch`](super::Switch) knows more.
 ///
 /// # Examples
 ///

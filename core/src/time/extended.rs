@@ -195,8 +195,9 @@ impl<C: Counter> Clock for Extended<C> {
             let _ = self.halves.compare_exchange(
                 halves,
                 next,
-                // Release: who sees this half counted reads the counter after it was read here, and
-                // does not find it in the half before; pairs with the Acquire loads above.
+                // Release: who sees this half counted reads the counter after it was read here,
+                // and does not find it in the half before; pairs with the Acquire
+                // loads above.
                 Ordering::Release,
                 // Relaxed: not used.
                 Ordering::Relaxed,

@@ -223,8 +223,8 @@ impl Model {
             (u128::from(self.rules.growth.0), u128::from(self.rules.growth.1));
         let most = u128::from(self.rules.open_at_most);
         let (mut above, mut below) = (u128::from(self.rules.open_for), 1_u128);
-        // It may round down to a tick at each step, where words are 32 bits to one part in 2^31 of the
-        // longest, and grows what it lost.
+        // It may round down to a tick at each step, where words are 32 bits to one part in 2^31 of
+        // the longest, and grows what it lost.
         let step = if WORD_BITS == 64 { 1 } else { (self.open_reach() >> 31).max(1) as u128 };
         let mut lost = step - 1;
         for _ in 0..self.reopened.min(by_width(31, 7)) {
@@ -385,8 +385,8 @@ impl Model {
         } else if (now - earliest).abs().max(late_by)
             >= (reach << by_width(10, 3)) - reach - accuracy
         {
-            // About a turn later, or set back by as much: what was given then may look like the time
-            // that a late reading must not cut short.
+            // About a turn later, or set back by as much: what was given then may look like the
+            // time that a late reading must not cut short.
             (now, now + lateness + accuracy)
         } else if late_by <= 0 || earliest - now > lateness + accuracy {
             (now, now)
@@ -428,8 +428,8 @@ impl Model {
         }
     }
 
-    /// A call at `now` was told `answer`, which is one that it may be told; `closed` says whether the
-    /// breaker is closed after it.
+    /// A call at `now` was told `answer`, which is one that it may be told; `closed` says whether
+    /// the breaker is closed after it.
     pub(crate) fn answered(&mut self, now: u64, answer: Answer, closed: bool) -> Option<Admitted> {
         if self.state == State::RampingUp {
             if closed {
@@ -674,7 +674,8 @@ impl Model {
             ..new.clone()
         };
         if matches!(self.phase, Phase::HalfOpen { out, .. } if out > 0) {
-            // Of the probes that are out nobody can say, from outside, which of two times they have.
+            // Of the probes that are out nobody can say, from outside, which of two times they
+            // have.
             changed.half_open_timeout = self.rules.half_open_timeout;
         }
         changed

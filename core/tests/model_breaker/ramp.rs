@@ -37,8 +37,8 @@ impl Model {
         }
     }
 
-    /// Whether a call at `now` is let in, which the share and its number say: the fractional part of
-    /// that times the golden ratio is below the share.
+    /// Whether a call at `now` is let in, which the share and its number say: the fractional part
+    /// of that times the golden ratio is below the share.
     pub(crate) fn is_in_share(&self, now: u64) -> Option<bool> {
         let ramp = self.rules.ramp?;
         if self.ramp_is_over(now)? {

@@ -4,9 +4,9 @@ use fusebox_core::{Clock, Ticks};
 use proptest::prelude::ProptestConfig;
 use proptest::test_runner::RngSeed;
 
-/// `FUSEBOX_CASES` histories, or a number that is over quickly. The seed is always the same, so that
-/// a run can be repeated, and a check does not fail for what nobody changed; `FUSEBOX_SEED` explores
-/// others.
+/// `FUSEBOX_CASES` histories, or a number that is over quickly. The seed is always the same, so
+/// that a run can be repeated, and a check does not fail for what nobody changed; `FUSEBOX_SEED`
+/// explores others.
 pub(crate) fn config() -> ProptestConfig {
     let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     ProptestConfig {

@@ -78,7 +78,8 @@ impl Player {
     pub const fn bounds(self) -> Option<Bounds> {
         let bounds = match self {
             Self::Nothing | Self::Published => return None,
-            // It fills the queue up to the latency that it is told, which is ten times the shortest.
+            // It fills the queue up to the latency that it is told, which is ten times the
+            // shortest.
             Self::Aimd => {
                 Bounds { reached: 0.95, settled: 8, above: 9.5, overshoot: 6.5, latency: 10.0 }
             }

@@ -5,13 +5,14 @@
 //! All of it is simulated in virtual time, call by call and from a seed, by the library's own state
 //! machines. What to look for:
 //!
-//! * Without a limit the queue grows until nobody waits for the answers any more that the service is
-//!   working on, and it stays so.
-//! * Gradient2 as it was published takes the queue for usual in the end, and allows ever more of it.
-//!   Here it does not, and even begun there it finds back.
-//! * The others find what the service can do within seconds, also where it lost most of its workers,
-//!   and where all calls take three times as long: then the limit is right and the latency not
-//!   a sign of load. AIMD has nothing to tell that by; it fills the queue up to what it is told.
+//! * Without a limit the queue grows until nobody waits for the answers any more that the service
+//!   is working on, and it stays so.
+//! * Gradient2 as it was published takes the queue for usual in the end, and allows ever more of
+//!   it. Here it does not, and even begun there it finds back.
+//! * The others find what the service can do within seconds, also where it lost most of its
+//!   workers, and where all calls take three times as long: then the limit is right and the latency
+//!   not a sign of load. AIMD has nothing to tell that by; it fills the queue up to what it is
+//!   told.
 //!
 //! ```text
 //! cargo run --release -p fusebox-std --example adaptive

@@ -29,8 +29,8 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// 10 000 clients and 160 seconds; in the short form half of the service, fewer clients, and less
-    /// time.
+    /// 10 000 clients and 160 seconds; in the short form half of the service, fewer clients, and
+    /// less time.
     pub const fn new(short: bool) -> Self {
         let (clients, workers, seconds) = if short { (4_000, 50, 24) } else { (10_000, 100, 32) };
         let few = workers * 3 / 10;

@@ -1,7 +1,8 @@
-//! The simulated world: clients, a service with a queue, and the limit at its door, in virtual time.
+//! The simulated world: clients, a service with a queue, and the limit at its door, in virtual
+//! time.
 //!
-//! Nothing sleeps and nothing is random but by the seed: the same plan is the same history, call by call.
-//! The limits are those of the library, asked with the world's own time.
+//! Nothing sleeps and nothing is random but by the seed: the same plan is the same history, call by
+//! call. The limits are those of the library, asked with the world's own time.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};

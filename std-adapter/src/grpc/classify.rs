@@ -9,11 +9,12 @@ use fusebox_core::{Classify, Outcome, Rejection};
 use super::code::Code;
 use crate::http::{ClassifyEnd, ClassifyHead, Head, JudgesResponses};
 
-/// Judges the calls of gRPC by their [`Code`], as the [table](crate::grpc) says, or as a predicate does.
+/// Judges the calls of gRPC by their [`Code`], as the [table](crate::grpc) says, or as a predicate
+/// does.
 ///
 /// In a layer made by [`grpc`](crate::tower::GateLayer::grpc) it waits for the trailers. As a
-/// [`Classify`] it sees the head alone, in which a stream, or a call that succeeds, has no status yet:
-/// it takes these for successes.
+/// [`Classify`] it sees the head alone, in which a stream, or a call that succeeds, has no status
+/// yet: it takes these for successes.
 ///
 /// # Examples
 ///

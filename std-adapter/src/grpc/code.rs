@@ -83,8 +83,8 @@ impl Code {
         Self::Unauthenticated,
     ];
 
-    /// What `grpc-status` says in these headers or trailers; `None` where it is not there. What is no
-    /// code is [`Unknown`](Self::Unknown).
+    /// What `grpc-status` says in these headers or trailers; `None` where it is not there. What is
+    /// no code is [`Unknown`](Self::Unknown).
     #[must_use]
     pub fn of(headers: &HeaderMap) -> Option<Self> {
         let told = headers.get(STATUS)?.as_bytes();
@@ -116,8 +116,9 @@ impl Code {
         }
     }
 
-    /// What the status of a response says that comes from something other than gRPC, a proxy mostly, by
-    /// gRPC's "HTTP to gRPC Status Code Mapping"; `None` where that is the 200 of every call.
+    /// What the status of a response says that comes from something other than gRPC, a proxy
+    /// mostly, by gRPC's "HTTP to gRPC Status Code Mapping"; `None` where that is the 200 of
+    /// every call.
     pub(super) const fn of_http(status: StatusCode) -> Option<Self> {
         Some(match status {
             StatusCode::OK => return None,

@@ -26,17 +26,18 @@ use crate::task_deadline::within_deadline;
 use crate::tokio_timer::{TokioSleep, TokioTimer};
 
 impl DeadlineLayer {
-    /// The same around a service of gRPC: what is too late is answered with `DEADLINE_EXCEEDED`, and a
-    /// stream that goes on at the deadline ends so. (Feature `grpc`.)
+    /// The same around a service of gRPC: what is too late is answered with `DEADLINE_EXCEEDED`,
+    /// and a stream that goes on at the deadline ends so. (Feature `grpc`.)
     ///
     /// So [`Incoming::max`] and [`Incoming::or_else`] bound streams, too: where these last, say how
     /// long they may.
     ///
-    /// Where gates should hear of a stream that was cut off, their layers go outside of this one: the
-    /// gates inside see one that was abandoned.
+    /// Where gates should hear of a stream that was cut off, their layers go outside of this one:
+    /// the gates inside see one that was abandoned.
     ///
-    /// tonic reads `grpc-timeout` itself, too, in its server and in its channel, and drops a call that has
-    /// no head by then; its answer is `CANCELLED`. Whichever of them looks first answers.
+    /// tonic reads `grpc-timeout` itself, too, in its server and in its channel, and drops a call
+    /// that has no head by then; its answer is `CANCELLED`. Whichever of them looks first
+    /// answers.
     ///
     /// [`Incoming::max`]: crate::http::deadline::Incoming::max
     /// [`Incoming::or_else`]: crate::http::deadline::Incoming::or_else

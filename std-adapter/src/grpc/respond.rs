@@ -22,12 +22,13 @@ use crate::tower::{FallbackLayer, GateByLayer, GateLayer, PipelineLayer};
 /// Which code a refusal or timeout gets.
 type CodeOf = fn(&Error<Infallible>) -> Code;
 
-/// Another layer, with its refusals and timeouts turned into [statuses](crate::grpc) of gRPC. What the
-/// service itself fails with passes through.
+/// Another layer, with its refusals and timeouts turned into [statuses](crate::grpc) of gRPC. What
+/// the service itself fails with passes through.
 ///
 /// Made by [`GateLayer::grpc`], [`GateByLayer::grpc`], [`PipelineLayer::grpc`] or
-/// [`DeadlineLayer::grpc`](crate::http::deadline::DeadlineLayer::grpc). The body of the responses is what
-/// the service has, and must have a [`Default`] that is empty, as those of tonic and axum have.
+/// [`DeadlineLayer::grpc`](crate::http::deadline::DeadlineLayer::grpc). The body of the responses
+/// is what the service has, and must have a [`Default`] that is empty, as those of tonic and axum
+/// have.
 ///
 /// # Examples
 ///
@@ -101,8 +102,8 @@ where
     R: Deref<Target: Gate>,
 {
     /// The same gate around a service of gRPC, or a channel to one: it judges by
-    /// [status](GrpcStatus), trailers included, holds each permit until the stream has ended, and its
-    /// refusals are statuses. (Feature `grpc`.)
+    /// [status](GrpcStatus), trailers included, holds each permit until the stream has ended, and
+    /// its refusals are statuses. (Feature `grpc`.)
     #[must_use]
     pub fn grpc(self) -> GrpcLayer<BodyGateLayer<Same<R>, GrpcStatus>> {
         GrpcLayer::new(BodyGateLayer::of_gate(self).map_classify(|_| GrpcStatus::new()))
@@ -126,8 +127,8 @@ impl<T, P> FallbackLayer<T, P> {
 }
 
 impl<P, N> PipelineLayer<P, N> {
-    /// The same pipeline around a service of gRPC, or a channel to one: its refusals and timeouts are
-    /// statuses. What those of the service mean to its gates, its own classifier says:
+    /// The same pipeline around a service of gRPC, or a channel to one: its refusals and timeouts
+    /// are statuses. What those of the service mean to its gates, its own classifier says:
     /// [`GrpcStatus`], which sees their heads here. (Feature `grpc`.)
     #[must_use]
     pub const fn grpc<T, C, R, A, K, O, M>(self) -> GrpcLayer<Self>

@@ -1,4 +1,5 @@
-//! The response to a call that was refused or timed out: "Trailers-Only" of gRPC's "PROTOCOL-HTTP2".
+//! The response to a call that was refused or timed out: "Trailers-Only" of gRPC's
+//! "PROTOCOL-HTTP2".
 
 use std::convert::Infallible;
 use std::fmt::Write;
@@ -60,8 +61,8 @@ const fn whole_millis(wait: Duration) -> u128 {
     wait.as_nanos().div_ceil(1_000_000)
 }
 
-/// As `grpc-message` must be: all but the printable characters of ASCII, and `%` itself, by the bytes of
-/// their UTF-8.
+/// As `grpc-message` must be: all but the printable characters of ASCII, and `%` itself, by the
+/// bytes of their UTF-8.
 fn percent_encoded(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {

@@ -2,15 +2,15 @@
 //!
 //! # Reasons
 //!
-//! *A service answers with a head, and works on the body afterwards*: a download, an event stream, a
-//! gRPC stream. A permit that comes back with the head counts such a call as gone while it still has
-//! its file open. So here the permit goes along with the body, inside it, and needs neither a task nor
-//! a map of what is in flight: whoever drops the body gives the permit back.
+//! *A service answers with a head, and works on the body afterwards*: a download, an event stream,
+//! a gRPC stream. A permit that comes back with the head counts such a call as gone while it still
+//! has its file open. So here the permit goes along with the body, inside it, and needs neither a
+//! task nor a map of what is in flight: whoever drops the body gives the permit back.
 //!
 //! *What has ended.* Servers do not always poll a body to its end: they stop when it says
-//! [`is_end_stream`](Body::is_end_stream), when as many bytes have come as `Content-Length` says, and
-//! never begin where there is none (`HEAD`, 204, 304). Waiting for the last `None` would take most
-//! responses for abandoned ones.
+//! [`is_end_stream`](Body::is_end_stream), when as many bytes have come as `Content-Length` says,
+//! and never begin where there is none (`HEAD`, 204, 304). Waiting for the last `None` would take
+//! most responses for abandoned ones.
 
 mod body;
 mod classify;
@@ -67,16 +67,18 @@ impl<R> fmt::Debug for Same<R> {
 /// | the body ends in an error, or panics | [`Failure`](fusebox_core::Outcome::Failure) |
 /// | the body is dropped before its end: the client went away | [`Abandoned`](fusebox_core::Outcome::Abandoned) |
 ///
-/// A body ends for the gate when its last part has been handed to whoever reads it, the server or the
-/// client's code, not when that has arrived at the other side. A client that reads slowly, or not at all,
-/// keeps the permit as long: what bounds that is the server's own timeout for connections.
+/// A body ends for the gate when its last part has been handed to whoever reads it, the server or
+/// the client's code, not when that has arrived at the other side. A client that reads slowly, or
+/// not at all, keeps the permit as long: what bounds that is the server's own timeout for
+/// connections.
 ///
-/// A connection that is upgraded (101, as for a WebSocket) has no body: its permit is back with the head.
+/// A connection that is upgraded (101, as for a WebSocket) has no body: its permit is back with the
+/// head.
 ///
 /// *Not every gate is for this.* A bulkhead or an adaptive limit counts what is in flight, which a
-/// stream is until its end. A breaker only hears of a stream when that is over, and a stream that lasts
-/// longer than `half_open_timeout` is a probe that never reported: where streams last for minutes, let
-/// the breaker judge by the head, in a layer of its own.
+/// stream is until its end. A breaker only hears of a stream when that is over, and a stream that
+/// lasts longer than `half_open_timeout` is a probe that never reported: where streams last for
+/// minutes, let the breaker judge by the head, in a layer of its own.
 #[derive(Clone, Copy)]
 pub struct BodyGateLayer<C, K> {
     choose: C,
@@ -104,11 +106,11 @@ impl<C, K> BodyGateLayer<C, K> {
 }
 
 impl<R, K> HttpLayer<GateLayer<R, K>> {
-    /// Keeps each permit until the body of the response has ended, in place of until its head is there:
-    /// for downloads and streams.
+    /// Keeps each permit until the body of the response has ended, in place of until its head is
+    /// there: for downloads and streams.
     ///
-    /// The body of the responses becomes a [`GatedBody`], which axum and others take as they take any.
-    /// See [`BodyGateLayer`] for what the gate is told.
+    /// The body of the responses becomes a [`GatedBody`], which axum and others take as they take
+    /// any. See [`BodyGateLayer`] for what the gate is told.
     ///
     /// # Examples
     ///

@@ -21,13 +21,13 @@ use crate::tower::Calling;
 /// [`ResendIdempotent`](super::ResendIdempotent) can send them again. To be placed outside of the
 /// [`PipelineLayer`](crate::tower::PipelineLayer) that does.
 ///
-/// Only the body of a request that [may be sent twice](super::ResendIdempotent) is read. One that is
-/// larger than the limit is sent as it comes, once: what was read of it, then the rest. In
-/// memory there is at most twice the limit for each such request, and two frames; where the body says
-/// how long it is, no more than that and one frame.
+/// Only the body of a request that [may be sent twice](super::ResendIdempotent) is read. One that
+/// is larger than the limit is sent as it comes, once: what was read of it, then the rest. In
+/// memory there is at most twice the limit for each such request, and two frames; where the body
+/// says how long it is, no more than that and one frame.
 ///
-/// It waits for the client that sends the body, in no one's gate and for as long as that takes: give
-/// it a deadline from outside.
+/// It waits for the client that sends the body, in no one's gate and for as long as that takes:
+/// give it a deadline from outside.
 ///
 /// # Examples
 ///

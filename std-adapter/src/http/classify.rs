@@ -6,8 +6,8 @@ use fusebox_core::{Classify, Outcome, Rejection};
 /// A [`Classify`] for services that answer with HTTP responses: 5xx and errors are failures, all
 /// else is a success, 4xx too: the service has understood.
 ///
-/// A refusal by a gate further in, which that has turned into a response, is ignored: it says nothing
-/// about what was called.
+/// A refusal by a gate further in, which that has turned into a response, is ignored: it says
+/// nothing about what was called.
 ///
 /// # Examples
 ///

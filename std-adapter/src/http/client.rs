@@ -53,8 +53,8 @@ mod tests {
         text.parse().expect("an address")
     }
 
-    /// Bug 27: the leftmost address of `X-Forwarded-For` was trusted (`tower_governor`), so that each
-    /// request could have a limit of its own by saying so.
+    /// Bug 27: the leftmost address of `X-Forwarded-For` was trusted (`tower_governor`), so that
+    /// each request could have a limit of its own by saying so.
     #[test]
     fn what_a_client_says_of_itself_is_not_believed() {
         let proxies = TrustedProxies::new(["10.0.0.0/8".parse().expect("a network")]);

@@ -55,8 +55,8 @@ pub const fn reason_name(reason: Reason) -> &'static str {
     }
 }
 
-/// The response to a call that was refused or timed out, with the status that [`status_of`] says: for
-/// handlers that call through gates themselves.
+/// The response to a call that was refused or timed out, with the status that [`status_of`] says:
+/// for handlers that call through gates themselves.
 ///
 /// # Examples
 ///

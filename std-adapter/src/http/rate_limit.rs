@@ -171,8 +171,8 @@ impl<F: AtGate<Gate: RateLimited>> TellLimit<F> for ByGate {
         let left = quota.left();
         let seconds = match rejection.and_then(come_back) {
             _ if left > 0 => whole_seconds(quota.full_in()),
-            // The very moment that `Retry-After` tells. Only where nothing is left: it may be another
-            // gate that has refused.
+            // The very moment that `Retry-After` tells. Only where nothing is left: it may be
+            // another gate that has refused.
             Some(seconds) => seconds,
             None => whole_seconds(quota.next_in()),
         };

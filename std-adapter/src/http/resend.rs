@@ -9,9 +9,9 @@ use crate::tower::Resend;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// Sends again those requests for which it does not matter whether they arrive once or twice: `GET`,
-/// `HEAD`, `OPTIONS`, `TRACE`, `PUT` and `DELETE` (RFC 9110, 9.2.2), those with an `Idempotency-Key`
-/// header, and those that have [`Idempotent`] in their extensions; no others. For
+/// Sends again those requests for which it does not matter whether they arrive once or twice:
+/// `GET`, `HEAD`, `OPTIONS`, `TRACE`, `PUT` and `DELETE` (RFC 9110, 9.2.2), those with an
+/// `Idempotency-Key` header, and those that have [`Idempotent`] in their extensions; no others. For
 /// [`PipelineLayer::retrying`](crate::tower::PipelineLayer::retrying).
 ///
 /// An attempt that failed may have been carried out: the answer was lost, or came too late. So

@@ -28,8 +28,9 @@ type StatusOf = fn(&Error<Infallible>) -> StatusCode;
 /// Another layer, with its refusals and timeouts turned into [responses](crate::http). What the
 /// service itself fails with passes through, so that one that cannot fail still cannot.
 ///
-/// Made by [`GateLayer::http`], [`GateByLayer::http`] or [`PipelineLayer::http`]. The body of the responses is what the service
-/// has, and must be made [`From`] a [`String`], as axum's `Body` and `Full<Bytes>` can be.
+/// Made by [`GateLayer::http`], [`GateByLayer::http`] or [`PipelineLayer::http`]. The body of the
+/// responses is what the service has, and must be made [`From`] a [`String`], as axum's `Body` and
+/// `Full<Bytes>` can be.
 ///
 /// # Examples
 ///
@@ -91,13 +92,13 @@ impl<L, T> HttpLayer<L, T> {
 
     /// Tells clients, with each response, of the limit of the gate that their request went through:
     /// `RateLimit-Policy: "NAME";q=QUOTA;w=SECONDS` is what the gate has in force, and
-    /// `RateLimit: "NAME";r=LEFT;t=SECONDS` how much of it is left, and in how many seconds there is all
-    /// of it, or, where nothing is left, more. As [`RateLimitPolicy`] otherwise; characters of `name`
-    /// that are no printable ASCII are left out.
+    /// `RateLimit: "NAME";r=LEFT;t=SECONDS` how much of it is left, and in how many seconds there
+    /// is all of it, or, where nothing is left, more. As [`RateLimitPolicy`] otherwise;
+    /// characters of `name` that are no printable ASCII are left out.
     ///
     /// It is for layers whose gate can say that: [`RateLimited`]. Where permits go on with bodies
-    /// ([`until_body_ends`](HttpLayer::until_body_ends)) they cannot: put the limit into a layer of its own,
-    /// outside of that one. By the time that a client reads it,
+    /// ([`until_body_ends`](HttpLayer::until_body_ends)) they cannot: put the limit into a layer of
+    /// its own, outside of that one. By the time that a client reads it,
     /// others with the same limit may have taken theirs.
     ///
     /// # Examples
@@ -180,9 +181,9 @@ impl<T, P> FallbackLayer<T, P> {
 }
 
 impl<P, N> PipelineLayer<P, N> {
-    /// The same pipeline around a service whose answers are HTTP responses: its refusals and timeouts
-    /// are responses. What those of the service mean to its gates, its own classifier says:
-    /// [`ServerErrors`]. (Feature `http`.)
+    /// The same pipeline around a service whose answers are HTTP responses: its refusals and
+    /// timeouts are responses. What those of the service mean to its gates, its own classifier
+    /// says: [`ServerErrors`]. (Feature `http`.)
     ///
     /// Without one it does not compile, as each answer would be a success, whatever its status:
     ///

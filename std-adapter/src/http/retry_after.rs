@@ -22,9 +22,9 @@ const INSTANTS: std::ops::Range<u64> = 1_000_000_000..100_000_000_000;
 /// | `X-RateLimit-Reset` | the same; from 10^9 on it is an instant in Unix seconds, as that is what the number can only mean then |
 ///
 /// Dates and instants are compared with the response's own `Date` where it has one, as that was
-/// written by the same clock: how far this machine's clock is from it does not matter. `Date` is cut
-/// to the second, so that a wait can be longer than meant by as much, and never shorter. What has
-/// passed is no wait. What is malformed is as if it were not there; more seconds than a number
+/// written by the same clock: how far this machine's clock is from it does not matter. `Date` is
+/// cut to the second, so that a wait can be longer than meant by as much, and never shorter. What
+/// has passed is no wait. What is malformed is as if it were not there; more seconds than a number
 /// holds are for ever.
 ///
 /// It is what the server says, and no more trustworthy than that: bound it, as
@@ -69,8 +69,8 @@ pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
         })
 }
 
-/// What a gRPC server says about another attempt, in `grpc-retry-pushback-ms` of its trailers, or of
-/// its headers where there is no body: after so many milliseconds, or, where that is negative or
+/// What a gRPC server says about another attempt, in `grpc-retry-pushback-ms` of its trailers, or
+/// of its headers where there is no body: after so many milliseconds, or, where that is negative or
 /// malformed, none (gRFC A6). `None` where it does not say.
 ///
 /// # Examples

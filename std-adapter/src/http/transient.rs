@@ -12,8 +12,8 @@ const RESOURCE_EXHAUSTED: &[u8] = b"8";
 const UNAVAILABLE: &[u8] = b"14";
 
 /// Tries again what a server could not do now, and comes back when it says so: for
-/// [`Retry::when_value`](crate::Retry::when_value) or [`Hedge::when_value`](crate::Hedge::when_value)
-/// of a client.
+/// [`Retry::when_value`](crate::Retry::when_value) or
+/// [`Hedge::when_value`](crate::Hedge::when_value) of a client.
 ///
 /// By default these statuses are worth another attempt: 408, 425, 429, 500, 502, 503, 504. So is a
 /// gRPC response without a body whose `grpc-status` is `UNAVAILABLE`, or `RESOURCE_EXHAUSTED` where

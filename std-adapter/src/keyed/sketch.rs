@@ -23,8 +23,8 @@ use crate::StdClock;
 /// sweep.
 ///
 /// [`KeyedBuckets`](crate::KeyedBuckets) is the better choice where you can say how many keys are
-/// busy at a time: exact, smaller for that number of keys (20 to 39 bytes for each with `u64` keys),
-/// and with limits by key.
+/// busy at a time: exact, smaller for that number of keys (20 to 39 bytes for each with `u64`
+/// keys), and with limits by key.
 ///
 /// # Examples
 ///

@@ -7,10 +7,10 @@
 //! came, as nobody knows in which part of that time the last uses were. So two whole epochs lie
 //! between a use and the third epoch after it, and the time at least.
 //!
-//! Who read the clock before somebody else began an epoch may come after that: a reading from before
-//! the present epoch begins none. As the count of milliseconds wraps, such a reading cannot be told
-//! from one of 49 days later; up to [`LATEST`] it is taken for late. Should nobody have come for
-//! just those 49 days, the next epoch begins so much later.
+//! Who read the clock before somebody else began an epoch may come after that: a reading from
+//! before the present epoch begins none. As the count of milliseconds wraps, such a reading cannot
+//! be told from one of 49 days later; up to [`LATEST`] it is taken for late. Should nobody have
+//! come for just those 49 days, the next epoch begins so much later.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -124,8 +124,8 @@ mod tests {
         assert!(!epochs.is_long_ago(0));
     }
 
-    /// A reading that was late by a millisecond looked like one from 49 days later, and each of them
-    /// began an epoch.
+    /// A reading that was late by a millisecond looked like one from 49 days later, and each of
+    /// them began an epoch.
     #[test]
     fn late_readings_begin_no_epoch() {
         let epochs = Epochs::new(Duration::from_secs(600));

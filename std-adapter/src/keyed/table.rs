@@ -2,13 +2,13 @@
 //!
 //! # Background
 //!
-//! A cache (moka, `quick_cache`, scc's `HashCache`) throws out what was not used for longest, whether
-//! or not it is still needed: a flood of new keys would throw out emptied buckets, and hand out
-//! fresh ones. A concurrent map (dashmap, papaya, scc's `HashMap`) throws out nothing; what is to be
-//! forgotten would have to be found by going through all of it, or through a whole shard at a time.
-//! papaya and scc's index read without any lock, but keep each entry in a block of its own, which
-//! costs a state of one word another 30 bytes, and to remove an entry only if nobody uses it takes
-//! a counter in each.
+//! A cache (moka, `quick_cache`, scc's `HashCache`) throws out what was not used for longest,
+//! whether or not it is still needed: a flood of new keys would throw out emptied buckets, and hand
+//! out fresh ones. A concurrent map (dashmap, papaya, scc's `HashMap`) throws out nothing; what is
+//! to be forgotten would have to be found by going through all of it, or through a whole shard at a
+//! time. papaya and scc's index read without any lock, but keep each entry in a block of its own,
+//! which costs a state of one word another 30 bytes, and to remove an entry only if nobody uses it
+//! takes a counter in each.
 //!
 //! # Solution
 //!
@@ -37,8 +37,8 @@
 //! under the lock: somebody could use the gate between the answer and the removal. Whatever else is
 //! the user's runs outside, also what makes and drops gates.
 //!
-//! A gate that used its own map when it is asked would wait for itself. Where assertions are on, that
-//! panics instead ([`Asking`]).
+//! A gate that used its own map when it is asked would wait for itself. Where assertions are on,
+//! that panics instead ([`Asking`]).
 
 use std::borrow::Borrow;
 #[cfg(debug_assertions)]
@@ -300,8 +300,8 @@ impl<K, V, S> Table<K, V, S> {
         true
     }
 
-    /// Removes what is at `place`, if it may be forgotten: the table may have changed meanwhile. Its
-    /// place stays claimed as long as the claim is there.
+    /// Removes what is at `place`, if it may be forgotten: the table may have changed meanwhile.
+    /// Its place stays claimed as long as the claim is there.
     fn remove_at(
         &self,
         entries: &mut HashTable<(K, V)>,

@@ -13,9 +13,9 @@ use super::calling::Calling;
 
 /// Puts a gate around a service: each request is let in or refused when its future is first polled.
 ///
-/// `R` is how the gate is held: `&'static G` or `Arc<G>`. Services made by one layer or by its clones
-/// share the gate. Several gates are a tuple, `Arc::new((&LIMIT, &BREAKER))`. It never waits; for
-/// that see [`PipelineLayer`](super::PipelineLayer).
+/// `R` is how the gate is held: `&'static G` or `Arc<G>`. Services made by one layer or by its
+/// clones share the gate. Several gates are a tuple, `Arc::new((&LIMIT, &BREAKER))`. It never
+/// waits; for that see [`PipelineLayer`](super::PipelineLayer).
 ///
 /// # Examples
 ///
@@ -121,8 +121,8 @@ impl<R, K> fmt::Debug for GateLayer<R, K> {
 /// A service behind a gate; see [`GateLayer`].
 ///
 /// Its error is [`Error`]: [`Error::Rejected`] where the gate refused and the inner service was not
-/// called, [`Error::Inner`] where that failed. Its future is the core's [`Guard`]; dropping it gives
-/// back what was taken, and before the first poll nothing is.
+/// called, [`Error::Inner`] where that failed. Its future is the core's [`Guard`]; dropping it
+/// gives back what was taken, and before the first poll nothing is.
 #[derive(Clone, Copy)]
 pub struct GateService<S, R, K = ResultClassify> {
     inner: S,

@@ -14,14 +14,14 @@ use tower_service::Service;
 
 use super::calling::Calling;
 
-/// Puts a gate around a service that may be another for each request: each user's limit, each host's
-/// breaker.
+/// Puts a gate around a service that may be another for each request: each user's limit, each
+/// host's breaker.
 ///
 /// For limits by key, say where the key is: [`keyed`](Self::keyed). For anything else,
 /// [`new`](Self::new) takes a function from a request to a gate, asked when the call's future is
 /// first polled: a reference or `Arc` of one, what [`Keyed::get`](crate::Keyed::get) finds (feature
-/// `keyed`), a [`KeyedBucket`](crate::KeyedBucket), or a tuple of these. Where it refuses, so is the
-/// request.
+/// `keyed`), a [`KeyedBucket`](crate::KeyedBucket), or a tuple of these. Where it refuses, so is
+/// the request.
 ///
 /// # Examples
 ///

@@ -11,10 +11,11 @@ use tower_service::Service;
 
 use super::sending::{Resend, SendOnce, Sending};
 
-/// Puts a [`Pipeline`] around a service: deadline, gates, waits at them, retries or hedges, timeouts.
+/// Puts a [`Pipeline`] around a service: deadline, gates, waits at them, retries or hedges,
+/// timeouts.
 ///
-/// `P` is how the pipeline is held: in an `Arc`, mostly. Services made by one layer or by its clones
-/// share it.
+/// `P` is how the pipeline is held: in an `Arc`, mostly. Services made by one layer or by its
+/// clones share it.
 ///
 /// # Examples
 ///
@@ -87,9 +88,9 @@ impl<P: Deref, N> PipelineLayer<P, N> {
     /// # let _ = layer;
     /// ```
     ///
-    /// A [`Hedge`](crate::Hedge) sends a request again before it knows how the first one ends, and the
-    /// same rule says which. Each goes to a clone of the service, so to another connection or host where
-    /// that chooses one:
+    /// A [`Hedge`](crate::Hedge) sends a request again before it knows how the first one ends, and
+    /// the same rule says which. Each goes to a clone of the service, so to another connection
+    /// or host where that chooses one:
     ///
     /// ```
     /// use std::{io, sync::Arc, time::Duration};
@@ -117,11 +118,12 @@ impl<P: Deref, N> PipelineLayer<P, N> {
 }
 
 impl<P, N> PipelineLayer<P, N> {
-    /// Asks `deadline`, for each request, by when it must be done, beside the pipeline's own deadline:
-    /// [`current_deadline`](crate::current_deadline), mostly. It must be an instant of the pipeline's
-    /// timer, and that one of this crate's: to the service, [`current_deadline`] is then when its
-    /// attempt will be cut off, whether by this, the pipeline's own deadline, or the timeout of an
-    /// attempt. A [`SendDeadlineLayer`](crate::http::deadline::SendDeadlineLayer) inside of this one tells
+    /// Asks `deadline`, for each request, by when it must be done, beside the pipeline's own
+    /// deadline: [`current_deadline`](crate::current_deadline), mostly. It must be an instant
+    /// of the pipeline's timer, and that one of this crate's: to the service,
+    /// [`current_deadline`] is then when its attempt will be cut off, whether by this, the
+    /// pipeline's own deadline, or the timeout of an attempt. A
+    /// [`SendDeadlineLayer`](crate::http::deadline::SendDeadlineLayer) inside of this one tells
     /// that to what is called.
     ///
     /// [`current_deadline`]: crate::current_deadline

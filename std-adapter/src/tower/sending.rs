@@ -58,8 +58,8 @@ impl<Q, F: Fn(&Q) -> Option<Q>> Resend<Q> for F {
 /// service that was ready, later ones a clone of it once that is.
 pub struct Sending<S, Q, N> {
     service: S,
-    /// Whether the service has been asked, and not been called since: it may hold a place, for which
-    /// a clone would wait in vain.
+    /// Whether the service has been asked, and not been called since: it may hold a place, for
+    /// which a clone would wait in vain.
     ready: bool,
     /// Gone where the request was sent and cannot be sent again.
     request: Option<Q>,

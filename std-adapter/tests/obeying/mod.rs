@@ -87,7 +87,8 @@ impl Health for Obeys {
         Ok(tonic::Response::new(says(status)))
     }
 
-    /// `2 13`: two messages, then `INTERNAL`. `endless`: one each millisecond. `sleep`: one each minute.
+    /// `2 13`: two messages, then `INTERNAL`. `endless`: one each millisecond. `sleep`: one each
+    /// minute.
     async fn watch(
         &self,
         request: tonic::Request<HealthCheckRequest>,

@@ -7,7 +7,8 @@ use crate::breaker::ring::Sums;
 use crate::breaker::state::Generation;
 use crate::time::Ticks;
 
-/// A window that counts in a ring: [`LastCalls`](super::LastCalls) or [`LastTime`](super::LastTime).
+/// A window that counts in a ring: [`LastCalls`](super::LastCalls) or
+/// [`LastTime`](super::LastTime).
 pub(super) trait Counting {
     type Clock;
 

@@ -1,4 +1,5 @@
-//! What the programs for one core share: how each machine starts, counts time, interrupts and stops.
+//! What the programs for one core share: how each machine starts, counts time, interrupts and
+//! stops.
 //!
 //! | target | machine in QEMU | timer |
 //! |---|---|---|

@@ -4,8 +4,9 @@ use fusebox_core::{Clock, Ticks, Timer};
 
 /// The time of `T`, in which a second lasts eight of them.
 ///
-/// A machine that makes four million instructions per second (see `-icount` in `.cargo/config.toml`)
-/// does too little in one of its own to ask for more than a storm's bucket has.
+/// A machine that makes four million instructions per second (see `-icount` in
+/// `.cargo/config.toml`) does too little in one of its own to ask for more than a storm's bucket
+/// has.
 #[derive(Clone, Copy, Debug)]
 pub struct Slowed<T>(pub T);
 

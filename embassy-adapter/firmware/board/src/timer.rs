@@ -44,8 +44,8 @@ impl Periods {
 }
 
 /// Interrupts again and again: from the end of an action to the next one it is `shortest` to
-/// `longest` ticks, drawn anew each time, so that the interrupts meet the program everywhere. Starts
-/// [`Uptime`] where it has not started.
+/// `longest` ticks, drawn anew each time, so that the interrupts meet the program everywhere.
+/// Starts [`Uptime`] where it has not started.
 pub fn start(shortest: u32, longest: u32, action: Action) {
     let mut periods = Periods { shortest, longest, random: 0x9E37_79B9 };
     let first = periods.draw();

@@ -1,9 +1,10 @@
 //! How many instructions the hot paths take on a Cortex-M3.
 //!
-//! Under `-icount` an instruction takes exactly 256 ns of the machine's time, and `SysTick` counts that
-//! time: so what a thousand calls take, less what a thousand calls of an empty function take, is a
-//! number of instructions, the same in each run. The functions are not inlined into the loop, and know
-//! nothing about the primitive that they are given; the clock they read is one word in memory.
+//! Under `-icount` an instruction takes exactly 256 ns of the machine's time, and `SysTick` counts
+//! that time: so what a thousand calls take, less what a thousand calls of an empty function take,
+//! is a number of instructions, the same in each run. The functions are not inlined into the loop,
+//! and know nothing about the primitive that they are given; the clock they read is one word in
+//! memory.
 #![no_std]
 #![no_main]
 

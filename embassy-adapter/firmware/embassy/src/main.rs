@@ -9,9 +9,9 @@
 //! | an executor in an interrupt, with a task | calls through the storm's pipeline |
 //! | an executor in the thread, with two tasks | the same |
 //!
-//! All of it is on one [`Storm`], whose clock and timer are embassy's by way of `fusebox-embassy`, and
-//! in the end everything must be accounted for. Before that, a task runs the suite's checks on that
-//! timer.
+//! All of it is on one [`Storm`], whose clock and timer are embassy's by way of `fusebox-embassy`,
+//! and in the end everything must be accounted for. Before that, a task runs the suite's checks on
+//! that timer.
 #![no_std]
 #![no_main]
 
@@ -138,8 +138,8 @@ fn on_timer() {
     timer::after(next_period());
 }
 
-/// An eighth to a quarter of a millisecond in ticks, drawn anew each time, so that the interrupts meet
-/// the tasks everywhere.
+/// An eighth to a quarter of a millisecond in ticks, drawn anew each time, so that the interrupts
+/// meet the tasks everywhere.
 fn next_period() -> u32 {
     static PERIODS: Rng = Rng::from_seed(1);
     1_500 + PERIODS.below(1_500) as u32

@@ -4,8 +4,8 @@
 //! lock and no critical section where the target has compare-and-swap, and it links it with a panic
 //! handler that cannot be linked, which shows that no panic is reachable. What the functions are
 //! given is opaque, so that the optimiser can leave nothing out and rule nothing out. There is a
-//! module for each part of the core, and `.ci/run` compares them with the core's sources, so that no
-//! function is forgotten.
+//! module for each part of the core, and `.ci/run` compares them with the core's sources, so that
+//! no function is forgotten.
 #![no_std]
 #![no_main]
 
@@ -118,7 +118,8 @@ fn poll<F: Future>(future: F) {
     }
 }
 
-/// A future that is ready once. Unlike the core library's, it does not panic when it is polled again.
+/// A future that is ready once. Unlike the core library's, it does not panic when it is polled
+/// again.
 fn ready<T>(value: T) -> Ready<T> {
     Ready(Some(value))
 }

@@ -1,5 +1,5 @@
-//! All primitives at once, by the storm that interrupts and threads go through as well: mostly steps
-//! that do not wait, and now and then a call through a whole pipeline, which does.
+//! All primitives at once, by the storm that interrupts and threads go through as well: mostly
+//! steps that do not wait, and now and then a call through a whole pipeline, which does.
 
 use fusebox_suite::Checked;
 use fusebox_suite::storm::{Storm, Worker};

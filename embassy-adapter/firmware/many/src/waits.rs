@@ -98,8 +98,8 @@ impl<'a> Asker<'a> {
         (0..self.below(50)).for_each(|_| core::hint::spin_loop());
     }
 
-    /// Asks for `n` permits in one way or another. `waiting` is told when a wait has begun that ends
-    /// only by being served or cancelled, and again when it has ended.
+    /// Asks for `n` permits in one way or another. `waiting` is told when a wait has begun that
+    /// ends only by being served or cancelled, and again when it has ended.
     pub(crate) fn ask<const PLACES: usize>(
         &self,
         semaphore: &'static Semaphore<Queue<PLACES>>,

@@ -1,8 +1,8 @@
 //! A storm of interrupts on primitives that the interrupted program uses, too.
 //!
-//! The program and the timer's interrupt make random use of one breaker, one bucket, one semaphore..
-//! and the interrupt comes so often that the program gets only a few uses further each time. In the
-//! end, all must be accounted for: see [`fusebox_suite::storm`].
+//! The program and the timer's interrupt make random use of one breaker, one bucket, one
+//! semaphore.. and the interrupt comes so often that the program gets only a few uses further each
+//! time. In the end, all must be accounted for: see [`fusebox_suite::storm`].
 #![no_std]
 #![no_main]
 

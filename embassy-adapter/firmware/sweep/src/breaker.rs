@@ -280,8 +280,8 @@ fn window_of_time(race: &mut Race, failed: u32) {
     race.run([&mut || tell(&breaker, call, Outcome::Success)], &mut || {
         tell(&breaker, call, Outcome::Failure)
     });
-    // Where the call that failed before is not the oldest, and the failure comes first, half of those
-    // in the window have failed.
+    // Where the call that failed before is not the oldest, and the failure comes first, half of
+    // those in the window have failed.
     let now = breaker.snapshot();
     let (requests, failures) = (now.counts.requests as u32, now.counts.failures as u32);
     let holds = match now.state {

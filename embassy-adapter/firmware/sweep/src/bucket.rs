@@ -158,8 +158,8 @@ fn leased(race: &mut Race) {
     race.end((1..=2).contains(&taken) && bucket.peek() == 2 - taken, left(&bucket));
 }
 
-/// The limits are words of their own. The second change overwrites those that a call may be reading:
-/// the debt at the slow rate and the limits of the fast one would be a reason to refuse.
+/// The limits are words of their own. The second change overwrites those that a call may be
+/// reading: the debt at the slow rate and the limits of the fast one would be a reason to refuse.
 fn rate_changes_meanwhile(race: &mut Race) {
     let bucket = bucket(1);
     changed(bucket.set_rate(Rate::per_second(25)));

@@ -25,8 +25,8 @@ impl Counter for Narrow {
     }
 }
 
-/// Reads the clock at `first`, as the counter goes on to `then` (of its next period, if that is less)
-/// and is read there; and once more as far from there, should there be another interrupt.
+/// Reads the clock at `first`, as the counter goes on to `then` (of its next period, if that is
+/// less) and is read there; and once more as far from there, should there be another interrupt.
 fn two_readings(race: &mut Race, first: u32, then: u32) {
     let (step, begins) = ((then.wrapping_sub(first)) % 256, first);
     let counter = Narrow(AtomicU32::new(0));

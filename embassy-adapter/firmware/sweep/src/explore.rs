@@ -67,8 +67,8 @@ impl Case {
 /// Whether each instruction was interrupted.
 ///
 /// How long the steps take is measured just around them, and interrupts are counted from a few
-/// instructions before that to a few after it. These are the same few each time, so there must be as
-/// many interrupts more than instructions each time; one of difference comes of rounding. (Where
+/// instructions before that to a few after it. These are the same few each time, so there must be
+/// as many interrupts more than instructions each time; one of difference comes of rounding. (Where
 /// compare-and-swap masks interrupts, its instructions cannot be interrupted, and nothing is said.)
 #[derive(Default)]
 pub(crate) struct Margins(Option<(u32, u32)>);

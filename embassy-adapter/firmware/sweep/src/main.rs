@@ -1,8 +1,8 @@
 //! An interrupt before each instruction of what the primitives do.
 //!
-//! Everything here that changes a state word is a *race*: an operation, and a conflicting one on the
-//! same primitive in a timer's interrupt. Each race is run again and again, with the interrupt one
-//! instruction later each time, and what came of it must be what would have come of the same
+//! Everything here that changes a state word is a *race*: an operation, and a conflicting one on
+//! the same primitive in a timer's interrupt. Each race is run again and again, with the interrupt
+//! one instruction later each time, and what came of it must be what would have come of the same
 //! operations one after another: nothing lost, nothing invented, nothing wedged. See `race.rs`.
 #![no_std]
 #![no_main]

@@ -3,13 +3,13 @@
 //! **Background.** An operation is many instructions, and an interrupt may come before any of them.
 //! Which ones matter is up to the compiler, so that picking some by hand proves little.
 //!
-//! **Solution.** Take them all. The machine's timer is set to interrupt after a few of its ticks, then
-//! after some more, until the operation is over before the interrupt comes. Two ticks are shorter
-//! than an instruction (see `-icount` in `.cargo/config.toml`), so that none is passed over; this is
-//! checked, by counting. What may come of it is found out by trying, too: first without a timer,
-//! with the interrupt's part called before, between and after the *steps* of the operation. A step
-//! is a call that must look as if it all happened at one instant. So whatever comes of an interrupt
-//! must be what came of one of these orders, and each of them must come up.
+//! **Solution.** Take them all. The machine's timer is set to interrupt after a few of its ticks,
+//! then after some more, until the operation is over before the interrupt comes. Two ticks are
+//! shorter than an instruction (see `-icount` in `.cargo/config.toml`), so that none is passed
+//! over; this is checked, by counting. What may come of it is found out by trying, too: first
+//! without a timer, with the interrupt's part called before, between and after the *steps* of the
+//! operation. A step is a call that must look as if it all happened at one instant. So whatever
+//! comes of an interrupt must be what came of one of these orders, and each of them must come up.
 //!
 //! A race may have two interrupts. Then each instruction for the first one goes with each
 //! instruction for the second, after it.
@@ -105,15 +105,15 @@ impl Race {
         }
     }
 
-    /// Notes what is left when all is over, and whether all holds that must in any order: the orders
-    /// that are tried out first may be wrong themselves.
+    /// Notes what is left when all is over, and whether all holds that must in any order: the
+    /// orders that are tried out first may be wrong themselves.
     pub(crate) fn end(&mut self, holds: bool, left: [u32; 3]) {
         self.holds = holds;
         self.outcome.end = left;
     }
 
-    /// How many steps and interrupts returned 0, which is the [answer](crate::answer) of a gate that
-    /// lets a call in.
+    /// How many steps and interrupts returned 0, which is the [answer](crate::answer) of a gate
+    /// that lets a call in.
     pub(crate) fn let_in(&self) -> usize {
         let Outcome { steps, interrupts, .. } = &self.outcome;
         let answers = steps[..self.steps].iter().chain(&interrupts[..self.interrupts]);

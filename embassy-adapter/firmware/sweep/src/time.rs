@@ -6,8 +6,8 @@ use fusebox_core::{Clock, ManualClock, Ticks};
 
 static NOW: ManualClock<{ Time::TICKS_PER_SECOND }> = ManualClock::new();
 
-/// A clock in milliseconds, moved by the races. Being no reference, it can be part of a constant: so
-/// that what each run of a race begins with is copied, not computed.
+/// A clock in milliseconds, moved by the races. Being no reference, it can be part of a constant:
+/// so that what each run of a race begins with is copied, not computed.
 #[derive(Clone, Copy)]
 pub(crate) struct Time;
 

@@ -101,8 +101,8 @@ pub(super) fn what_is_past_counts_less_and_less<const HZ: u64>() -> Checked {
     ensure!(reason(counter.try_acquire(5)) == Some(Reason::ExceedsBurst));
     ensure!(counter.time_until(5).is_none());
     ensure!(counter.try_acquire(0).is_ok(), "nothing is always to be had");
-    // Half way through the next window half of them count. Where words are 32 bits wide, a window is
-    // longer by up to a 32nd.
+    // Half way through the next window half of them count. Where words are 32 bits wide, a window
+    // is longer by up to a 32nd.
     clock.advance(SECOND + EIGHTH * 4 + SECOND / 16);
     ensure_eq!(counter.snapshot().used, 2);
     ensure!(counter.try_acquire(2).is_ok());

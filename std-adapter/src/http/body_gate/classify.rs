@@ -16,8 +16,8 @@ pub enum Head {
 
 /// Says what the end of a response means to a gate that has waited for it.
 pub trait ClassifyEnd {
-    /// What a body that has ended means, where its head has left that [open](Head::Open). `trailers`
-    /// are there where the body had any.
+    /// What a body that has ended means, where its head has left that [open](Head::Open).
+    /// `trailers` are there where the body had any.
     fn classify_end(&self, trailers: Option<&HeaderMap>) -> Outcome;
 }
 

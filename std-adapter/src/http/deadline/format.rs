@@ -37,13 +37,13 @@ impl DeadlineHeader {
     pub const UNIX_NANOS: Self =
         Self { name: HeaderName::from_static("x-deadline"), form: Form::UnixNanos };
 
-    /// `grpc-timeout`: the time left, as gRPC has it (its "PROTOCOL-HTTP2"): at most eight digits, and
-    /// a unit of `H`, `M`, `S`, `m`, `u` or `n`.
+    /// `grpc-timeout`: the time left, as gRPC has it (its "PROTOCOL-HTTP2"): at most eight digits,
+    /// and a unit of `H`, `M`, `S`, `m`, `u` or `n`.
     pub const GRPC_TIMEOUT: Self =
         Self { name: HeaderName::from_static("grpc-timeout"), form: Form::Grpc };
 
-    /// A header of this name with the time left in milliseconds, such as `X-Request-Timeout-Ms`. A 0,
-    /// by which some mean that there is no limit, says nothing.
+    /// A header of this name with the time left in milliseconds, such as `X-Request-Timeout-Ms`. A
+    /// 0, by which some mean that there is no limit, says nothing.
     #[must_use]
     pub const fn millis(name: HeaderName) -> Self {
         Self { name, form: Form::Millis }
@@ -55,9 +55,9 @@ impl DeadlineHeader {
         Self { name, form: Form::UnixNanos }
     }
 
-    /// Says that `left` remains, at the moment `now`: rounded down to what the form can tell, as the
-    /// receiver must not think that it has longer, but never to nothing, which some take for no
-    /// limit.
+    /// Says that `left` remains, at the moment `now`: rounded down to what the form can tell, as
+    /// the receiver must not think that it has longer, but never to nothing, which some take
+    /// for no limit.
     ///
     /// # Examples
     ///

@@ -86,9 +86,9 @@ impl Incoming {
     /// A request whose deadline leaves less than this is refused before it starts: what cannot be
     /// done in time anyhow. About what a request takes when all is well.
     ///
-    /// It also protects what all requests share. A call that its deadline cuts off is a failed one to
-    /// breakers and adaptive limits, as it says that the service was too slow; many with next to no
-    /// time would say so of a service that is well. A refusal says nothing to them.
+    /// It also protects what all requests share. A call that its deadline cuts off is a failed one
+    /// to breakers and adaptive limits, as it says that the service was too slow; many with
+    /// next to no time would say so of a service that is well. A refusal says nothing to them.
     pub const fn min(mut self, min: Duration) -> Self {
         self.min = min;
         self
@@ -100,15 +100,15 @@ impl Incoming {
         self
     }
 
-    /// A deadline that is past by more than this is ignored, as clocks that differ. One that is past
-    /// by less has passed.
+    /// A deadline that is past by more than this is ignored, as clocks that differ. One that is
+    /// past by less has passed.
     pub const fn tolerance(mut self, tolerance: Duration) -> Self {
         self.tolerance = tolerance;
         self
     }
 
-    /// Believes only requests of which `trusted` says so; it gets their headers and extensions, where
-    /// servers put the address of the peer.
+    /// Believes only requests of which `trusted` says so; it gets their headers and extensions,
+    /// where servers put the address of the peer.
     ///
     /// # Examples
     ///
@@ -185,10 +185,10 @@ impl fmt::Debug for Incoming {
 ///
 /// A request whose deadline has passed is refused before it starts, with
 /// [`Reason::DeadlineExceeded`]; one that is not answered in time is dropped:
-/// [`Error::TimedOut`]. In between, [`current_deadline`](crate::current_deadline) says the deadline,
-/// and the headers that it came in, believed or not, are no longer there: so what hands a request's
-/// headers on tells nobody of a deadline that this service does not go by. The body of a response may
-/// come later.
+/// [`Error::TimedOut`]. In between, [`current_deadline`](crate::current_deadline) says the
+/// deadline, and the headers that it came in, believed or not, are no longer there: so what hands a
+/// request's headers on tells nobody of a deadline that this service does not go by. The body of a
+/// response may come later.
 #[derive(Clone, Debug)]
 pub struct DeadlineLayer {
     incoming: Arc<Incoming>,

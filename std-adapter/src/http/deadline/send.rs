@@ -11,14 +11,15 @@ use super::format::{DeadlineHeader, Left};
 use crate::task_deadline::current_deadline;
 use crate::tokio_timer::TokioTimer;
 
-/// Tells the receiver of each request how much is left until [`current_deadline`]: whatever was spent by
-/// the time the request is sent is gone.
+/// Tells the receiver of each request how much is left until [`current_deadline`]: whatever was
+/// spent by the time the request is sent is gone.
 ///
-/// A header of that name which the request has is replaced where it says later, or nothing that can be
-/// read; without a deadline the request is left as it is. Put it inside of a [`PipelineLayer`](crate::tower::PipelineLayer) that
-/// [ends by](crate::tower::PipelineLayer::ending_by) the current deadline, and each attempt says when it
-/// will be cut off, which the pipeline's own deadline and timeout may make earlier; and nothing is sent
-/// that is too late.
+/// A header of that name which the request has is replaced where it says later, or nothing that can
+/// be read; without a deadline the request is left as it is. Put it inside of a
+/// [`PipelineLayer`](crate::tower::PipelineLayer) that
+/// [ends by](crate::tower::PipelineLayer::ending_by) the current deadline, and each attempt says
+/// when it will be cut off, which the pipeline's own deadline and timeout may make earlier; and
+/// nothing is sent that is too late.
 ///
 /// # Examples
 ///

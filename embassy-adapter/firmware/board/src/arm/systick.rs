@@ -23,8 +23,8 @@ const OFF: u32 = 0b100;
 
 /// How far time has come.
 ///
-/// SysTick counts a period down to 0 and interrupts there. It goes on with a period so long that the
-/// interrupt is over by its end; that ends when the next interrupt is asked for.
+/// SysTick counts a period down to 0 and interrupts there. It goes on with a period so long that
+/// the interrupt is over by its end; that ends when the next interrupt is asked for.
 #[derive(Clone, Copy)]
 struct Count {
     /// The ticks up to the beginning of this period.

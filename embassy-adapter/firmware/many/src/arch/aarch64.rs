@@ -186,7 +186,8 @@ pub(crate) fn begin() {
     }
 }
 
-/// Waits until `at`, or until another core [`wake`]s this one; a wake-up since the last wait counts.
+/// Waits until `at`, or until another core [`wake`]s this one; a wake-up since the last wait
+/// counts.
 pub(crate) fn idle_until(at: u64) {
     // SAFETY: this core's timer, armed for the wait only. The barrier is for those who wait for
     // what this core has written.

@@ -89,7 +89,8 @@ pub(crate) fn frequency() -> u64 {
     TICKS_PER_SECOND
 }
 
-/// The machine's CLINT: per hart a word that interrupts it, and the time at which it is interrupted.
+/// The machine's CLINT: per hart a word that interrupts it, and the time at which it is
+/// interrupted.
 const CLINT: usize = 0x0200_0000;
 const TIME_TO_INTERRUPT: usize = CLINT + 0x4000;
 
@@ -104,7 +105,8 @@ pub(crate) fn begin() {
     unsafe { asm!("csrs mie, {}", in(reg) SOFTWARE_AND_TIMER, options(nostack)) };
 }
 
-/// Waits until `at`, or until another core [`wake`]s this one; a wake-up since the last wait counts.
+/// Waits until `at`, or until another core [`wake`]s this one; a wake-up since the last wait
+/// counts.
 pub(crate) fn idle_until(at: u64) {
     let core = core_index();
     // SAFETY: the registers of this hart alone. The fences order them with memory: what a core did
