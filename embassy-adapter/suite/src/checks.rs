@@ -99,22 +99,6 @@ table! {
         the_rate_is_as_close_as_promised
         a_late_reading_loses
         a_paced_one_has_slack_and_a_queue;
-    sliding:
-        no_window_holds_more
-        a_place_is_free_when_it_says
-        a_call_that_never_ran_gives_its_place_back
-        a_late_reading_finds_no_place
-        what_is_past_counts_less_and_less
-        the_estimate_says_when
-        a_call_that_never_ran_is_not_counted;
-    warm_up:
-        it_is_slow_at_first_and_warms_up
-        a_pause_cools_it_down
-        a_call_that_never_ran_warms_nothing_up
-        tasks_take_turns
-        a_turn_given_up_makes_no_burst
-        a_wait_in_vain_is_refused_at_once
-        a_late_reading_loses;
     semaphore:
         never_more_than_there_are
         a_gate_has_its_permits_back_however_a_call_ends
@@ -185,6 +169,22 @@ table! {
     /// Those of the others. They are a table of their own as both are more code than small machines
     /// have flash for.
     FURTHER;
+    sliding:
+        no_window_holds_more
+        a_place_is_free_when_it_says
+        a_call_that_never_ran_gives_its_place_back
+        a_late_reading_finds_no_place
+        what_is_past_counts_less_and_less
+        the_estimate_says_when
+        a_call_that_never_ran_is_not_counted;
+    warm_up:
+        it_is_slow_at_first_and_warms_up
+        a_pause_cools_it_down
+        a_call_that_never_ran_warms_nothing_up
+        tasks_take_turns
+        a_turn_given_up_makes_no_burst
+        a_wait_in_vain_is_refused_at_once
+        a_late_reading_loses;
     hedge:
         the_first_to_succeed_is_the_answer
         a_fast_call_makes_one_attempt
