@@ -312,9 +312,15 @@ where
 
     /// Plans no further attempt; true where none runs.
     fn follow_none(&mut self, around: &X) -> bool {
+        self.plan_none(around);
+        self.state.live == 0
+    }
+
+    /// Plans no further attempt, and gives back what was paid for one.
+    #[inline]
+    fn plan_none(&mut self, around: &X) {
         self.state.next = Next::Never;
         self.unpay(around);
-        self.state.live == 0
     }
 
     fn plan_next(&mut self, around: &X, wait: Duration) {
@@ -324,8 +330,7 @@ where
         }
         if !self.can_repeat() {
             self.state.cause = GiveUp::NotRetryable;
-            self.state.next = Next::Never;
-            self.unpay(around);
+            self.plan_none(around);
             return;
         }
         let now = around.timer().now();
@@ -335,8 +340,7 @@ where
         }
         if self.state.would_be_late(now) {
             self.state.cause = GiveUp::Deadline;
-            self.state.next = Next::Never;
-            self.unpay(around);
+            self.plan_none(around);
         } else if self.state.owed || around.policy().withdraw() {
             // One attempt is owed, however many have failed.
             self.state.owed = true;
@@ -369,9 +373,8 @@ where
         };
         // Timers wake late.
         if self.state.deadline.expired_at(now) {
-            self.state.next = Next::Never;
             self.state.cause = GiveUp::Deadline;
-            self.unpay(around);
+            self.plan_none(around);
         } else if self.pay(around) {
             self.begin(around, now);
             return Following::Begun;
@@ -390,8 +393,7 @@ where
     fn pay(&mut self, around: &X) -> bool {
         let policy = around.policy();
         if !self.can_repeat() {
-            self.unpay(around);
-            self.state.next = Next::Never;
+            self.plan_none(around);
             return false;
         }
         if !core::mem::take(&mut self.state.owed) && !policy.withdraw() {
