@@ -66,6 +66,8 @@ pub use boxed::{BoxError, BoxErrorFuture, BoxErrorLayer, BoxErrorService};
 #[cfg(feature = "keyed")]
 pub use by_key::{ByKey, KeyOf, KeyedGates};
 pub use calling::Calling;
+#[cfg(feature = "http")]
+pub(crate) use calling::take_ready;
 pub use fallback::{
     Answering, Asked, Asking, FallbackCall, FallbackLayer, FallbackService, Instead, WhenError,
     WhenRejected,

@@ -17,7 +17,6 @@ mod classify;
 mod future;
 
 use std::fmt;
-use std::mem;
 use std::task::{Context, Poll};
 
 use ::http::{Request, Response};
@@ -31,7 +30,7 @@ pub use classify::{ByHead, ClassifyEnd, ClassifyHead, Head};
 pub use future::BodyGateFuture;
 
 use super::respond::HttpLayer;
-use crate::tower::{ChooseGate, GateByLayer, GateLayer};
+use crate::tower::{ChooseGate, GateByLayer, GateLayer, take_ready};
 
 /// One gate for all requests, by a pointer to it.
 #[derive(Clone, Copy)]
@@ -190,8 +189,7 @@ where
 
     #[inline]
     fn call(&mut self, request: Request<Q>) -> Self::Future {
-        let clone = self.inner.clone();
-        let ready = mem::replace(&mut self.inner, clone);
+        let ready = take_ready(&mut self.inner);
         BodyGateFuture::new(ready, request, self.choose.clone(), self.classify.clone())
     }
 }

@@ -15,7 +15,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::resend::is_idempotent;
-use crate::tower::Calling;
+use crate::tower::{Calling, take_ready};
 
 /// Reads the bodies of requests before they are sent, as far as they are small enough, so that
 /// [`ResendIdempotent`](super::ResendIdempotent) can send them again. To be placed outside of the
@@ -95,8 +95,7 @@ where
 
     #[inline]
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let clone = self.inner.clone();
-        let service = mem::replace(&mut self.inner, clone);
+        let service = take_ready(&mut self.inner);
         let fits = usize::try_from(request.body().size_hint().lower())
             .is_ok_and(|size| size <= self.limit);
         let limit = (fits && is_idempotent(&request)).then_some(self.limit);

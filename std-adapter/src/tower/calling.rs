@@ -2,11 +2,20 @@
 
 use std::fmt;
 use std::future::Future;
+use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 use tower_service::Service;
+
+/// Takes the service that has said that it is ready, and leaves a clone in its place, as tower asks
+/// those to do that call it later.
+#[inline]
+pub(crate) fn take_ready<S: Clone>(inner: &mut S) -> S {
+    let clone = inner.clone();
+    mem::replace(inner, clone)
+}
 
 pin_project! {
     /// The call of a service with a request, which begins when it is first polled.

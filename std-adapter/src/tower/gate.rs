@@ -1,7 +1,6 @@
 //! A gate around a service.
 
 use std::fmt;
-use std::mem;
 use std::ops::Deref;
 use std::task::{Context, Poll};
 
@@ -9,7 +8,7 @@ use fusebox_core::{Classify, Error, Gate, Guard, ResultClassify};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::calling::Calling;
+use super::calling::{Calling, take_ready};
 
 /// Puts a gate around a service: each request is let in or refused when its future is first polled.
 ///
@@ -155,8 +154,7 @@ where
 
     #[inline]
     fn call(&mut self, request: Q) -> Self::Future {
-        let clone = self.inner.clone();
-        let ready = mem::replace(&mut self.inner, clone);
+        let ready = take_ready(&mut self.inner);
         Guard::new(self.gate.clone(), Calling::of_ready(ready, request))
             .classify(self.classify.clone())
     }

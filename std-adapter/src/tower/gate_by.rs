@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::future::Future;
-use std::mem;
 use std::ops::Deref;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -12,7 +11,7 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::calling::Calling;
+use super::calling::{Calling, take_ready};
 
 /// Puts a gate around a service that may be another for each request: each user's limit, each
 /// host's breaker.
@@ -183,8 +182,7 @@ where
 
     #[inline]
     fn call(&mut self, request: Q) -> Self::Future {
-        let clone = self.inner.clone();
-        let service = mem::replace(&mut self.inner, clone);
+        let service = take_ready(&mut self.inner);
         let (choose, classify) = (self.choose.clone(), self.classify.clone());
         GateByFuture { guard: None, waiting: Some(Waiting { service, request, choose, classify }) }
     }

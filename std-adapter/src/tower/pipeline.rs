@@ -1,7 +1,6 @@
 //! A pipeline around a service.
 
 use std::fmt;
-use std::mem;
 use std::ops::Deref;
 use std::task::{Context, Poll};
 
@@ -9,6 +8,7 @@ use fusebox_core::{Call, Deadline, Error, Parts, Pipeline};
 use tower_layer::Layer;
 use tower_service::Service;
 
+use super::calling::take_ready;
 use super::sending::{Resend, SendOnce, Sending};
 
 /// Puts a [`Pipeline`] around a service: deadline, gates, waits at them, retries or hedges,
@@ -193,8 +193,7 @@ where
 
     #[inline]
     fn call(&mut self, request: Q) -> Self::Future {
-        let clone = self.inner.clone();
-        let ready = mem::replace(&mut self.inner, clone);
+        let ready = take_ready(&mut self.inner);
         let sending = Sending::new(ready, request, self.resend.clone(), self.ending_by.is_some());
         let deadline = self.ending_by.map_or(Deadline::NEVER, |ending_by| ending_by());
         Call::new(self.pipeline.clone(), deadline, sending)

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::future::Future;
-use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -18,7 +17,7 @@ use super::format::{DeadlineHeader, Left};
 use crate::http::HttpLayer;
 use crate::task_deadline::{WithDeadline, with_deadline};
 use crate::tokio_timer::TokioTimer;
-use crate::tower::Calling;
+use crate::tower::{Calling, take_ready};
 
 /// Which headers of a request say by when it must be done, and how far they are believed.
 ///
@@ -243,8 +242,7 @@ where
             None => Deadline::NEVER,
         };
         self.incoming.strip(request.headers_mut());
-        let clone = self.inner.clone();
-        let ready = mem::replace(&mut self.inner, clone);
+        let ready = take_ready(&mut self.inner);
         let limited = deadline.run(TokioTimer, Calling::of_ready(ready, request));
         let state = State::Idle;
         DeadlineFuture { limited: with_deadline(deadline, limited), deadline, state }
