@@ -285,12 +285,16 @@ impl<const B: usize> Ring<B> {
         // Acquire: as in `sums`.
         let head = Head(self.head.load(Ordering::Acquire));
         if head.generation() == generation {
+            let mut due = Self::due(head, 0);
             for (place, bucket) in (0..).zip(&self.buckets) {
-                let bucket = Self::counted(bucket, head, place);
-                if place == Self::PLACE.get(head.0) && bucket.requests() == 0 {
-                    return sums.none();
-                }
+                let bucket = Self::counted(bucket, due);
                 sums.add(bucket);
+                if place == Self::PLACE.get(head.0) {
+                    if bucket.requests() == 0 {
+                        return sums.none();
+                    }
+                    due = Self::due(head, Word::MAX);
+                }
             }
             // Acquire is for the loads above: a bucket that was retagged meanwhile comes with a newer
             // head.
@@ -323,18 +327,18 @@ impl<const B: usize> Ring<B> {
             let more = if place > current { B as Word } else { 0 };
             let back = current.wrapping_add(more).wrapping_sub(place);
             if back < left {
-                sums.add(Self::counted(bucket, head, place));
+                sums.add(Self::counted(bucket, Self::due(head, place)));
             }
         }
         sums
     }
 
-    /// What the bucket at `place` has counted, if its tag is the one that is due.
+    /// What a bucket has counted, if its tag is the one that is due.
     #[inline]
-    fn counted(bucket: &AtomicWord, head: Head, place: Word) -> Bucket {
+    fn counted(bucket: &AtomicWord, due: Word) -> Bucket {
         // Acquire: pairs with the Release of `record` and `retag`.
         let bucket = Bucket(bucket.load(Ordering::Acquire));
-        if bucket.has_tag(Self::due(head, place)) { bucket } else { Bucket::empty(0) }
+        if bucket.has_tag(due) { bucket } else { Bucket::empty(0) }
     }
 }
 
