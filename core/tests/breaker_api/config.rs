@@ -5,17 +5,13 @@ use std::time::Duration;
 
 use fusebox_core::{
     BreakerConfig, CircuitBreaker, Clock, ConfigError, LastCalls, LastTime, Rates, Ratio, State,
-    Ticks, WORD_BITS,
+    Ticks,
 };
 
-use super::{Millis, fail, ms, succeed};
+use super::{Millis, by_width, fail, ms, succeed};
 
 fn error(config: BreakerConfig) -> String {
     CircuitBreaker::try_new(config, &Millis::new()).expect_err("a bad configuration").to_string()
-}
-
-fn by_width<T>(wide: T, narrow: T) -> T {
-    if WORD_BITS == 64 { wide } else { narrow }
 }
 
 #[test]
