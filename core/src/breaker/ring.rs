@@ -8,8 +8,8 @@
 //! bucket, how often the head has been all around and, for windows of time, when that bucket began.
 //! Each bucket carries the number of its turn as its tag: up to the current one that of the head,
 //! after it the one before; counts that stand under another tag are not looked at. Whoever records
-//! first in a new generation, or after a bucket is over, moves the head; whoever moved it retags the
-//! buckets it skipped.
+//! first in a new generation, or after a bucket is over, moves the head; whoever moved it retags
+//! the buckets it skipped.
 //!
 //! **Why it works.** A count is one compare-and-swap on a bucket whose tag was right for the head
 //! that was read. If the head moved on in between and the bucket was retagged, the swap fails and
@@ -296,8 +296,8 @@ impl<const B: usize> Ring<B> {
                     due = Self::due(head, Word::MAX);
                 }
             }
-            // Acquire is for the loads above: a bucket that was retagged meanwhile comes with a newer
-            // head.
+            // Acquire is for the loads above: a bucket that was retagged meanwhile comes with a
+            // newer head.
             if self.head.load(Ordering::Acquire) == head.0 {
                 return sums;
             }
