@@ -153,7 +153,8 @@ impl<'a> Pool<'a> {
     /// Gives `n` permits back, to the oldest waiters if there are any.
     #[inline]
     pub(super) fn give(self, n: u32) {
-        if self.ledger.counts.give(n) {
+        // Where there are no places, which the compiler mostly knows, nobody waits.
+        if self.ledger.counts.give(n) && self.has_queue() {
             self.grant();
         }
     }
