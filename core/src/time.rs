@@ -19,7 +19,7 @@ pub use extended::{Counter, Extended};
 pub use manual::{ManualClock, ManualSleep};
 
 use crate::pointer::through_pointers;
-use crate::wide::billions;
+use crate::wide::{billions, divide, product};
 
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
@@ -172,18 +172,15 @@ pub const fn ticks_from_duration(duration: Duration, per_second: u64) -> u64 {
 }
 
 /// How long `ticks` of a clock that runs at `per_second` last, rounded up to the nanosecond.
+// One copy where it is long.
+#[cfg_attr(not(target_pointer_width = "64"), inline(never))]
 #[must_use]
 pub const fn duration_from_ticks(ticks: u64, per_second: u64) -> Duration {
     let per_second = if per_second == 0 { 1 } else { per_second };
-    let (seconds, rest) = (ticks / per_second, ticks % per_second);
-    let nanos = match rest.checked_mul(NANOS_PER_SECOND) {
-        Some(product) => product.div_ceil(per_second),
-        // Only a clock faster than 18 GHz comes here. Checked, as the compiler would link a panic
-        // for a division by zero, which this never is.
-        None => match rest.checked_div(per_second / NANOS_PER_SECOND) {
-            Some(floor) => floor.saturating_add(1),
-            None => NANOS_PER_SECOND,
-        },
+    let (seconds, rest) = divide((0, ticks), per_second);
+    let nanos = match divide(product(rest, NANOS_PER_SECOND), per_second) {
+        (floor, 0) => floor,
+        (floor, _) => floor.saturating_add(1),
     };
     if nanos >= NANOS_PER_SECOND {
         Duration::from_secs(seconds.saturating_add(1))
@@ -194,12 +191,8 @@ pub const fn duration_from_ticks(ticks: u64, per_second: u64) -> Duration {
 
 /// How many whole parts of a second, of which it has `parts`, so many ticks are; saturates.
 pub(crate) const fn whole_parts(ticks: u64, parts: u32, per_second: u64) -> u64 {
-    let product = (ticks as u128).wrapping_mul(parts as u128);
-    // Checked, as the compiler would link a panic for a division by zero, which this never is.
-    match product.checked_div(per_second as u128) {
-        Some(whole) if whole <= u64::MAX as u128 => whole as u64,
-        _ => u64::MAX,
-    }
+    let product = product(ticks, parts as u64);
+    if product.0 < per_second { divide(product, per_second).0 } else { u64::MAX }
 }
 
 /// The instant `duration` from now on `clock`, rounded up to a tick, at most [`Ticks::MAX`].
