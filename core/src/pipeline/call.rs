@@ -62,7 +62,7 @@ pin_project! {
         fn drop(this: Pin<&mut Self>) {
             let counted = MeterOf::<P, F>::IS_ON && !matches!(this.metered, Metered::No);
             if counted || !matches!(this.phase, Phase::Idle | Phase::Done) {
-                this.project().cancel();
+                this.cancel();
             }
         }
     }
@@ -114,6 +114,32 @@ where
             metered: Metered::No,
         }
     }
+
+    /// Drops the operation, and gives back what the call holds, from inside out. Out of line, so
+    /// that calls that come to their end do not pay for it.
+    #[cold]
+    #[inline(never)]
+    fn cancel(self: Pin<&mut Self>) {
+        let mut this = self.project();
+        let ended = this.ended_by_drop();
+        let CallProj { attempts, pipeline, held, entering, .. } = &mut this;
+        let pipeline: &P::Target = pipeline;
+        let ran = if attempts.has_run() { Outcome::Abandoned } else { Outcome::Refused };
+        // Also where the operation or a gate further in panics.
+        let _meter = OnDrop(|| {
+            if let Some(ended) = ended {
+                pipeline.meter().end(ended, || pipeline.timer().now());
+            }
+        });
+        let _call = OnDrop(|| {
+            if held.is_held() {
+                held.end(pipeline.per_call(), ran);
+            } else if let Some(entering) = entering.as_mut().as_pin_mut() {
+                pipeline.per_call().cancel_enter(entering, pipeline.timer());
+            }
+        });
+        attempts.as_mut().cancel(pipeline);
+    }
 }
 
 impl<P, F> CallProj<'_, P, F>
@@ -146,20 +172,9 @@ where
         Poll::Ready(Ok(()))
     }
 
+    /// The answer of all parts but the outermost, the gates around the call.
     #[inline]
-    fn poll_attempts(&mut self, cx: &mut Context<'_>) -> Poll<CallResult<F>> {
-        let Self { attempts, pipeline, held, .. } = self;
-        let polled = held.watch(pipeline.per_call(), || attempts.as_mut().poll(pipeline, cx));
-        if polled.is_ready() {
-            *self.phase = Phase::Done;
-            held.end(pipeline.per_call(), attempts.outcome());
-        }
-        polled
-    }
-
-    /// One poll of all parts.
-    #[inline]
-    fn poll_parts(&mut self, cx: &mut Context<'_>) -> Poll<CallResult<F>> {
+    fn poll_within(&mut self, cx: &mut Context<'_>) -> Poll<CallResult<F>> {
         // Beside the one in place, which is for the next poll, as the compiler does not see through
         // that.
         let mut phase = *self.phase;
@@ -171,22 +186,31 @@ where
             phase = Phase::Entering;
         }
         if let Phase::Entering = phase {
-            let waited = !started;
-            if let Err(rejection) = ready!(self.poll_enter(cx)) {
-                *self.phase = Phase::Done;
-                return Poll::Ready(Err(rejection.into()));
-            }
-            if waited && self.deadline.expired(self.pipeline.timer()) {
-                *self.phase = Phase::Done;
-                self.held.end(self.pipeline.per_call(), Outcome::Refused);
+            ready!(self.poll_enter(cx))?;
+            if !started && self.deadline.expired(self.pipeline.timer()) {
                 return Poll::Ready(Err(Rejection::new(Reason::DeadlineExceeded).into()));
             }
             phase = Phase::Running;
         }
         match phase {
-            Phase::Running => self.poll_attempts(cx),
+            Phase::Running => {
+                let Self { attempts, pipeline, held, .. } = self;
+                held.watch(pipeline.per_call(), || attempts.as_mut().poll(pipeline, cx))
+            }
             Phase::Idle | Phase::Entering | Phase::Done => Poll::Pending,
         }
+    }
+
+    /// One poll of all parts.
+    #[inline]
+    fn poll_parts(&mut self, cx: &mut Context<'_>) -> Poll<CallResult<F>> {
+        let polled = self.poll_within(cx);
+        if polled.is_ready() {
+            *self.phase = Phase::Done;
+            // Where no operation ran that is `Refused`.
+            self.held.end(self.pipeline.per_call(), self.attempts.outcome());
+        }
+        polled
     }
 
     /// Tells the meter that a poll begins; the first time that the call does.
@@ -240,30 +264,6 @@ where
     fn ended(&self, how: How, timed_out: bool) -> Ended {
         let (attempt, runs) = (self.attempts.attempt(), self.attempts.runs());
         Ended { how, timed_out, start: *self.start, attempt, runs }
-    }
-
-    /// Drops the operation, and gives back what the call holds, from inside out. Out of line, so
-    /// that calls that come to their end do not pay for it.
-    #[cold]
-    fn cancel(&mut self) {
-        let ended = self.ended_by_drop();
-        let Self { attempts, pipeline, held, entering, .. } = self;
-        let pipeline: &P::Target = pipeline;
-        let ran = if attempts.has_run() { Outcome::Abandoned } else { Outcome::Refused };
-        // Also where the operation or a gate further in panics.
-        let _meter = OnDrop(|| {
-            if let Some(ended) = ended {
-                pipeline.meter().end(ended, || pipeline.timer().now());
-            }
-        });
-        let _call = OnDrop(|| {
-            if held.is_held() {
-                held.end(pipeline.per_call(), ran);
-            } else if let Some(entering) = entering.as_mut().as_pin_mut() {
-                pipeline.per_call().cancel_enter(entering, pipeline.timer());
-            }
-        });
-        attempts.as_mut().cancel(pipeline);
     }
 }
 
