@@ -240,30 +240,28 @@ where
             self.as_mut().start(around);
             phase = Phase::Attempting;
         }
-        loop {
-            match phase {
-                Phase::Attempting => {
-                    if let Some(result) = ready!(self.as_mut().poll_attempt(around, cx)) {
-                        give_back(around, self.project().refused);
-                        return Poll::Ready(result);
-                    }
-                    phase = Phase::Waiting;
-                    if self.sleep.is_none() {
-                        // A retry without a delay: others get their turn first.
-                        cx.waker().wake_by_ref();
-                        return Poll::Pending;
-                    }
-                }
-                Phase::Waiting => {
-                    if let Some(error) = ready!(self.as_mut().poll_wait(around, cx)) {
-                        give_back(around, self.project().refused);
-                        return Poll::Ready(Err(error));
-                    }
-                    phase = Phase::Attempting;
-                }
-                Phase::Idle | Phase::Done => return Poll::Pending,
+        if phase == Phase::Waiting {
+            if let Some(error) = ready!(self.as_mut().poll_wait(around, cx)) {
+                give_back(around, self.project().refused);
+                return Poll::Ready(Err(error));
             }
+            phase = Phase::Attempting;
         }
+        if phase != Phase::Attempting {
+            return Poll::Pending;
+        }
+        if let Some(result) = ready!(self.as_mut().poll_attempt(around, cx)) {
+            give_back(around, self.project().refused);
+            return Poll::Ready(result);
+        }
+        let mut sleep = self.project().sleep;
+        if let Some(waiting) = sleep.as_mut().as_pin_mut() {
+            ready!(waiting.poll(cx));
+            sleep.set(None);
+        }
+        // A retry without a delay, or whose delay is over already: others get their turn first.
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 }
 
