@@ -65,6 +65,17 @@ impl Deadline {
         if self.0.0 <= other.0.0 { self } else { other }
     }
 
+    /// The earlier of it and the instant so many ticks from now; it as it is, and no look at the
+    /// clock, with `u64::MAX` of them.
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
+    #[cfg_attr(target_pointer_width = "64", inline)]
+    pub(crate) fn within<C: Clock>(self, ticks: u64, clock: &C) -> Self {
+        if ticks == u64::MAX {
+            return self;
+        }
+        self.min(Self(clock.now().saturating_add(ticks)))
+    }
+
     /// Whether the deadline has been reached at `now`.
     #[must_use]
     pub const fn expired_at(self, now: Ticks) -> bool {
@@ -72,6 +83,8 @@ impl Deadline {
     }
 
     /// Whether the deadline has been reached.
+    // One copy for each clock where words are short, here and in `within`.
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     #[must_use]
     pub fn expired<C: Clock + ?Sized>(self, clock: &C) -> bool {
         !self.is_never() && self.expired_at(clock.now())

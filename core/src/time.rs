@@ -171,6 +171,25 @@ pub const fn ticks_from_duration(duration: Duration, per_second: u64) -> u64 {
     whole.saturating_add(part)
 }
 
+/// As [`ticks_from_duration`], at the rate of the clock `C`: where a tick is so many whole
+/// nanoseconds, as it mostly is, 32 bits do.
+pub(crate) const fn ticks_of<C: Clock + ?Sized>(duration: Duration) -> u64 {
+    let nanos_per_tick = const {
+        match NANOS_PER_SECOND.checked_rem(C::TICKS_PER_SECOND) {
+            Some(0) => (NANOS_PER_SECOND / C::TICKS_PER_SECOND) as u32,
+            _ => 0,
+        }
+    };
+    if nanos_per_tick == 0 {
+        return ticks_from_duration(duration, C::TICKS_PER_SECOND);
+    }
+    let whole = duration.as_secs().saturating_mul(C::TICKS_PER_SECOND);
+    // Both are at most 10^9.
+    let part =
+        duration.subsec_nanos().wrapping_add(nanos_per_tick.wrapping_sub(1)) / nanos_per_tick;
+    whole.saturating_add(part as u64)
+}
+
 /// How long `ticks` of a clock that runs at `per_second` last, rounded up to the nanosecond.
 // One copy where it is long.
 #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
@@ -196,8 +215,10 @@ pub(crate) const fn whole_parts(ticks: u64, parts: u32, per_second: u64) -> u64 
 }
 
 /// The instant `duration` from now on `clock`, rounded up to a tick, at most [`Ticks::MAX`].
+// One copy for each clock where it is long.
+#[cfg_attr(not(target_pointer_width = "64"), inline(never))]
 pub(crate) fn after<C: Clock + ?Sized>(clock: &C, duration: Duration) -> Ticks {
-    clock.now().saturating_add(ticks_from_duration(duration, C::TICKS_PER_SECOND))
+    clock.now().saturating_add(ticks_of::<C>(duration))
 }
 
 #[cfg(test)]
@@ -216,6 +237,24 @@ mod tests {
         assert_eq!(duration_from_ticks(u64::MAX, 1), Duration::from_secs(u64::MAX));
         assert_eq!(duration_from_ticks(3, 3), second);
         assert_eq!(duration_from_ticks(5, 0), Duration::from_secs(5));
+    }
+
+    #[test]
+    fn the_rate_of_a_clock_is_as_good_as_a_number() {
+        fn check<const HZ: u64>() {
+            let (nanos, second) = (Duration::from_nanos, Duration::from_secs(1));
+            for near in [0, 1, 999, 1_000, 1_001, 999_999_999] {
+                for asked in [nanos(near), 3 * second + nanos(near), Duration::MAX - nanos(near)] {
+                    let ticks = ticks_of::<ManualClock<HZ>>(asked);
+                    assert_eq!(ticks, ticks_from_duration(asked, HZ), "{asked:?} at {HZ}");
+                }
+            }
+        }
+        check::<1>();
+        check::<32_768>();
+        check::<1_000_000>();
+        check::<1_000_000_000>();
+        check::<10_000_000_000>();
     }
 
     #[test]
