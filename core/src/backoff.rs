@@ -158,8 +158,8 @@ pub struct Backoff<R = ()> {
 enum Growth {
     /// By so many nanoseconds.
     Add(u64),
-    /// By a factor.
-    Multiply { percent: u32, factor: Factor },
+    /// By a [`Factor`]: in its parts, as whole it would leave room between them.
+    Multiply { percent: u32, exponent: u8, mantissa: u64 },
 }
 
 impl Backoff<()> {
@@ -215,7 +215,9 @@ impl<R> Backoff<R> {
     /// Lets the delay grow by a factor for each retry, given in percent: 200 is doubling, 150 one
     /// and a half times. At least 100. A backoff that grew in steps no longer does.
     pub const fn factor(mut self, percent: u32) -> Self {
-        self.growth = Growth::Multiply { percent, factor: Factor::from_percent(percent) };
+        let Factor { mantissa, exponent } = Factor::from_percent(percent);
+        // Less than 64.
+        self.growth = Growth::Multiply { percent, exponent: exponent as u8, mantissa };
         self
     }
 
@@ -272,7 +274,10 @@ impl<R> Backoff<R> {
         let steps = retry.saturating_sub(1);
         let delay = match self.growth {
             Growth::Add(step) => self.base.saturating_add(step.saturating_mul(u64::from(steps))),
-            Growth::Multiply { factor, .. } => factor.pow(steps).scale(self.base),
+            Growth::Multiply { exponent, mantissa, .. } => {
+                let factor = Factor { mantissa, exponent: exponent as u32 };
+                factor.pow(steps).scale(self.base)
+            }
         };
         delay.min(self.max)
     }
@@ -337,12 +342,13 @@ fn up_to<R: Random>(random: &R, max: u64) -> u64 {
 }
 
 /// Saturates at 584 years.
-const fn nanos(duration: Duration) -> u64 {
+pub(crate) const fn nanos(duration: Duration) -> u64 {
     duration.as_secs().saturating_mul(1_000_000_000).saturating_add(duration.subsec_nanos() as u64)
 }
 
 /// As [`Duration::from_nanos`], without a division of 64 bits.
-const fn duration_from_nanos(nanos: u64) -> Duration {
+#[cfg_attr(not(target_pointer_width = "64"), inline(never))]
+pub(crate) const fn duration_from_nanos(nanos: u64) -> Duration {
     let (seconds, rest) = billions(nanos);
     // The remainder is what it was, so that the compiler knows of no overflow.
     Duration::new(seconds, rest % 1_000_000_000)

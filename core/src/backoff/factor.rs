@@ -8,9 +8,9 @@ const TOP: u64 = 1 << 63;
 /// A number of at least 1: `mantissa * 2^(exponent - 63)`, the top bit of the mantissa set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Factor {
-    mantissa: u64,
+    pub(super) mantissa: u64,
     /// Saturates; from 64 on all is too much for a `u64`.
-    exponent: u32,
+    pub(super) exponent: u32,
 }
 
 impl Factor {

@@ -4,9 +4,9 @@
 use core::time::Duration;
 
 use super::decide::{Decide, DecideValue, Decision};
-use super::policy::{Budget, OnRetry, Retry, Retrying};
+use super::policy::{Budget, NO_DEADLINE, OnRetry, Retry, Retrying};
 use super::state::{RetryPolicy, RetryState, Verdict};
-use crate::backoff::Delays;
+use crate::backoff::{Delays, duration_from_nanos};
 use crate::deadline::Deadline;
 use crate::error::Error;
 use crate::event::{Event, GiveUp, Observer};
@@ -46,10 +46,10 @@ impl<D: Delays, W, B: Budget, H, O: Observer, V> Retry<D, W, B, H, O, V> {
     #[must_use]
     pub fn start<C: Clock>(&self, deadline: Deadline, clock: &C) -> RetryState {
         self.budget.deposit();
-        if self.deadline == Duration::MAX {
+        if self.deadline == NO_DEADLINE {
             return RetryState::new(deadline);
         }
-        RetryState::new(deadline.min(Deadline::after(clock, self.deadline)))
+        RetryState::new(deadline.min(Deadline::after(clock, duration_from_nanos(self.deadline))))
     }
 
     /// The attempt has failed: what follows? To be asked once for each attempt; a retry has been
