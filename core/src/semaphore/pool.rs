@@ -159,6 +159,13 @@ impl<'a> Pool<'a> {
         }
     }
 
+    /// [`give`](Self::give) where that is seldom.
+    pub(super) fn give_back(self, n: u32) {
+        if self.ledger.counts.give_back(n) {
+            self.grant();
+        }
+    }
+
     /// Takes a place in the queue. [`grant`](Self::grant) must be called next.
     pub(super) fn enqueue(self, n: u32, waker: &Waker) -> Result<Place, Rejection> {
         let Some((index, slot)) = self.slots.iter().enumerate().find(|(_, slot)| slot.claim())
@@ -199,7 +206,7 @@ impl<'a> Pool<'a> {
     /// Leaves a place whose wait is over.
     fn leave(self, slot: &Slot, granted: bool, n: u32) {
         // Should the drop of the waker panic, nobody has the permits.
-        let lost = OnDrop(|| self.give(if granted { n } else { 0 }));
+        let lost = OnDrop(|| self.give_back(if granted { n } else { 0 }));
         slot.vacate();
         core::mem::forget(lost);
     }
@@ -243,7 +250,8 @@ impl<'a> Pool<'a> {
                 slot.wake();
                 core::mem::forget(others);
             } else if granted {
-                self.ledger.counts.unreserve(need);
+                // Whoever waits is looked for in the next round.
+                let _ = self.ledger.counts.give_back(need);
             }
         }
     }
