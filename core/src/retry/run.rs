@@ -240,18 +240,20 @@ where
             self.as_mut().start(around);
             phase = Phase::Attempting;
         }
-        if phase == Phase::Waiting {
-            if let Some(error) = ready!(self.as_mut().poll_wait(around, cx)) {
-                give_back(around, self.project().refused);
-                return Poll::Ready(Err(error));
+        let late = match phase {
+            Phase::Idle | Phase::Done => return Poll::Pending,
+            Phase::Attempting => None,
+            Phase::Waiting => ready!(self.as_mut().poll_wait(around, cx)),
+        };
+        let result = match late {
+            Some(error) => Some(Err(error)),
+            None => ready!(self.as_mut().poll_attempt(around, cx)),
+        };
+        if let Some(result) = result {
+            let refused = self.project().refused;
+            if *refused > 0 {
+                give_back(around, refused);
             }
-            phase = Phase::Attempting;
-        }
-        if phase != Phase::Attempting {
-            return Poll::Pending;
-        }
-        if let Some(result) = ready!(self.as_mut().poll_attempt(around, cx)) {
-            give_back(around, self.project().refused);
             return Poll::Ready(result);
         }
         let mut sleep = self.project().sleep;
@@ -268,7 +270,7 @@ where
 /// Gives back what retries have cost that did not take place, as their gates refused them. At the
 /// end of the call: were it at once, then a budget alone would never end a call whose gates go on
 /// to refuse.
-#[inline]
+#[cold]
 fn give_back<X, F>(around: &X, refused: &mut u32)
 where
     X: PerAttempt<F>,
