@@ -30,7 +30,9 @@ pub(crate) const fn billions(number: u64) -> (u64, u32) {
 pub(crate) const fn divide((high, low): (u64, u64), by: u64) -> (u64, u64) {
     let by = if by == 0 { 1 } else { by };
     if cfg!(not(target_pointer_width = "64")) {
-        bit_by_bit(high, low, by)
+        let mut number = (high, low);
+        bit_by_bit(&mut number, by);
+        (number.1, number.0)
     } else if high == 0 {
         (low / by, low % by)
     } else {
@@ -39,10 +41,12 @@ pub(crate) const fn divide((high, low): (u64, u64), by: u64) -> (u64, u64) {
     }
 }
 
-/// As [`divide`], on paper: what the compiler would link for as wide a division is ten times as
-/// long.
+/// Divides on paper: in place of the upper half comes the rest, in place of the lower the quotient.
+///
+/// What the compiler would link for as wide a division is ten times as long.
 #[inline(never)]
-const fn bit_by_bit(mut high: u64, mut low: u64, by: u64) -> (u64, u64) {
+const fn bit_by_bit(number: &mut (u64, u64), by: u64) {
+    let (mut high, mut low) = *number;
     let mut bits = u64::BITS;
     while bits > 0 {
         bits -= 1;
@@ -56,7 +60,7 @@ const fn bit_by_bit(mut high: u64, mut low: u64, by: u64) -> (u64, u64) {
             low |= 1;
         }
     }
-    (low, high)
+    *number = (high, low);
 }
 
 #[cfg(test)]
@@ -72,7 +76,9 @@ mod tests {
                 let number = u128::from(high) << 64 | u128::from(low);
                 let expected = ((number / u128::from(by)) as u64, (number % u128::from(by)) as u64);
                 assert_eq!(divide((high, low), by), expected, "{number} / {by}");
-                assert_eq!(bit_by_bit(high, low, by), expected, "{number} / {by}");
+                let mut paper = (high, low);
+                bit_by_bit(&mut paper, by);
+                assert_eq!((paper.1, paper.0), expected, "{number} / {by}");
             }
         }
         assert_eq!(divide((0, 7), 0), (7, 0));
