@@ -98,6 +98,11 @@ where
     }
 
     #[inline]
+    fn deadline(&self) -> Deadline {
+        self.state.deadline
+    }
+
+    #[inline]
     fn set_deadline(self: Pin<&mut Self>, deadline: Deadline) {
         self.project().state.deadline = deadline;
     }

@@ -44,8 +44,6 @@ pin_project! {
         #[pin]
         entering: Option<<PerCallOf<P, F> as WaitGate<TimerOf<P, F>>>::Waiting>,
         pipeline: P,
-        // Until the first poll that of the caller alone, then the one that holds.
-        deadline: Deadline,
         phase: Phase,
         // When it began, where the meter wants to know.
         start: Ticks,
@@ -104,11 +102,10 @@ where
     #[inline]
     pub fn new(pipeline: P, deadline: Deadline, operation: F) -> Self {
         Self {
-            attempts: AttemptLoop::new(Deadline::NEVER, operation),
+            attempts: AttemptLoop::new(deadline, operation),
             held: Held::NOTHING,
             entering: None,
             pipeline,
-            deadline,
             phase: Phase::Idle,
             start: Ticks::ZERO,
             metered: Metered::No,
@@ -151,8 +148,8 @@ where
     /// Settles the deadline, unless it has passed, and turns to the gates.
     #[inline]
     fn start(&mut self) -> Result<(), Rejection> {
-        *self.deadline = self.pipeline.deadline_of(*self.deadline)?;
-        self.attempts.as_mut().set_deadline(*self.deadline);
+        let deadline = self.pipeline.deadline_of(self.attempts.deadline())?;
+        self.attempts.as_mut().set_deadline(deadline);
         self.entering.set(Some(Default::default()));
         *self.phase = Phase::Entering;
         Ok(())
@@ -164,7 +161,7 @@ where
             return Poll::Pending;
         };
         let (gate, timer) = (self.pipeline.per_call(), self.pipeline.timer());
-        let token = ready!(gate.poll_enter(entering, timer, *self.deadline, cx))?;
+        let token = ready!(gate.poll_enter(entering, timer, self.attempts.deadline(), cx))?;
         // Held before anything else may panic.
         self.held.hold(token);
         self.entering.set(None);
@@ -187,7 +184,7 @@ where
         }
         if let Phase::Entering = phase {
             ready!(self.poll_enter(cx))?;
-            if !started && self.deadline.expired(self.pipeline.timer()) {
+            if !started && self.attempts.deadline().expired(self.pipeline.timer()) {
                 return Poll::Ready(Err(Rejection::new(Reason::DeadlineExceeded).into()));
             }
             phase = Phase::Running;
@@ -298,7 +295,7 @@ where
         f.debug_struct("Call")
             .field("name", &self.pipeline.name())
             .field("phase", &self.phase)
-            .field("deadline", &self.deadline)
+            .field("deadline", &self.attempts.deadline())
             .finish_non_exhaustive()
     }
 }

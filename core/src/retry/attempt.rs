@@ -98,6 +98,8 @@ impl<F: Operation> Maker<F> {
     }
 }
 
+type SleepOf<X, F> = <<X as PerAttempt<F>>::Timer as Timer>::Sleep;
+
 pin_project! {
     /// A place for attempts, one after another, each between its gates.
     ///
@@ -109,7 +111,7 @@ pin_project! {
         F: Operation,
     {
         #[pin]
-        operation: Limited<F::Future, <X::Timer as Timer>::Sleep>,
+        operation: Limited<F::Future, SleepOf<X, F>>,
         held: Held<<X::Gate as Gate>::Token>,
         #[pin]
         entering: Option<<X::Gate as WaitGate<X::Timer>>::Waiting>,
@@ -133,6 +135,12 @@ impl<X: PerAttempt<F>, F: Operation> Gated<X, F> {
     #[inline]
     pub(crate) const fn is_running(&self) -> bool {
         self.operation.is_running()
+    }
+
+    /// The place of the operation, in which none is running: its sleep may be used between attempts.
+    #[inline]
+    pub(crate) fn rest(self: Pin<&mut Self>) -> Pin<&mut Limited<F::Future, SleepOf<X, F>>> {
+        self.project().operation
     }
 
     /// Polls the attempt, and begins it where none is running.
