@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use crate::error::{Reason, Rejection};
 use crate::gate::{Gate, Outcome};
-use crate::time::{Clock, Ticks, after, duration_from_ticks};
+use crate::time::{Clock, Ticks, duration_from_ticks, ticks_of};
 
 /// An instant of some clock by which a call must be done.
 ///
@@ -42,9 +42,11 @@ impl Deadline {
 
     /// The deadline `duration` from now, rounded up to a tick; [`Deadline::NEVER`] where that is
     /// further than the clock can count.
+    // One copy for each clock where words are short, as of all that compares with one.
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     #[must_use]
     pub fn after<C: Clock + ?Sized>(clock: &C, duration: Duration) -> Self {
-        Self(after(clock, duration))
+        Self::NEVER.within(ticks_of::<C>(duration), clock)
     }
 
     /// The instant.
@@ -69,7 +71,7 @@ impl Deadline {
     /// clock, with `u64::MAX` of them.
     #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     #[cfg_attr(target_pointer_width = "64", inline)]
-    pub(crate) fn within<C: Clock>(self, ticks: u64, clock: &C) -> Self {
+    pub(crate) fn within<C: Clock + ?Sized>(self, ticks: u64, clock: &C) -> Self {
         if ticks == u64::MAX {
             return self;
         }
@@ -83,7 +85,6 @@ impl Deadline {
     }
 
     /// Whether the deadline has been reached.
-    // One copy for each clock where words are short, here and in `within`.
     #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     #[must_use]
     pub fn expired<C: Clock + ?Sized>(self, clock: &C) -> bool {

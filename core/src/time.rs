@@ -197,14 +197,15 @@ pub(crate) const fn ticks_of<C: Clock + ?Sized>(duration: Duration) -> u64 {
 pub const fn duration_from_ticks(ticks: u64, per_second: u64) -> Duration {
     let per_second = if per_second == 0 { 1 } else { per_second };
     let (seconds, rest) = divide((0, ticks), per_second);
+    // The rest is less than a second, so that this is at most 10^9, and that only rounded up.
     let nanos = match divide(product(rest, NANOS_PER_SECOND), per_second) {
-        (floor, 0) => floor,
-        (floor, _) => floor.saturating_add(1),
+        (floor, 0) => floor as u32,
+        (floor, _) => (floor as u32).wrapping_add(1),
     };
-    if nanos >= NANOS_PER_SECOND {
-        Duration::from_secs(seconds.saturating_add(1))
+    if nanos < 1_000_000_000 {
+        Duration::new(seconds, nanos)
     } else {
-        Duration::new(seconds, nanos as u32)
+        Duration::from_secs(seconds.saturating_add(1))
     }
 }
 
@@ -212,13 +213,6 @@ pub const fn duration_from_ticks(ticks: u64, per_second: u64) -> Duration {
 pub(crate) const fn whole_parts(ticks: u64, parts: u32, per_second: u64) -> u64 {
     let product = product(ticks, parts as u64);
     if product.0 < per_second { divide(product, per_second).0 } else { u64::MAX }
-}
-
-/// The instant `duration` from now on `clock`, rounded up to a tick, at most [`Ticks::MAX`].
-// One copy for each clock where it is long.
-#[cfg_attr(not(target_pointer_width = "64"), inline(never))]
-pub(crate) fn after<C: Clock + ?Sized>(clock: &C, duration: Duration) -> Ticks {
-    clock.now().saturating_add(ticks_of::<C>(duration))
 }
 
 #[cfg(test)]

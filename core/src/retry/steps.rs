@@ -11,7 +11,7 @@ use crate::deadline::Deadline;
 use crate::error::Error;
 use crate::event::{Event, GiveUp, Observer};
 use crate::on_drop::OnDrop;
-use crate::time::{Clock, after};
+use crate::time::Clock;
 
 /// The three steps of a retry, for code that waits in its own way.
 impl<D: Delays, W, B: Budget, H, O: Observer, V> Retry<D, W, B, H, O, V> {
@@ -192,7 +192,7 @@ impl<D: Delays, W, B: Budget, H, O: Observer, V> Retry<D, W, B, H, O, V> {
         // The number of the failed attempt is that of the retry which follows it.
         let own = self.delays.delay(attempt.number, state.last_delay());
         let delay = own.max(asked);
-        let at = after(clock, delay);
+        let at = Deadline::after(clock, delay).ticks();
         if attempt.deadline.expired_at(at) {
             return Verdict::GiveUp(GiveUp::Deadline);
         }
