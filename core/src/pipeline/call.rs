@@ -184,7 +184,10 @@ where
         }
         if let Phase::Entering = phase {
             ready!(self.poll_enter(cx))?;
-            if !started && self.attempts.deadline().expired(self.pipeline.timer()) {
+            if !started
+                && self.pipeline.per_call().may_wait()
+                && self.attempts.deadline().expired(self.pipeline.timer())
+            {
                 return Poll::Ready(Err(Rejection::new(Reason::DeadlineExceeded).into()));
             }
             phase = Phase::Running;

@@ -154,7 +154,7 @@ impl<X: PerAttempt<F>, F: Operation> Gated<X, F> {
     ) -> Poll<Report<F::Value, F::Error>> {
         let mut this = self.project();
         if !this.held.is_held() {
-            let waited = this.entering.is_some();
+            let waited = around.gate().may_wait() && this.entering.is_some();
             if let Err(rejection) = ready!(this.poll_enter(around, cx, due.deadline)) {
                 return Poll::Ready(refused(rejection));
             }
@@ -207,7 +207,8 @@ impl<X: PerAttempt<F>, F: Operation> GatedProj<'_, X, F> {
         cx: &mut Context<'_>,
         until: Deadline,
     ) -> Poll<Result<(), Rejection>> {
-        if self.entering.is_none() {
+        // Never begun already where nobody waits, which the compiler then need not ask.
+        if !around.gate().may_wait() || self.entering.is_none() {
             self.entering.set(Some(Default::default()));
         }
         let Some(entering) = self.entering.as_mut().as_pin_mut() else {

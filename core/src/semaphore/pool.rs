@@ -128,7 +128,7 @@ impl<'a> Pool<'a> {
 
     /// Whether there is a place to wait in, taken or not.
     #[inline]
-    pub(super) const fn has_queue(self) -> bool {
+    pub(crate) const fn has_queue(self) -> bool {
         !self.slots.is_empty()
     }
 
