@@ -28,6 +28,7 @@ mod meter;
 mod ramp;
 mod ready;
 mod ring;
+mod room;
 mod rules;
 mod state;
 mod window;
@@ -350,18 +351,7 @@ impl<C, W, M, O> CircuitBreaker<C, W, M, O> {
     /// In a loop only: it may fail for no reason.
     #[inline]
     fn swap(&self, old: Snapshot, new: Snapshot) -> bool {
-        self.word
-            .compare_exchange_weak(
-                old.0,
-                new.0,
-                // AcqRel: publishes what this call did before it to whoever sees the new word, and
-                // takes part in the chain of those before. Pairs with the Acquire
-                // of `load`.
-                Ordering::AcqRel,
-                // Relaxed: the loop starts with a fresh load.
-                Ordering::Relaxed,
-            )
-            .is_ok()
+        swap(&self.word, old, new)
     }
 
     /// The state now. An open breaker whose open time is over is still open until a call comes.
@@ -521,7 +511,7 @@ where
     pub fn trip_at(&self, now: Ticks) {
         let tripped = |old: Snapshot| {
             let can = matches!(old.state(), State::Closed | State::HalfOpen | State::RampingUp);
-            can.then(|| old.transition_trip(&self.rules, now))
+            can.then(|| old.transition_trip(&self.rules, self.rules.room.reading(now)))
         };
         self.replace(tripped, || now);
     }
@@ -583,6 +573,22 @@ where
             }
         }
     }
+}
+
+// One copy where it is long.
+#[cfg_attr(not(target_pointer_width = "64"), inline(never))]
+#[cfg_attr(target_pointer_width = "64", inline)]
+fn swap(word: &AtomicWord, old: Snapshot, new: Snapshot) -> bool {
+    word.compare_exchange_weak(
+        old.0,
+        new.0,
+        // AcqRel: publishes what this call did before it to whoever sees the new word, and takes
+        // part in the chain of those before. Pairs with the Acquire of `load`.
+        Ordering::AcqRel,
+        // Relaxed: the loop starts with a fresh load.
+        Ordering::Relaxed,
+    )
+    .is_ok()
 }
 
 impl<C, W, M, O> Gate for CircuitBreaker<C, W, M, O>

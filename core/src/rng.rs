@@ -135,13 +135,6 @@ pub(crate) const fn mix(mut bits: u64) -> u64 {
     bits ^ (bits >> 31)
 }
 
-/// The finalizer of `MurmurHash3` (Appleby) for 32 bits, where those are enough: a bijection.
-pub(crate) const fn mix32(mut bits: u32) -> u32 {
-    bits = (bits ^ (bits >> 16)).wrapping_mul(0x85eb_ca6b);
-    bits = (bits ^ (bits >> 13)).wrapping_mul(0xc2b2_ae35);
-    bits ^ (bits >> 16)
-}
-
 /// 2^32 over the golden ratio, made odd, so that 2^32 steps visit every value once.
 const STEP: u32 = 0x9e37_79b9;
 

@@ -110,10 +110,21 @@ pub(crate) const fn in_ticks(
     per_second: u64,
     least: u64,
 ) -> Result<u64, ConfigError> {
+    in_ticks_up_to(setting, duration, per_second, least, LONGEST)
+}
+
+/// A setting in ticks, from `least` to `most`.
+pub(crate) const fn in_ticks_up_to(
+    setting: Setting,
+    duration: Duration,
+    per_second: u64,
+    least: u64,
+    most: u64,
+) -> Result<u64, ConfigError> {
     let ticks = ticks_from_duration(duration, per_second);
-    if ticks < least || ticks > LONGEST {
+    if ticks < least || ticks > most {
         let min = duration_from_ticks(least, per_second);
-        return Err(setting.duration(duration, min, Duration::from_secs(LONGEST / per_second)));
+        return Err(setting.duration(duration, min, Duration::from_secs(most / per_second)));
     }
     Ok(ticks)
 }
