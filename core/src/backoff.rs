@@ -159,8 +159,8 @@ pub struct Backoff<R = ()> {
 enum Growth {
     /// By so many nanoseconds.
     Add(u64),
-    /// By a factor.
-    Multiply { percent: u32, factor: Factor },
+    /// By a [`Factor`]: in its parts, as whole it would leave room between them.
+    Multiply { percent: u32, exponent: u8, mantissa: u64 },
 }
 
 impl Backoff<()> {
@@ -216,7 +216,9 @@ impl<R> Backoff<R> {
     /// Lets the delay grow by a factor for each retry, given in percent: 200 is doubling, 150 one
     /// and a half times. At least 100. A backoff that grew in steps no longer does.
     pub const fn factor(mut self, percent: u32) -> Self {
-        self.growth = Growth::Multiply { percent, factor: Factor::from_percent(percent) };
+        let Factor { mantissa, exponent } = Factor::from_percent(percent);
+        // Less than 64.
+        self.growth = Growth::Multiply { percent, exponent: exponent as u8, mantissa };
         self
     }
 
@@ -273,7 +275,10 @@ impl<R> Backoff<R> {
         let steps = retry.saturating_sub(1);
         let delay = match self.growth {
             Growth::Add(step) => multiply_add(step, steps, self.base),
-            Growth::Multiply { factor, .. } => factor.grow(self.base, steps),
+            Growth::Multiply { exponent, mantissa, .. } => {
+                let factor = Factor { mantissa, exponent: exponent as u32 };
+                factor.grow(self.base, steps)
+            }
         };
         delay.min(self.max)
     }
@@ -349,13 +354,14 @@ const fn multiply_add(value: u64, by: u32, more: u64) -> u64 {
 const LONGEST: u64 = u64::MAX / 2;
 
 /// Saturates at [`LONGEST`].
-const fn nanos(duration: Duration) -> u64 {
+pub(crate) const fn nanos(duration: Duration) -> u64 {
     let nanos = multiply_add(duration.as_secs(), 1_000_000_000, duration.subsec_nanos() as u64);
     if nanos < LONGEST { nanos } else { LONGEST }
 }
 
 /// As [`Duration::from_nanos`], without a division of 64 bits.
-const fn duration_from_nanos(nanos: u64) -> Duration {
+#[cfg_attr(not(target_pointer_width = "64"), inline(never))]
+pub(crate) const fn duration_from_nanos(nanos: u64) -> Duration {
     let (seconds, rest) = billions(nanos);
     // Never more than that, but the compiler does not know it, and would link a panic.
     Duration::new(seconds, if rest < 1_000_000_000 { rest } else { 999_999_999 })

@@ -8,8 +8,8 @@ const TOP: u64 = 1 << 63;
 /// A number of at least 1: `mantissa * 2^(exponent - 64)`, the top bit of the mantissa set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Factor {
-    mantissa: u64,
-    exponent: u32,
+    pub(super) mantissa: u64,
+    pub(super) exponent: u32,
 }
 
 impl Factor {
