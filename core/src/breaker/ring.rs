@@ -52,7 +52,7 @@
 //!   a call that ends at that same moment is judged by the window as it is from then on.
 
 use super::state::{GENERATION_BITS, Generation};
-use crate::sync::{AtomicWord, Ordering, array_of, constructor, fence};
+use crate::sync::{AtomicWord, Ordering, array_of, constructor, fence, swap};
 use crate::word::{Field, WORD_BITS, Word, by_width, low_half};
 
 /// The head: `mark | turn | place | generation`; 36 bits, 12 for turn and place, and 16; or 20, 6
@@ -233,8 +233,9 @@ impl<const B: usize> Ring<B> {
 
     fn swap(bucket: &AtomicWord, old: Bucket, new: Bucket) -> bool {
         // Release: pairs with the Acquire loads of buckets, so that whoever sees the call sees the
-        // head that its tag follows from. Relaxed on failure: all is loaded afresh.
-        bucket.compare_exchange_weak(old.0, new.0, Ordering::Release, Ordering::Relaxed).is_ok()
+        // head that its tag follows from. Acquire is not needed, nor on failure: all is loaded
+        // afresh.
+        swap(bucket, old.0, new.0)
     }
 
     /// Moves the head, and retags what it skipped.
@@ -243,36 +244,26 @@ impl<const B: usize> Ring<B> {
         // AcqRel: publishes the transition that this call came after, and the full buckets it has
         // seen, to whoever loads the head. Relaxed on failure: another thread moved it, and
         // the caller looks again.
-        let swap =
-            self.head.compare_exchange_weak(head.0, next.0, Ordering::AcqRel, Ordering::Relaxed);
-        if swap.is_err() {
+        if !swap(&self.head, head.0, next.0) {
             return;
         }
         let mut place = Self::PLACE.get(head.0);
         for _ in 0..to.steps {
             place = if place >= B as Word - 1 { 0 } else { place.wrapping_add(1) };
-            self.retag(place);
+            // Lock-free: where it has to look again, someone else has recorded or retagged there.
+            while !self.retag(place) {}
         }
     }
 
-    /// Empties the bucket at `place` if its tag is not the one that is due.
-    fn retag(&self, place: Word) {
+    /// Empties the bucket at `place` if its tag is not the one that is due; whether it is now.
+    fn retag(&self, place: Word) -> bool {
         let bucket = self.bucket(place);
         // Acquire: the head below is at least as new as the one that this tag follows from.
         let old = Bucket(bucket.load(Ordering::Acquire));
         // Acquire, so that the swap below cannot go before it. Loaded again, as this thread may
         // have stood still since it moved the head, and newer calls may count here.
         let due = Self::due(Head(self.head.load(Ordering::Acquire)), place);
-        if !old.has_tag(due) {
-            // A failed swap means that someone else recorded or retagged here.
-            // Release, as in `record`.
-            let _ = bucket.compare_exchange(
-                old.0,
-                Bucket::empty(due).0,
-                Ordering::Release,
-                Ordering::Relaxed,
-            );
-        }
+        old.has_tag(due) || Self::swap(bucket, old, Bucket::empty(due))
     }
 
     /// The counts of the whole window, for judging after a call was recorded, and a full window
