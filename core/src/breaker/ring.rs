@@ -249,7 +249,8 @@ impl<const B: usize> Ring<B> {
         }
         let mut place = Self::PLACE.get(head.0);
         for _ in 0..to.steps {
-            place = if place >= B as Word - 1 { 0 } else { place.wrapping_add(1) };
+            let next = place.wrapping_add(1);
+            place = if next < B as Word { next } else { 0 };
             // Lock-free: where it has to look again, someone else has recorded or retagged there.
             while !self.retag(place) {}
         }
