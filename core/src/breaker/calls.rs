@@ -223,9 +223,13 @@ where
     #[cold]
     #[inline(never)]
     fn ask(&self, rule: fn(&Counts) -> bool, old: Snapshot, failed: bool) -> bool {
+        // Of calls that were counted only: without a ramp the word is one that counts.
+        let before = match self.window.ramp() {
+            Some(_) => old.failures(),
+            None => old.counted_failures(),
+        };
         let mut counts = self.own_counts(old);
-        let failures = counts.consecutive_failures.saturating_add(1);
-        counts.consecutive_failures = if failed { failures } else { 0 };
+        counts.consecutive_failures = if failed { widen(before).saturating_add(1) } else { 0 };
         self.window.ask(old.generation(), failed, counts, rule)
     }
 

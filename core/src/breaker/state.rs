@@ -176,12 +176,18 @@ impl Snapshot {
     /// Failures in a row; 0 in the states that do not count.
     pub(super) const fn failures(self) -> Word {
         if self.counts() {
-            PAYLOAD.get(self.0)
+            self.counted_failures()
         } else if self.is(State::RampingUp) {
             RAMP_FAILURES.get(self.0)
         } else {
             0
         }
+    }
+
+    /// Failures in a row, only for words that [count](Self::counts).
+    #[inline]
+    pub(super) const fn counted_failures(self) -> Word {
+        PAYLOAD.get(self.0)
     }
 
     /// Probes that reported and those of them that failed; 0 unless half-open.

@@ -235,7 +235,8 @@ impl Judge {
 pub(super) fn add(sums: Sums, counts: Counts) -> Counts {
     Counts {
         requests: u64::from(sums.requests),
-        successes: u64::from(sums.requests.saturating_sub(sums.failures)),
+        // No bucket has more failures than requests.
+        successes: u64::from(sums.requests.wrapping_sub(sums.failures)),
         failures: u64::from(sums.failures),
         slow: u64::from(sums.slow),
         ..counts
