@@ -142,9 +142,9 @@ impl Plan {
         }
         let intervals = elapsed / self.interval;
         let rest = elapsed % self.interval;
-        // More than the reserve is never paid, and so nothing overflows.
-        let paid = if intervals < self.reserve { intervals } else { self.reserve };
-        let balance = self.capped(state, paid.wrapping_mul(self.cost));
+        // No overflow: there are fewer intervals than units of time, and one costs no more than a
+        // full balance, which leaves the word's other bits to time.
+        let balance = self.capped(state, intervals.wrapping_mul(self.cost));
         State(balance | self.layout.0 | now.wrapping_sub(rest))
     }
 
