@@ -28,6 +28,7 @@ mod meter;
 mod ramp;
 mod ready;
 mod ring;
+mod room;
 mod rules;
 mod state;
 mod window;
@@ -46,7 +47,7 @@ pub use window::{Consecutive, LastCalls, LastTime, Rates, Window};
 use crate::error::{ConfigError, Rejection};
 use crate::event::{Event, Observer};
 use crate::gate::{Gate, Outcome};
-use crate::sync::{AtomicWord, Ordering, constructor};
+use crate::sync::{AtomicWord, Ordering, constructor, swap};
 use crate::time::{Clock, Ticks, Timer, duration_from_ticks};
 use crate::word::Word;
 use rules::Rules;
@@ -350,18 +351,9 @@ impl<C, W, M, O> CircuitBreaker<C, W, M, O> {
     /// In a loop only: it may fail for no reason.
     #[inline]
     fn swap(&self, old: Snapshot, new: Snapshot) -> bool {
-        self.word
-            .compare_exchange_weak(
-                old.0,
-                new.0,
-                // AcqRel: publishes what this call did before it to whoever sees the new word, and
-                // takes part in the chain of those before. Pairs with the Acquire
-                // of `load`.
-                Ordering::AcqRel,
-                // Relaxed: the loop starts with a fresh load.
-                Ordering::Relaxed,
-            )
-            .is_ok()
+        // Publishes what this call did before it to whoever sees the new word, and takes part in
+        // the chain of those before. Pairs with the Acquire of `load`.
+        swap(&self.word, old.0, new.0)
     }
 
     /// The state now. An open breaker whose open time is over is still open until a call comes.
@@ -521,7 +513,7 @@ where
     pub fn trip_at(&self, now: Ticks) {
         let tripped = |old: Snapshot| {
             let can = matches!(old.state(), State::Closed | State::HalfOpen | State::RampingUp);
-            can.then(|| old.transition_trip(&self.rules, now))
+            can.then(|| old.transition_trip(&self.rules, self.rules.room.reading(now)))
         };
         self.replace(tripped, || now);
     }

@@ -229,6 +229,11 @@ impl<T: Timer, Q: Slots> WaitGate<T> for Bulkhead<Q> {
     fn cancel_enter(&self, waiting: Pin<&mut Self::Waiting>, _timer: &T) {
         waiting.cancel(self.semaphore.pool(), 1);
     }
+
+    #[inline]
+    fn may_wait(&self) -> bool {
+        self.semaphore.pool().has_queue()
+    }
 }
 
 impl<Q: Slots> fmt::Debug for Bulkhead<Q> {

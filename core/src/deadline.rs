@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use crate::error::{Reason, Rejection};
 use crate::gate::{Gate, Outcome};
-use crate::time::{Clock, Ticks, after, duration_from_ticks};
+use crate::time::{Clock, Ticks, duration_from_ticks, ticks_of};
 
 /// An instant of some clock by which a call must be done.
 ///
@@ -42,9 +42,11 @@ impl Deadline {
 
     /// The deadline `duration` from now, rounded up to a tick; [`Deadline::NEVER`] where that is
     /// further than the clock can count.
+    // One copy for each clock where words are short, as of all that compares with one.
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     #[must_use]
     pub fn after<C: Clock + ?Sized>(clock: &C, duration: Duration) -> Self {
-        Self(after(clock, duration))
+        Self::NEVER.within(ticks_of::<C>(duration), clock)
     }
 
     /// The instant.
@@ -65,6 +67,17 @@ impl Deadline {
         if self.0.0 <= other.0.0 { self } else { other }
     }
 
+    /// The earlier of it and the instant so many ticks from now; it as it is, and no look at the
+    /// clock, with `u64::MAX` of them.
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
+    #[cfg_attr(target_pointer_width = "64", inline)]
+    pub(crate) fn within<C: Clock + ?Sized>(self, ticks: u64, clock: &C) -> Self {
+        if ticks == u64::MAX {
+            return self;
+        }
+        self.min(Self(clock.now().saturating_add(ticks)))
+    }
+
     /// Whether the deadline has been reached at `now`.
     #[must_use]
     pub const fn expired_at(self, now: Ticks) -> bool {
@@ -72,6 +85,7 @@ impl Deadline {
     }
 
     /// Whether the deadline has been reached.
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     #[must_use]
     pub fn expired<C: Clock + ?Sized>(self, clock: &C) -> bool {
         !self.is_never() && self.expired_at(clock.now())

@@ -45,7 +45,7 @@ use crate::deadline::Deadline;
 use crate::event::Observer;
 use crate::gate::{Classify, Gate, Immediate, ResultClassify, WaitGate};
 use crate::retry::{Attempt, AttemptKind, AttemptPolicy};
-use crate::time::Timer;
+use crate::time::{Clock, Timer, duration_from_ticks, ticks_of};
 use crate::timeout::Timeout;
 
 /// All patterns around one call: deadline, gates around the call, retries, gates around each
@@ -135,9 +135,9 @@ pub struct Pipeline<T, C = (), R = (), A = (), K = ResultClassify, O = (), M = (
     observer: O,
     meter: M,
     name: &'static str,
-    /// `Duration::MAX` is none.
-    deadline: Duration,
-    attempt_timeout: Option<Timeout>,
+    /// In ticks of the timer, as is the next; `u64::MAX` is none.
+    deadline: u64,
+    attempt_timeout: u64,
 }
 
 impl<T> Pipeline<T> {
@@ -152,27 +152,30 @@ impl<T> Pipeline<T> {
             observer: (),
             meter: (),
             name: "pipeline",
-            deadline: Duration::MAX,
-            attempt_timeout: None,
+            deadline: u64::MAX,
+            attempt_timeout: u64::MAX,
         }
     }
 }
 
-impl<T, C, R, A, K, O, M> Pipeline<T, C, R, A, K, O, M> {
+impl<T: Clock, C, R, A, K, O, M> Pipeline<T, C, R, A, K, O, M> {
     /// Ends each call this long after its first poll, whatever it is doing then: a duration, not a
     /// [`Deadline`], for which see [`call_before`](Self::call_before).
     pub const fn deadline(mut self, total: Duration) -> Self {
-        self.deadline = total;
+        self.deadline = ticks_of::<T>(total);
         self
     }
 
     /// Cuts off an attempt that takes longer than `timeout` (a [`Duration`] or a [`Timeout`]),
     /// counted from the moment the gates around it let it in.
     pub fn attempt_timeout(mut self, timeout: impl Into<Timeout>) -> Self {
-        self.attempt_timeout = Some(timeout.into());
+        let timeout = timeout.into().duration();
+        self.attempt_timeout = ticks_of::<T>(timeout);
         self
     }
+}
 
+impl<T, C, R, A, K, O, M> Pipeline<T, C, R, A, K, O, M> {
     /// The same pipeline, but with the parts that `change` makes of its own.
     #[inline]
     fn with<C2, R2, A2, K2, O2, M2>(
@@ -374,14 +377,15 @@ where
     }
 }
 
-impl<T, C, R: fmt::Debug, A, K, O, M> fmt::Debug for Pipeline<T, C, R, A, K, O, M> {
+impl<T: Clock, C, R: fmt::Debug, A, K, O, M> fmt::Debug for Pipeline<T, C, R, A, K, O, M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let deadline = (self.deadline != Duration::MAX).then_some(self.deadline);
+        let limit =
+            |ticks| (ticks != u64::MAX).then(|| duration_from_ticks(ticks, T::TICKS_PER_SECOND));
         f.debug_struct("Pipeline")
             .field("name", &self.name)
-            .field("deadline", &deadline)
+            .field("deadline", &limit(self.deadline))
             .field("retry", &self.retry)
-            .field("attempt_timeout", &self.attempt_timeout)
+            .field("attempt_timeout", &limit(self.attempt_timeout))
             .finish_non_exhaustive()
     }
 }

@@ -16,7 +16,7 @@
 
 use crate::pointer::through_pointers;
 use crate::sync::{AtomicWord, Ordering, constructor};
-use crate::wide::product;
+use crate::wide::upper_product;
 
 /// A source of random numbers, good enough for jitter. It is shared by reference.
 ///
@@ -48,7 +48,7 @@ pub trait Random {
     /// 2^64` of itself, which for a delay of a minute in nanoseconds is 3 in a billion.
     #[inline]
     fn below(&self, bound: u64) -> u64 {
-        product(self.next_u64(), bound).0
+        upper_product(self.next_u64(), bound)
     }
 }
 
@@ -101,7 +101,8 @@ const GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
 /// Lock-free: one `fetch_add`.
 #[derive(Debug)]
 pub struct Rng {
-    seed: u64,
+    /// The seed, and one step.
+    first: u64,
     /// How many numbers were drawn, wrapping.
     drawn: AtomicWord,
 }
@@ -111,7 +112,7 @@ impl Rng {
         /// A generator that starts from `seed`; any value will do, 0 too.
         #[must_use]
         pub const fn from_seed(seed: u64) -> Self {
-            Self { seed, drawn: AtomicWord::new(0) }
+            Self { first: seed.wrapping_add(GAMMA), drawn: AtomicWord::new(0) }
         }
     }
 }
@@ -123,8 +124,8 @@ impl Random for Rng {
         // to one caller whatever its ordering.
         let drawn = self.drawn.fetch_add(1, Ordering::Relaxed);
         #[allow(clippy::useless_conversion, reason = "a conversion where words are 32 bits")]
-        let position = u64::from(drawn).wrapping_add(1);
-        mix(self.seed.wrapping_add(GAMMA.wrapping_mul(position)))
+        let position = u64::from(drawn);
+        mix(self.first.wrapping_add(GAMMA.wrapping_mul(position)))
     }
 }
 
@@ -133,13 +134,6 @@ pub(crate) const fn mix(mut bits: u64) -> u64 {
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     bits ^ (bits >> 31)
-}
-
-/// The finalizer of `MurmurHash3` (Appleby) for 32 bits, where those are enough: a bijection.
-pub(crate) const fn mix32(mut bits: u32) -> u32 {
-    bits = (bits ^ (bits >> 16)).wrapping_mul(0x85eb_ca6b);
-    bits = (bits ^ (bits >> 13)).wrapping_mul(0xc2b2_ae35);
-    bits ^ (bits >> 16)
 }
 
 /// 2^32 over the golden ratio, made odd, so that 2^32 steps visit every value once.

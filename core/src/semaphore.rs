@@ -450,6 +450,11 @@ impl<T: Timer, Q: Slots> WaitGate<T> for Semaphore<Q> {
     fn cancel_enter(&self, waiting: Pin<&mut Self::Waiting>, _timer: &T) {
         waiting.cancel(self.pool(), 1);
     }
+
+    #[inline]
+    fn may_wait(&self) -> bool {
+        self.pool().has_queue()
+    }
 }
 
 impl<Q: Slots> fmt::Debug for Semaphore<Q> {
@@ -502,6 +507,11 @@ impl<T: Timer, Q: Slots> WaitGate<T> for Several<'_, Q> {
     #[inline]
     fn cancel_enter(&self, waiting: Pin<&mut Self::Waiting>, _timer: &T) {
         waiting.cancel(self.semaphore.pool(), self.n);
+    }
+
+    #[inline]
+    fn may_wait(&self) -> bool {
+        self.semaphore.pool().has_queue()
     }
 }
 

@@ -19,7 +19,7 @@ pub use extended::{Counter, Extended};
 pub use manual::{ManualClock, ManualSleep};
 
 use crate::pointer::through_pointers;
-use crate::wide::billions;
+use crate::wide::{billions, divide, product};
 
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
@@ -110,10 +110,21 @@ pub(crate) const fn in_ticks(
     per_second: u64,
     least: u64,
 ) -> Result<u64, ConfigError> {
+    in_ticks_up_to(setting, duration, per_second, least, LONGEST)
+}
+
+/// A setting in ticks, from `least` to `most`.
+pub(crate) const fn in_ticks_up_to(
+    setting: Setting,
+    duration: Duration,
+    per_second: u64,
+    least: u64,
+    most: u64,
+) -> Result<u64, ConfigError> {
     let ticks = ticks_from_duration(duration, per_second);
-    if ticks < least || ticks > LONGEST {
+    if ticks < least || ticks > most {
         let min = duration_from_ticks(least, per_second);
-        return Err(setting.duration(duration, min, Duration::from_secs(LONGEST / per_second)));
+        return Err(setting.duration(duration, min, Duration::from_secs(most / per_second)));
     }
     Ok(ticks)
 }
@@ -171,40 +182,48 @@ pub const fn ticks_from_duration(duration: Duration, per_second: u64) -> u64 {
     whole.saturating_add(part)
 }
 
+/// As [`ticks_from_duration`], at the rate of the clock `C`: where a tick is so many whole
+/// nanoseconds, as it mostly is, 32 bits do.
+pub(crate) const fn ticks_of<C: Clock + ?Sized>(duration: Duration) -> u64 {
+    let nanos_per_tick = const {
+        match NANOS_PER_SECOND.checked_rem(C::TICKS_PER_SECOND) {
+            Some(0) => (NANOS_PER_SECOND / C::TICKS_PER_SECOND) as u32,
+            _ => 0,
+        }
+    };
+    if nanos_per_tick == 0 {
+        return ticks_from_duration(duration, C::TICKS_PER_SECOND);
+    }
+    let whole = duration.as_secs().saturating_mul(C::TICKS_PER_SECOND);
+    // Both are at most 10^9.
+    let part =
+        duration.subsec_nanos().wrapping_add(nanos_per_tick.wrapping_sub(1)) / nanos_per_tick;
+    whole.saturating_add(part as u64)
+}
+
 /// How long `ticks` of a clock that runs at `per_second` last, rounded up to the nanosecond.
+// One copy where it is long.
+#[cfg_attr(not(target_pointer_width = "64"), inline(never))]
 #[must_use]
 pub const fn duration_from_ticks(ticks: u64, per_second: u64) -> Duration {
     let per_second = if per_second == 0 { 1 } else { per_second };
-    let (seconds, rest) = (ticks / per_second, ticks % per_second);
-    let nanos = match rest.checked_mul(NANOS_PER_SECOND) {
-        Some(product) => product.div_ceil(per_second),
-        // Only a clock faster than 18 GHz comes here. Checked, as the compiler would link a panic
-        // for a division by zero, which this never is.
-        None => match rest.checked_div(per_second / NANOS_PER_SECOND) {
-            Some(floor) => floor.saturating_add(1),
-            None => NANOS_PER_SECOND,
-        },
+    let (seconds, rest) = divide((0, ticks), per_second);
+    // The rest is less than a second, so that this is at most 10^9, and that only rounded up.
+    let nanos = match divide(product(rest, NANOS_PER_SECOND), per_second) {
+        (floor, 0) => floor as u32,
+        (floor, _) => (floor as u32).wrapping_add(1),
     };
-    if nanos >= NANOS_PER_SECOND {
-        Duration::from_secs(seconds.saturating_add(1))
+    if nanos < 1_000_000_000 {
+        Duration::new(seconds, nanos)
     } else {
-        Duration::new(seconds, nanos as u32)
+        Duration::from_secs(seconds.saturating_add(1))
     }
 }
 
 /// How many whole parts of a second, of which it has `parts`, so many ticks are; saturates.
 pub(crate) const fn whole_parts(ticks: u64, parts: u32, per_second: u64) -> u64 {
-    let product = (ticks as u128).wrapping_mul(parts as u128);
-    // Checked, as the compiler would link a panic for a division by zero, which this never is.
-    match product.checked_div(per_second as u128) {
-        Some(whole) if whole <= u64::MAX as u128 => whole as u64,
-        _ => u64::MAX,
-    }
-}
-
-/// The instant `duration` from now on `clock`, rounded up to a tick, at most [`Ticks::MAX`].
-pub(crate) fn after<C: Clock + ?Sized>(clock: &C, duration: Duration) -> Ticks {
-    clock.now().saturating_add(ticks_from_duration(duration, C::TICKS_PER_SECOND))
+    let product = product(ticks, parts as u64);
+    if product.0 < per_second { divide(product, per_second).0 } else { u64::MAX }
 }
 
 #[cfg(test)]
@@ -223,6 +242,24 @@ mod tests {
         assert_eq!(duration_from_ticks(u64::MAX, 1), Duration::from_secs(u64::MAX));
         assert_eq!(duration_from_ticks(3, 3), second);
         assert_eq!(duration_from_ticks(5, 0), Duration::from_secs(5));
+    }
+
+    #[test]
+    fn the_rate_of_a_clock_is_as_good_as_a_number() {
+        fn check<const HZ: u64>() {
+            let (nanos, second) = (Duration::from_nanos, Duration::from_secs(1));
+            for near in [0, 1, 999, 1_000, 1_001, 999_999_999] {
+                for asked in [nanos(near), 3 * second + nanos(near), Duration::MAX - nanos(near)] {
+                    let ticks = ticks_of::<ManualClock<HZ>>(asked);
+                    assert_eq!(ticks, ticks_from_duration(asked, HZ), "{asked:?} at {HZ}");
+                }
+            }
+        }
+        check::<1>();
+        check::<32_768>();
+        check::<1_000_000>();
+        check::<1_000_000_000>();
+        check::<10_000_000_000>();
     }
 
     #[test]

@@ -22,7 +22,7 @@ use pin_project_lite::pin_project;
 
 use crate::deadline::Deadline;
 use crate::error::Error;
-use crate::time::Timer;
+use crate::time::{Ticks, Timer};
 
 /// How long an operation may take, as a value.
 ///
@@ -242,8 +242,12 @@ impl<F: Future, S: Future<Output = ()>> Limited<F, S> {
         };
         let output = match operation.poll(cx) {
             Poll::Ready(output) => Some(output),
+            Poll::Pending if until.is_never() => return Poll::Pending,
             Poll::Pending => {
-                ready!(poll_sleep(this.sleep, cx, timer, until));
+                if this.sleep.is_none() {
+                    self.as_mut().sleep_until(timer, until.ticks());
+                }
+                ready!(self.as_mut().poll_sleep(cx));
                 None
             }
         };
@@ -252,22 +256,24 @@ impl<F: Future, S: Future<Output = ()>> Limited<F, S> {
         this.sleep.set(None);
         Poll::Ready(output)
     }
-}
 
-/// Waits for `until`, with a sleep that is made when it is first needed.
-fn poll_sleep<T: Timer>(
-    mut sleep: Pin<&mut Option<T::Sleep>>,
-    cx: &mut Context<'_>,
-    timer: &T,
-    until: Deadline,
-) -> Poll<()> {
-    if until.is_never() {
-        return Poll::Pending;
+    /// Sleeps until `at`: with an operation in place until it is cut off, without one, for as long
+    /// as nothing is to be done.
+    #[inline]
+    pub(crate) fn sleep_until<T: Timer<Sleep = S>>(self: Pin<&mut Self>, timer: &T, at: Ticks) {
+        self.project().sleep.set(Some(timer.sleep_until(at)));
     }
-    if sleep.is_none() {
-        sleep.set(Some(timer.sleep_until(until.ticks())));
+
+    /// Polls the sleep, if there is one; it is gone when it is over.
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
+    pub(crate) fn poll_sleep(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut sleep = self.project().sleep;
+        if let Some(sleep) = sleep.as_mut().as_pin_mut() {
+            ready!(sleep.poll(cx));
+        }
+        sleep.set(None);
+        Poll::Ready(())
     }
-    sleep.as_pin_mut().map_or(Poll::Pending, |sleep| sleep.poll(cx))
 }
 
 #[cfg(test)]

@@ -1,12 +1,19 @@
 //! Arithmetic on more bits than a small target has, without what it would link for a division.
 
-/// The product of two numbers: its upper and its lower half.
+/// The upper half of the product of two numbers, which is all that a fraction of a number needs.
+///
+/// Without the lower half, which is cheap to have by itself, all fits the registers of a call.
 // One copy where it is long.
 #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
 #[cfg_attr(target_pointer_width = "64", inline)]
+pub(crate) const fn upper_product(one: u64, other: u64) -> u64 {
+    (((one as u128) * (other as u128)) >> 64) as u64
+}
+
+/// The product of two numbers: its upper and its lower half.
+#[inline]
 pub(crate) const fn product(one: u64, other: u64) -> (u64, u64) {
-    let product = (one as u128) * (other as u128);
-    ((product >> 64) as u64, product as u64)
+    (upper_product(one, other), one.wrapping_mul(other))
 }
 
 /// Whole billions in a number, and what is left: seconds in nanoseconds.
@@ -20,13 +27,69 @@ pub(crate) const fn billions(number: u64) -> (u64, u32) {
     const INVERSE: u64 = ((1_u128 << 75) / 1_953_125 + 1) as u64;
     // (INVERSE * 1953125 - 2^75) * 2^55 < 2^75: the error never adds up to one.
     const _: () = assert!(INVERSE as u128 * 1_953_125 - (1 << 75) < 1 << 20);
-    let whole = product(number >> 9, INVERSE).0 >> 11;
+    let whole = upper_product(number >> 9, INVERSE) >> 11;
     (whole, number.wrapping_sub(whole.wrapping_mul(1_000_000_000)) as u32)
+}
+
+/// The quotient and the rest of a number, given by its upper and its lower half, whose upper half
+/// is less than what it is divided `by`, so that the quotient has 64 bits; by 1 in place of 0.
+#[inline]
+pub(crate) const fn divide((high, low): (u64, u64), by: u64) -> (u64, u64) {
+    let by = if by == 0 { 1 } else { by };
+    if cfg!(not(target_pointer_width = "64")) {
+        let mut number = (high, low);
+        bit_by_bit(&mut number, by);
+        (number.1, number.0)
+    } else if high == 0 {
+        (low / by, low % by)
+    } else {
+        let number = ((high as u128) << 64) | low as u128;
+        ((number / by as u128) as u64, (number % by as u128) as u64)
+    }
+}
+
+/// Divides on paper: in place of the upper half comes the rest, in place of the lower the quotient.
+///
+/// What the compiler would link for as wide a division is ten times as long.
+#[inline(never)]
+const fn bit_by_bit(number: &mut (u64, u64), by: u64) {
+    let (mut high, mut low) = *number;
+    let mut bits = u64::BITS;
+    while bits > 0 {
+        bits -= 1;
+        let carry = high >> 63;
+        high = high << 1 | low >> 63;
+        low <<= 1;
+        // With the bit that was carried out the upper half is the larger one, and what is left
+        // after the subtraction is right all the same.
+        if carry != 0 || high >= by {
+            high = high.wrapping_sub(by);
+            low |= 1;
+        }
+    }
+    *number = (high, low);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_division_leaves_the_rest() {
+        let edges =
+            [0, 1, 2, 3, 999_999_999, 1 << 32, (1 << 63) - 1, 1 << 63, u64::MAX - 1, u64::MAX];
+        for (high, low) in edges.iter().flat_map(|high| edges.map(|low| (*high, low))) {
+            for by in edges.into_iter().filter(|by| high < *by) {
+                let number = u128::from(high) << 64 | u128::from(low);
+                let expected = ((number / u128::from(by)) as u64, (number % u128::from(by)) as u64);
+                assert_eq!(divide((high, low), by), expected, "{number} / {by}");
+                let mut paper = (high, low);
+                bit_by_bit(&mut paper, by);
+                assert_eq!((paper.1, paper.0), expected, "{number} / {by}");
+            }
+        }
+        assert_eq!(divide((0, 7), 0), (7, 0));
+    }
 
     #[test]
     fn billions_are_exact_at_their_edges() {
@@ -43,8 +106,9 @@ mod tests {
     }
 
     #[test]
-    fn a_product_has_all_its_bits() {
-        assert_eq!(product(u64::MAX, u64::MAX), (u64::MAX - 1, 1));
-        assert_eq!(product(1 << 40, 1 << 40), (1 << 16, 0));
+    fn an_upper_product_has_all_its_carries() {
+        assert_eq!(upper_product(u64::MAX, u64::MAX), u64::MAX - 1);
+        assert_eq!(upper_product(1 << 40, 1 << 40), 1 << 16);
+        assert_eq!(upper_product(u64::MAX, 1), 0);
     }
 }

@@ -19,13 +19,19 @@ mod waiting;
 
 use std::time::Duration;
 
-use fusebox_core::{CircuitBreaker, Clock, Gate, ManualClock, Metering, Observer, Window};
+use fusebox_core::{
+    CircuitBreaker, Clock, Gate, ManualClock, Metering, Observer, WORD_BITS, Window,
+};
 
 /// A clock in milliseconds: on it every time used here is exact, whatever the width of a word.
 type Millis = ManualClock<1_000>;
 
 const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
+}
+
+fn by_width<T>(wide: T, narrow: T) -> T {
+    if WORD_BITS == 64 { wide } else { narrow }
 }
 
 fn fail<C, W, M, O>(breaker: &CircuitBreaker<C, W, M, O>, times: usize)

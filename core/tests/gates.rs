@@ -343,6 +343,18 @@ fn an_immediate_gate_never_waits() {
 }
 
 #[test]
+fn who_may_have_to_wait_is_known() {
+    fn may_wait(gate: &impl for<'a> WaitGate<&'a ManualClock>) -> bool {
+        gate.may_wait()
+    }
+    let (plain, queued): (Semaphore, Semaphore<Queue<1>>) = (Semaphore::new(1), Semaphore::new(1));
+    assert!(may_wait(&queued) && may_wait(&queued.of(1)) && may_wait(&Some(&queued)));
+    assert!(may_wait(&(Immediate(&queued), &queued)) && may_wait(&(&queued).shadow()));
+    assert!(!may_wait(&plain) && !may_wait(&()) && !may_wait(&None::<&Semaphore<Queue<1>>>));
+    assert!(!may_wait(&(Immediate(&queued), &plain)) && !may_wait(&Immediate(&queued)));
+}
+
+#[test]
 fn an_option_is_its_gate_or_none() {
     let (log, clock) = (Log::default(), <ManualClock>::new());
     let timer = &clock;

@@ -478,4 +478,9 @@ impl<T: Timer, G: WaitGate<T>> WaitGate<T> for KeyedGate<G> {
     fn cancel_enter(&self, waiting: Pin<&mut Self::Waiting>, timer: &T) {
         (**self).cancel_enter(waiting, timer);
     }
+
+    #[inline]
+    fn may_wait(&self) -> bool {
+        (**self).may_wait()
+    }
 }

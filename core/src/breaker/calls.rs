@@ -1,7 +1,8 @@
 //! How a breaker lets calls in and takes their results: the loops around the state word's
 //! transitions.
 
-use super::state::{Admit, Generation, Settle, Snapshot};
+use super::room::Reading;
+use super::state::{Admit, Answer, Generation, Refusal, Settle, Snapshot};
 use super::window::{Ended, Slow};
 use super::{BreakerToken, CircuitBreaker, Counts, Metering, State, Window};
 use crate::error::{Reason, Rejection};
@@ -28,14 +29,28 @@ where
         at.unwrap_or_else(|| self.clock.now())
     }
 
+    /// The same as the state word's instants go by.
+    // One copy where it is long.
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
+    #[cfg_attr(target_pointer_width = "64", inline)]
+    fn reading(&self, at: Option<Ticks>) -> Reading {
+        self.rules.room.reading(self.now(at))
+    }
+
     #[inline]
     pub(super) fn admit(
         &self,
         at: Option<Ticks>,
     ) -> Result<BreakerToken<W::Start, M::Start>, Rejection> {
         let word = self.load();
-        let word = if word.is(State::Closed) { word } else { self.admit_unless_closed(word, at)? };
-        let generation = word.generation();
+        let generation = if word.is(State::Closed) {
+            word.generation()
+        } else {
+            match self.admit_unless_closed(at) {
+                Admit { word, answer: Answer::LET_IN } => word.generation(),
+                Admit { answer, .. } => return Err(self.refused(answer, at)),
+            }
+        };
         let is_timed = self.window.needs_start() || M::Start::IS_KNOWN;
         // Never slow, should slow calls matter from now on.
         let now = if is_timed { self.now(at) } else { Ticks::MAX };
@@ -50,41 +65,51 @@ where
 
     /// The rare side of `admit`, kept out of the callers' code: the word that lets the call in.
     #[inline(never)]
-    fn admit_unless_closed(
-        &self,
-        mut old: Snapshot,
-        at: Option<Ticks>,
-    ) -> Result<Snapshot, Rejection> {
-        let now = &|| self.now(at);
+    fn admit_unless_closed(&self, at: Option<Ticks>) -> Admit {
         // Lock-free: a failed swap is another call's progress.
         loop {
-            let (new, answer) = match self.ask_word(old, now) {
-                Admit::In(new) => (new, Ok(new)),
-                Admit::Open(new, left) => (new, Err(Self::refused_for(Reason::CircuitOpen, left))),
-                Admit::Never => (old, Err(Rejection::new(Reason::CircuitOpen))),
-                Admit::Busy => (old, Err(Rejection::new(Reason::ProbesBusy))),
-                Admit::Ramping(left) => (old, Err(Self::refused_for(Reason::RampingUp, left))),
-            };
-            if new == old || self.swap(old, new) {
+            let old = self.load();
+            let asked = self.ask_word(old, at);
+            if asked.word == old || self.swap(old, asked.word) {
                 // Should the observer panic, nobody else knows of the probe.
                 let lost = OnDrop(|| {
-                    if let Ok(new) = answer {
-                        self.give_back(new.generation());
+                    if asked.answer == Answer::LET_IN {
+                        self.give_back(asked.word.generation());
                     }
                 });
-                self.changed(old, new, now);
+                self.changed(old, asked.word, &|| self.now(at));
                 core::mem::forget(lost);
-                return answer.map_err(|rejection| self.refuse(rejection));
+                return asked;
             }
-            old = self.load();
         }
     }
 
+    /// Made where the call is refused, so that nobody pays for it who only asks whether it was.
+    #[cold]
+    #[cfg_attr(target_pointer_width = "64", inline(never))]
+    fn refused(&self, answer: Answer, at: Option<Ticks>) -> Rejection {
+        let rejection = match answer.refusal() {
+            Refusal::Open(left) => {
+                Self::refused_for(Reason::CircuitOpen, self.rules.room.ticks(left))
+            }
+            Refusal::Forced => Rejection::new(Reason::CircuitOpen),
+            Refusal::Busy => Rejection::new(Reason::ProbesBusy),
+            Refusal::Ramping(left) => {
+                let ramp = self.window.ramp();
+                let left = ramp.map_or(0, |ramp| ramp.ticks_until(left, self.now(at)));
+                Self::refused_for(Reason::RampingUp, left)
+            }
+        };
+        self.refuse(rejection)
+    }
+
     #[inline]
-    fn ask_word(&self, old: Snapshot, now: impl Fn() -> Ticks) -> Admit {
+    fn ask_word(&self, old: Snapshot, at: Option<Ticks>) -> Admit {
         match self.window.ramp() {
-            Some(ramp) if old.is(State::RampingUp) => old.transition_admit_in_ramp(ramp, now()),
-            _ => old.transition_admit(&self.rules, now),
+            Some(ramp) if old.is(State::RampingUp) => {
+                old.transition_admit_in_ramp(ramp, self.now(at))
+            }
+            _ => old.transition_admit(&self.rules, || self.reading(at)),
         }
     }
 
@@ -129,11 +154,12 @@ where
         // them panic.
         let is_slow = judged && slow.is_slow();
         self.meter.end(outcome, is_slow, token.metered, now);
-        self.judge(Ended { generation: token.generation, failed, slow, now: end }, judged, now);
+        self.judge(Ended { generation: token.generation, failed, slow, now: end }, judged, at);
     }
 
     #[inline]
-    fn judge(&self, ended: Ended<W::Slow>, judged: bool, now: &impl Fn() -> Ticks) {
+    fn judge(&self, ended: Ended<W::Slow>, judged: bool, at: Option<Ticks>) {
+        let now = &|| self.now(at);
         let mut counted = None;
         // Lock-free: a failed swap is another call's progress.
         loop {
@@ -180,7 +206,7 @@ where
                     }
                     _ => new,
                 },
-                Settle::Trip => old.transition_trip(&self.rules, now()),
+                Settle::Trip => old.transition_trip(&self.rules, self.reading(at)),
             };
             if self.swap(old, new) {
                 return self.changed_after(old, new, failed, now);
@@ -278,7 +304,8 @@ where
         self.meter.add_to(Counts {
             requests: widen(done),
             failures: widen(failed),
-            successes: widen(done.saturating_sub(failed)),
+            // No more of them fail than report.
+            successes: widen(done.wrapping_sub(failed)),
             consecutive_failures: widen(word.failures()),
             ..Counts::default()
         })
@@ -304,18 +331,23 @@ where
         let now = || self.clock.now();
         loop {
             let old = self.load();
-            match old.transition_admit(&self.rules, now) {
-                // Ramping up as well: the next call may be in the share.
-                Admit::In(_) | Admit::Ramping(_) => return Ok(0),
-                Admit::Open(new, left) if new == old => return Ok(left),
-                Admit::Open(new, _) => {
-                    if self.swap(old, new) {
-                        self.changed(old, new, &now);
-                    }
-                }
-                Admit::Busy => return Ok(self.rules.look_again()),
-                Admit::Never => return Err(Rejection::new(Reason::CircuitOpen)),
+            let asked = old.transition_admit(&self.rules, || self.reading(None));
+            if asked.answer == Answer::LET_IN {
+                return Ok(0);
             }
+            if asked.word != old {
+                if self.swap(old, asked.word) {
+                    self.changed(old, asked.word, &now);
+                }
+                continue;
+            }
+            return match asked.answer.refusal() {
+                Refusal::Open(left) => Ok(self.rules.room.ticks(left)),
+                Refusal::Forced => Err(Rejection::new(Reason::CircuitOpen)),
+                Refusal::Busy => Ok(self.rules.look_again()),
+                // The next call may be in the share.
+                Refusal::Ramping(_) => Ok(0),
+            };
         }
     }
 }

@@ -133,11 +133,16 @@ impl BreakerConfig {
         Self { custom: Some(rule), ..self }
     }
 
-    /// How long it stays open: at least one tick. Shorter by less than one part in 2^23 (where
-    /// words are 32 bits 2^9) of the longest open time and [`max_lateness`](Self::max_lateness)
-    /// together, if that is more than a tick. Only where the two come to 2^48 ticks or more (where
-    /// words are 32 bits 2^54), an open time that spans the clock's wrap at 2^64 ticks may end at
-    /// once.
+    /// How long it stays open: at least one tick, and where words are 32 bits less than 2^52 of
+    /// them, as all times of a breaker.
+    ///
+    /// Shorter by at most about one part in 2^23 (where words are 32 bits 2^9) of the longest open
+    /// time and [`max_lateness`](Self::max_lateness) together, or if that is more, in 2^53 (2^28)
+    /// of the longest half-open timeout and the lateness; exact where that is less than a tick.
+    /// Lengths of time are whole numbers, at least one, of parts in 2^47 (2^21) of the same.
+    ///
+    /// Only where words are 64 bits and the open time and the lateness come to 2^48 ticks or more,
+    /// an open time that spans the clock's wrap at 2^64 ticks may end at once.
     pub const fn open_for(self, open_for: Duration) -> Self {
         let open_at_most = if open_for.as_nanos() > self.open_at_most.as_nanos()
             || self.growth.numerator() == self.growth.denominator()
@@ -150,9 +155,9 @@ impl BreakerConfig {
     }
 
     /// Each time a probe fails, the next open time is `growth` times as long, up to `at_most`; once
-    /// closed, it starts from [`open_for`](Self::open_for) again. `growth` is at least 1, and where
-    /// words are 32 bits at most 255. It grows at most 31 times, where words are 32 bits 7
-    /// times.
+    /// closed, it starts from [`open_for`](Self::open_for) again. `growth` is at least 1 and
+    /// at most 65 535, where words are 32 bits at most 255. It grows at most 31 times, where words
+    /// are 32 bits 7 times.
     pub const fn open_growth(self, growth: Ratio, at_most: Duration) -> Self {
         Self { growth, open_at_most: at_most, ..self }
     }
@@ -190,9 +195,9 @@ impl BreakerConfig {
     /// How long probes may take: when all are out, and the last one was let in this long ago, they
     /// count as failed and the breaker reopens. Longer than the longest good call, at least one
     /// tick. Never early; late by at most two ticks, or two parts in 2^11 (where words are 32
-    /// bits 2^4) of it and [`max_lateness`](Self::max_lateness) together. A breaker that no
-    /// call came to for about 2^10 times (where words are 32 bits 2^3 times) as long may wait once
-    /// more.
+    /// bits 2^4) of it and [`max_lateness`](Self::max_lateness) together, or if that is more, in
+    /// 2^47 (2^21) of the longest open time and the lateness. A breaker that no call came to for
+    /// about 2^10 times (where words are 32 bits 2^3 times) as long may wait once more.
     pub const fn half_open_timeout(self, timeout: Duration) -> Self {
         Self { half_open_timeout: timeout, ..self }
     }

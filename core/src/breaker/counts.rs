@@ -19,10 +19,10 @@ pub enum State {
     HalfOpen = 2,
     /// Calls are refused. Set and left only by hand.
     ForcedOpen = 3,
-    /// Calls are let in and not counted. Set and left only by hand.
-    Disabled = 4,
     /// Calls are let in and counted, but never trip the breaker. Set and left only by hand.
-    MetricsOnly = 5,
+    MetricsOnly = 4,
+    /// Calls are let in and not counted. Set and left only by hand.
+    Disabled = 5,
     /// A growing share of the calls is let in, and judged. Set by enough good probes where the
     /// breaker [ramps up](crate::RampUp); left when a rule trips, and to closed by the first call
     /// after the ramp.

@@ -11,10 +11,9 @@
 //!
 //! **Why it works.** Two decisions read more than one word. An open time is read from its length,
 //! its growth, its cap and its jitter. Any mix of these gives a time of at least a tick that is no
-//! longer than one of the two caps (only if one of them is so long that `growth` times it would not
-//! fit 64 bits, a shorter one), and both fit the horizon. A place for a probe is found by the one
-//! word, and its deadline, within the horizon too, by that word as it is a moment later. All others
-//! read one word: a failure that trips is judged by the number before or after the change.
+//! longer than one of the two caps, and both fit the horizon. A place for a probe is found by the
+//! one word, and its deadline, within the horizon too, by that word as it is a moment later. All
+//! others read one word: a failure that trips is judged by the number before or after the change.
 //!
 //! The claim is a bit in the word that is stored last, so that two changes do not end up with half
 //! of each. Whoever finds it taken may have interrupted the other: it is refused, and does not

@@ -8,9 +8,10 @@ use core::task::{Context, Poll, ready};
 use pin_project_lite::pin_project;
 
 use super::{CircuitBreaker, Metering, Window};
+use crate::deadline::Deadline;
 use crate::error::Rejection;
 use crate::event::Observer;
-use crate::time::{Clock, Timer, after, duration_from_ticks};
+use crate::time::{Clock, Timer, duration_from_ticks};
 
 pin_project! {
     /// See [`CircuitBreaker::until_ready`].
@@ -55,7 +56,7 @@ where
             }
             // The breaker's clock and the timer may count differently.
             let wait = duration_from_ticks(ticks, C::TICKS_PER_SECOND);
-            this.sleep.set(Some(this.timer.sleep_until(after(this.timer, wait))));
+            this.sleep.set(Some(this.timer.sleep_until(Deadline::after(this.timer, wait).ticks())));
         }
     }
 }

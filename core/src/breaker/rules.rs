@@ -7,13 +7,14 @@
 
 use super::config::BreakerConfig;
 use super::counts::Counts;
-use super::state::{Generation, MAX_FAILURES, MAX_PROBES, OPEN_BITS, PROBE_BITS, PROBE_HEADROOM};
+use super::room::{Reading, Room, probe_time};
+use super::state::{Generation, MAX_FAILURES, MAX_PROBES, PROBE_BITS, PROBE_HEADROOM};
 use crate::error::{ConfigError, Setting, check, setting};
 use crate::ratio::Ratio;
-use crate::rng::mix32;
+use crate::rng::spread;
 use crate::sync::{AtomicWord, Ordering, SettingWord, constructor};
-use crate::time::scale::{Coarse, HEADROOM};
-use crate::time::{Ticks, check_rate, duration_from_ticks, in_ticks};
+use crate::time::scale::HEADROOM;
+use crate::time::{self, check_rate, in_ticks_up_to};
 use crate::word::{Field, WORD_BITS, Word, by_width, low_half, mask, widen};
 
 const CONSECUTIVE_FAILURES: Setting = setting!(
@@ -32,38 +33,29 @@ const PROBES_TO_JUDGE: Setting = setting!(
         must "be from 1 to 63" or "be from 1 to 15"
 );
 const OPEN_GROWTH: Setting = setting!(
-    "the breaker's `open_growth`" must "be at least 100 %" or "be from 100 % to 25500 %"
+    "the breaker's `open_growth`" must "be from 100 % to 6553500 %" or "be from 100 % to 25500 %"
 );
 const OPEN_FOR: Setting = setting!(
-    "the breaker's `open_for`" must "be from one tick of the clock to a quarter of its range"
+    "the breaker's `open_for`"
+        must "be from one tick of the clock to a quarter of its range"
+        or "be from one tick of the clock to 2^52 - 1 of them"
 );
 const OPEN_AT_MOST: Setting = setting!(
     "the longest time of the breaker's `open_growth`"
         must "be from `open_for` to a quarter of the clock's range"
+        or "be from `open_for` to 2^52 - 1 ticks of the clock"
 );
 const HALF_OPEN_TIMEOUT: Setting = setting!(
     "the breaker's `half_open_timeout`"
         must "be from one tick of the clock to a quarter of its range"
+        or "be from one tick of the clock to 2^52 - 1 of them"
 );
 const MAX_LATENESS: Setting = setting!(
-    "the breaker's `max_lateness`" must "be at most a quarter of the clock's range"
-);
-const ROOM_OPEN: Setting = setting!(
-    "the open time of the breaker's `room_for`" must "be at most a quarter of the clock's range"
-);
-const ROOM_TIMEOUT: Setting = setting!(
-    "the half-open timeout of the breaker's `room_for`"
+    "the breaker's `max_lateness`"
         must "be at most a quarter of the clock's range"
+        or "be at most 2^52 - 1 ticks of the clock"
 );
-const OPEN_IN_ROOM: Setting = setting!(
-    "the longest open time of `reconfigure`" must "fit the room that the breaker was made with"
-);
-const TIMEOUT_IN_ROOM: Setting = setting!(
-    "the `half_open_timeout` of `reconfigure`" must "fit the room that the breaker was made with"
-);
-
 const _: () = assert!(MAX_FAILURES < widen(Word::MAX));
-const _: () = assert!(OPEN_BITS - HEADROOM < u32::BITS && PROBE_BITS - PROBE_HEADROOM < u16::BITS);
 
 /// What the state machine goes by.
 #[derive(Debug)]
@@ -94,97 +86,28 @@ struct Words {
     probing: Probing,
 }
 
-/// The scales of the instants in the state word: made for the longest times, and never changed, so
-/// that what stands in the word means the same for ever.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Room {
-    /// In units, as is the next one. The headroom leaves a horizon at most 24 bits.
-    pub(super) open_horizon: u32,
-    /// The headroom leaves this one at most 12 bits, and what is rounded up in it.
-    pub(super) probe_horizon: u16,
-    pub(super) open: Coarse,
-    pub(super) probe: Coarse,
-}
+/// The longest time, in ticks. Where words are 32 bits a reading is shifted by less than 32, which
+/// spares a small target half of each shift of 64 bits: 104 days of nanoseconds.
+pub(super) const LONGEST: u64 = if WORD_BITS == 64 { time::LONGEST } else { (1 << 52) - 1 };
 
 /// The times of a configuration, in ticks: each is at most a quarter of the range.
 #[derive(Clone, Copy)]
-struct Times {
-    open_for: u64,
-    open_at_most: u64,
-    timeout: u64,
-    lateness: u64,
+pub(super) struct Times {
+    pub(super) open_for: u64,
+    pub(super) open_at_most: u64,
+    pub(super) timeout: u64,
+    pub(super) lateness: u64,
 }
 
 impl Times {
-    const fn new(config: &BreakerConfig, hz: u64) -> Result<Self, ConfigError> {
-        let open_for = check!(in_ticks(OPEN_FOR, config.open_for, hz, 1));
-        let open_at_most = check!(in_ticks(OPEN_AT_MOST, config.open_at_most, hz, open_for));
-        let timeout = check!(in_ticks(HALF_OPEN_TIMEOUT, config.half_open_timeout, hz, 1));
-        let lateness = check!(in_ticks(MAX_LATENESS, config.lateness, hz, 0));
+    pub(super) const fn new(config: &BreakerConfig, hz: u64) -> Result<Self, ConfigError> {
+        let open_for = check!(in_ticks_up_to(OPEN_FOR, config.open_for, hz, 1, LONGEST));
+        let open_at_most =
+            check!(in_ticks_up_to(OPEN_AT_MOST, config.open_at_most, hz, open_for, LONGEST));
+        let timeout =
+            check!(in_ticks_up_to(HALF_OPEN_TIMEOUT, config.half_open_timeout, hz, 1, LONGEST));
+        let lateness = check!(in_ticks_up_to(MAX_LATENESS, config.lateness, hz, 0, LONGEST));
         Ok(Self { open_for, open_at_most, timeout, lateness })
-    }
-}
-
-/// How many units of `scale` the probes have: one more than the time rounded up, as a reading is
-/// rounded down. Never early.
-const fn probe_time(scale: Coarse, timeout: u64) -> Word {
-    scale.units_up(timeout).saturating_add(1)
-}
-
-impl Room {
-    const fn new(config: &BreakerConfig, times: Times, hz: u64) -> Result<Self, ConfigError> {
-        let open = check!(in_ticks(ROOM_OPEN, config.room.0, hz, 0));
-        let open = if open > times.open_at_most { open } else { times.open_at_most };
-        let timeout = check!(in_ticks(ROOM_TIMEOUT, config.room.1, hz, 0));
-        let timeout = if timeout > times.timeout { timeout } else { times.timeout };
-        let lateness = times.lateness;
-        let open_reach = open.saturating_add(lateness);
-        let open = Coarse::fit(open_reach, OPEN_BITS, HEADROOM);
-        let probe = Coarse::fit(timeout.saturating_add(lateness), PROBE_BITS, PROBE_HEADROOM);
-        // The time is rounded up by itself: so must the lateness be, or a reader that is just so
-        // late would take a live deadline for a stale one.
-        let probe_horizon = probe_time(probe, timeout).saturating_add(probe.units_up(lateness));
-        let open_horizon = open.units_up(open_reach) as u32;
-        Ok(Self { open_horizon, probe_horizon: probe_horizon as u16, open, probe })
-    }
-
-    /// An open time in one word: in ticks, and where words are 32 bits and the longest one is not,
-    /// rounded down to the few of them by which it fits, 22 bits finer than the units of the state
-    /// word.
-    const fn wait(self, ticks: u64) -> Word {
-        let wait = Coarse::by(self.wait_shift()).units(Ticks(ticks));
-        if wait == 0 { 1 } else { wait }
-    }
-
-    const fn wait_shift(self) -> u32 {
-        // So much finer is a word that the horizon fills.
-        self.open.shift().saturating_sub(WORD_BITS - (OPEN_BITS - HEADROOM))
-    }
-
-    /// The same in ticks.
-    pub(super) const fn ticks(self, wait: Word) -> u64 {
-        // Never more than 31, as the longest time has 63 bits; that spares a small target half of a
-        // shift of 64 bits.
-        widen(wait).wrapping_shl(self.wait_shift() & 31)
-    }
-
-    /// Checks that new times, with their lateness, come within the horizons.
-    fn holds(self, times: Times, hz: u64) -> Result<(), ConfigError> {
-        let Times { open_at_most, timeout, lateness, .. } = times;
-        let most = |scale: Coarse, units: u64| duration_from_ticks(scale.ticks(units), hz);
-        let tick = duration_from_ticks(1, hz);
-        let reach = self.open.ticks(u64::from(self.open_horizon));
-        if open_at_most.saturating_add(lateness) > reach {
-            let most = duration_from_ticks(reach.saturating_sub(lateness), hz);
-            return Err(OPEN_IN_ROOM.duration(duration_from_ticks(open_at_most, hz), tick, most));
-        }
-        let late = self.probe.units_up(lateness);
-        let units = Word::from(self.probe_horizon).saturating_sub(late);
-        if probe_time(self.probe, timeout) > units {
-            let most = most(self.probe, widen(units.saturating_sub(1)));
-            return Err(TIMEOUT_IN_ROOM.duration(duration_from_ticks(timeout, hz), tick, most));
-        }
-        Ok(())
     }
 }
 
@@ -205,7 +128,7 @@ impl Words {
             open_at_most: room.wait(times.open_at_most),
             growth,
             jitter: Jitter::new(config.jitter_percent, config.seed),
-            probing: check!(Probing::new(config, probe_time(room.probe, times.timeout))),
+            probing: check!(Probing::new(config, probe_time(room.probe_scale(), times.timeout))),
         })
     }
 }
@@ -280,11 +203,11 @@ impl Rules {
         self.room.ticks(self.open_for()) / 16 + 1
     }
 
-    /// How many ticks to stay open after having reopened `streak` times.
+    /// When to stop being open, from `now` on and after having reopened `streak` times.
     ///
-    /// `min(at_most, open_for * growth^streak)`, less a random part of at most the jitter: after
-    /// the cap, so that the cap holds.
-    pub(super) fn open_time(&self, streak: u32, generation: Generation, now: Ticks) -> u64 {
+    /// `min(at_most, open_for * growth^streak)` later, less a random part of at most the jitter:
+    /// after the cap, so that the cap holds.
+    pub(super) fn open_until(&self, streak: u32, generation: Generation, now: Reading) -> Reading {
         let at_most = self.open_at_most.load(Ordering::Relaxed);
         let growth = Factor(self.growth.load(Ordering::Relaxed));
         let jitter = Jitter(self.jitter.load(Ordering::Relaxed));
@@ -292,11 +215,12 @@ impl Rules {
         for _ in 0..streak {
             wait = growth.of(wait, at_most);
         }
-        let late = (now.0 >> 32) as u32;
-        let seed = jitter.seed() ^ now.0 as u32 ^ late.rotate_left(16) ^ u32::from(generation);
+        let high = low_half(now.0 >> (WORD_BITS - 32)).rotate_left(16);
+        let seed = jitter.seed() ^ low_half(now.0) ^ by_width(high, 0) ^ u32::from(generation);
         // Never the whole of the jitter.
-        let part = (u64::from(jitter.parts()) * u64::from(mix32(seed))) >> 32;
-        self.room.ticks(wait.wrapping_sub(part_of(wait, part as u32)))
+        let part = (u64::from(jitter.parts()) * u64::from(spread(seed))) >> 32;
+        let wait = wait.wrapping_sub(part_of(wait, part as u32));
+        Reading(now.0.wrapping_add(wait))
     }
 }
 
@@ -419,7 +343,7 @@ const fn part_of(wait: Word, parts: u32) -> Word {
 }
 
 /// A number of at least 1 that times are multiplied by, in parts of 2^32 (where words are 32 bits
-/// 2^24).
+/// 2^24): its whole has so few bits that no product with a time leaves a word.
 ///
 /// Not a fraction of two numbers, as a small target would need half a kilobyte to divide 64 bits.
 #[derive(Clone, Copy)]
@@ -427,7 +351,9 @@ struct Factor(Word);
 
 /// How many bits of a factor are its fraction.
 const FRACTION: u32 = by_width(32, 24);
-const _: () = assert!(FRACTION < WORD_BITS);
+const WHOLE: u32 = by_width(16, 8);
+// The headroom over the longest time is the same in a reading as in the state word.
+const _: () = assert!(WHOLE <= HEADROOM);
 
 impl Factor {
     /// `ratio`, of at least 1, rounded up: a product that is a whole number of ticks is then
@@ -438,7 +364,7 @@ impl Factor {
             return Err(OPEN_GROWTH.ratio(ratio));
         }
         let (whole, rest) = (numerator / denominator, numerator % denominator);
-        let most = widen(mask(WORD_BITS - FRACTION));
+        let most = widen(mask(WHOLE));
         if whole > most || (whole == most && rest > 0) {
             return Err(OPEN_GROWTH.ratio(ratio));
         }
@@ -449,7 +375,7 @@ impl Factor {
 
     /// This times `wait`, rounded down, but `at_most`.
     const fn of(self, wait: Word, at_most: Word) -> Word {
-        let grown = (wait as Product).wrapping_mul(self.0 as Product) >> FRACTION;
-        if grown > at_most as Product { at_most } else { grown as Word }
+        let grown = ((wait as Product).wrapping_mul(self.0 as Product) >> FRACTION) as Word;
+        if grown > at_most { at_most } else { grown }
     }
 }

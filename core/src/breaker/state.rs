@@ -4,7 +4,8 @@ use core::fmt;
 
 use super::counts::State;
 use super::ramp::Ramping;
-use super::rules::{Probing, Room, Rules};
+use super::room::{Reading, Room};
+use super::rules::{Probing, Rules};
 use crate::time::{Ticks, scale};
 use crate::word::{Field, WORD_BITS, Word, by_width, low_half, widen};
 
@@ -36,8 +37,9 @@ use crate::word::{Field, WORD_BITS, Word, by_width, low_half, widen};
 /// * The generation grows by one with each transition and wraps. A result whose token carries
 ///   another generation is dropped; one that is still out after a whole turn of generations (65 536
 ///   or 64 transitions) could be taken for a current one.
-/// * The streak counts how often the breaker has reopened since it was last closed; it saturates,
-///   and the growing open time with it.
+/// * The streak counts how often the breaker has been half-open since it was last closed, which is
+///   how often it has reopened once it is open again; it saturates, and the growing open time with
+///   it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Snapshot(pub(super) Word);
 
@@ -82,20 +84,47 @@ const _: () = assert!(GENERATION.width() <= Generation::BITS);
 /// The width of a generation.
 pub(crate) const GENERATION_BITS: u32 = GENERATION.width();
 
-/// What the word says to a call that wants in.
+/// What the word says to a call that wants in, once `word` is committed: with the call let in as a
+/// probe, or reopened where the probes never reported; or else the same word as before.
 #[must_use]
-pub(super) enum Admit {
-    /// Let it in, once this word is committed: as a probe where it is another word.
-    In(Snapshot),
-    /// Refuse it: open for so many more ticks. Once this word is committed: where it is another,
-    /// the probes never reported, and the breaker reopens.
-    Open(Snapshot, u64),
-    /// Refuse it: forced open.
-    Never,
-    /// Refuse it: all probes are out.
+pub(super) struct Admit {
+    pub(super) word: Snapshot,
+    pub(super) answer: Answer,
+}
+
+/// Whether a call is let in, and if not, why and for how long: in one word, as few who are refused
+/// look at it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Answer(Word);
+
+/// Why not and for how long.
+pub(super) enum Refusal {
+    /// Open for so long, in units of a [`Reading`].
+    Open(Word),
+    /// Forced open: nobody knows for how long.
+    Forced,
+    /// All probes are out.
     Busy,
-    /// Refuse it: not in the share, which is of all in so many ticks.
-    Ramping(u64),
+    /// Not in the share, which is of all in so many units of the ramp.
+    Ramping(Word),
+}
+
+impl Answer {
+    pub(super) const LET_IN: Self = Self(0);
+    // A time in either unit is at most a horizon, far below these, and at least one.
+    const FORCED: Self = Self(Word::MAX - 1);
+    const BUSY: Self = Self(Word::MAX);
+    const IN_RAMP: Word = Word::MAX ^ (Word::MAX >> 1);
+
+    /// Only for calls that are not let in.
+    pub(super) const fn refusal(self) -> Refusal {
+        match self {
+            Self(left) if left < Self::IN_RAMP => Refusal::Open(left),
+            Self::FORCED => Refusal::Forced,
+            Self::BUSY => Refusal::Busy,
+            Self(left) => Refusal::Ramping(left ^ Self::IN_RAMP),
+        }
+    }
 }
 
 /// What a result does to the word.
@@ -117,10 +146,10 @@ impl Snapshot {
             1 => State::Open,
             2 => State::HalfOpen,
             3 => State::ForcedOpen,
-            4 => State::Disabled,
+            4 => State::MetricsOnly,
             6 => State::RampingUp,
             // 5; 7 is never written.
-            _ => State::MetricsOnly,
+            _ => State::Disabled,
         }
     }
 
@@ -146,19 +175,18 @@ impl Snapshot {
 
     /// Failures in a row; 0 in the states that do not count.
     pub(super) const fn failures(self) -> Word {
-        match self.state() {
-            State::Closed | State::MetricsOnly => PAYLOAD.get(self.0),
-            State::RampingUp => RAMP_FAILURES.get(self.0),
-            _ => 0,
+        if self.counts() {
+            PAYLOAD.get(self.0)
+        } else if self.is(State::RampingUp) {
+            RAMP_FAILURES.get(self.0)
+        } else {
+            0
         }
     }
 
     /// Probes that reported and those of them that failed; 0 unless half-open.
     pub(super) const fn probes(self) -> (Word, Word) {
-        match self.state() {
-            State::HalfOpen => (DONE.get(self.0), FAILED.get(self.0)),
-            _ => (0, 0),
-        }
+        if self.is(State::HalfOpen) { (DONE.get(self.0), FAILED.get(self.0)) } else { (0, 0) }
     }
 
     /// Closed, in this generation, and no failure since the last success: a further success changes
@@ -180,16 +208,17 @@ impl Snapshot {
     }
 
     /// How many units of the open time are left at `now`; 0 where it is over. Only for open words.
-    const fn open_left(self, room: Room, now: Ticks) -> Word {
-        let now = room.open.units(now);
-        scale::ahead(PAYLOAD.get(self.0), now, OPEN_BITS, room.open_horizon as Word)
+    const fn open_left(self, room: Room, now: Reading) -> Word {
+        let now = room.open_units(now);
+        scale::ahead(PAYLOAD.get(self.0), now, OPEN_BITS, room.open_horizon())
     }
 
-    /// How many ticks after `now` the open time is over: exact. Only for open words.
+    /// How many ticks after `now` the open time is over. Only for open words.
     pub(super) const fn open_ticks(self, room: Room, now: Ticks) -> u64 {
+        let now = room.reading(now);
         match self.open_left(room, now) {
             0 => 0,
-            left => room.open.ticks_until(left, now),
+            left => room.ticks(room.until_open(left, now)),
         }
     }
 
@@ -204,49 +233,53 @@ impl Snapshot {
     }
 
     /// Open from now on: from closed for the first time, from half-open and ramping up once more.
-    pub(super) fn transition_trip(self, rules: &Rules, now: Ticks) -> Self {
-        // Closed, the streak is 0; no other state but those three trips.
+    pub(super) fn transition_trip(self, rules: &Rules, now: Reading) -> Self {
         let streak = self.streak();
-        let more = !self.is(State::Closed) && streak < STREAK.max();
-        let streak = streak + more as Word;
         let open = self.next(State::Open, streak);
-        let wait = rules.open_time(low_half(streak), open.generation(), now);
-        let end = rules.room.open.units(now.wrapping_add(wait));
-        Self(PAYLOAD.set(open.0, end))
+        let end = rules.open_until(low_half(streak), open.generation(), now);
+        Self(PAYLOAD.set(open.0, rules.room.open_units(end)))
+    }
+
+    const fn answering(self, answer: Answer) -> Admit {
+        Admit { word: self, answer }
     }
 
     /// Asks to be let in. `now` is read only where the answer depends on it.
     #[inline]
-    pub(super) fn transition_admit(self, rules: &Rules, now: impl FnOnce() -> Ticks) -> Admit {
+    pub(super) fn transition_admit(self, rules: &Rules, now: impl FnOnce() -> Reading) -> Admit {
         if self.is(State::Open) || self.is(State::HalfOpen) {
             self.admit_by_time(rules, now())
         } else if self.is(State::ForcedOpen) {
-            Admit::Never
+            self.answering(Answer::FORCED)
         } else {
-            Admit::In(self)
+            self.answering(Answer::LET_IN)
         }
     }
 
-    fn admit_by_time(self, rules: &Rules, now: Ticks) -> Admit {
-        let (mut open, mut probing) = (self, self);
-        let judged = rules.probing();
-        let probe_now = rules.room.probe.units(now);
+    fn admit_by_time(self, rules: &Rules, now: Reading) -> Admit {
+        let (room, judged) = (rules.room, rules.probing());
+        let mut probing = self;
         if self.is(State::Open) {
-            probing = self.next(State::HalfOpen, self.streak());
-        } else if !self.has_room(judged) {
-            if self.probes_left(rules.room, probe_now) > 0 {
-                return Admit::Busy;
+            let left = self.open_left(room, now);
+            if left > 0 {
+                return self.answering(Answer(room.until_open(left, now)));
             }
-            open = self.transition_trip(rules, now);
+            let full = self.streak() == STREAK.max();
+            let more = if full { self.0 } else { self.0.wrapping_add(STREAK.one()) };
+            probing = self.next(State::HalfOpen, STREAK.get(more));
         }
-        if open.is(State::Open) {
-            let left = open.open_left(rules.room, now);
-            if left > 0 || open != self {
-                // What has just become open stays so until the next unit at least.
-                return Admit::Open(open, rules.room.open.ticks_until(left.max(1), now));
+        let probe_now = room.probe_units(now);
+        let probes_left = probing.probes_left(room, probe_now);
+        if !probing.has_room(judged) {
+            if probes_left > 0 {
+                return self.answering(Answer::BUSY);
             }
+            let open = self.transition_trip(rules, now);
+            // What has just become open stays so until the next unit at least.
+            let left = open.open_left(room, now).max(1);
+            return open.answering(Answer(room.until_open(left, now)));
         }
-        Admit::In(probing.with_probe(rules.room, judged, probe_now))
+        probing.with_probe(judged.time(), probes_left, probe_now).answering(Answer::LET_IN)
     }
 
     /// Whether one more probe may be let in. Only for half-open words.
@@ -259,24 +292,24 @@ impl Snapshot {
             || in_flight < probing.most() && in_flight + DONE.get(self.0) < probing.round()
     }
 
-    /// How many units the probes have left at `now`; 0 where their time is over. Only for half-open
-    /// words.
+    /// How many units the probes have left at `now`; 0 where their time is over. Means something
+    /// only for half-open words with probes out.
     const fn probes_left(self, room: Room, now: Word) -> Word {
-        scale::ahead(PROBE_DEADLINE.get(self.0), now, PROBE_BITS, room.probe_horizon as Word)
+        scale::ahead(PROBE_DEADLINE.get(self.0), now, PROBE_BITS, room.probe_horizon())
     }
 
-    /// One more probe out, and the time for all of them to report starts anew.
-    const fn with_probe(self, room: Room, probing: Probing, now: Word) -> Self {
+    /// One more probe out, and the time for all of them to report starts anew. `left` is what those
+    /// have that are out.
+    const fn with_probe(self, mut time: Word, left: Word, now: Word) -> Self {
         // There was room, so that no bit is carried into another field.
         let word = self.0.wrapping_add(IN_FLIGHT.one());
-        let own = probing.time();
         // Late loses: a late reading must not cut short the time that another probe was given.
         // Seen from now, as whoever asks whether it has passed sees it: a deadline further ahead
         // than its horizon is stale, and to keep it would fail the probes at once.
-        if IN_FLIGHT.get(self.0) > 0 && self.probes_left(room, now) > own {
-            return Self(word);
+        if IN_FLIGHT.get(self.0) > 0 && left > time {
+            time = left;
         }
-        Self(PROBE_DEADLINE.set(word, now.wrapping_add(own)))
+        Self(PROBE_DEADLINE.set(word, now.wrapping_add(time)))
     }
 
     /// A call that was let in while closed ended; `trips` is what its window and rules say.
@@ -297,7 +330,7 @@ impl Snapshot {
         // No more of them fail than report, and none reports to a word that has as many as there
         // are bits for: that closes or reopens, whatever the settings.
         let word = self.return_probe().0.wrapping_add(DONE.one());
-        let word = word.wrapping_add(FAILED.set(0, failed as Word));
+        let word = if failed { word.wrapping_add(FAILED.one()) } else { word };
         if FAILED.get(word) >= probing.to_reopen() {
             Settle::Trip
         } else if DONE.get(word) >= probing.to_close() {
@@ -331,9 +364,9 @@ impl Snapshot {
     /// Asks to be let in while ramping up: takes a turn, unless that is over.
     pub(super) fn transition_admit_in_ramp(self, ramp: &Ramping, now: Ticks) -> Admit {
         match self.ramp_left(ramp, now) {
-            0 => Admit::In(self.next(State::Closed, 0)),
-            left if ramp.take_turn(left) => Admit::In(self),
-            left => Admit::Ramping(ramp.ticks_until(left, now)),
+            0 => self.next(State::Closed, 0).answering(Answer::LET_IN),
+            left if ramp.take_turn(left) => self.answering(Answer::LET_IN),
+            left => self.answering(Answer(Answer::IN_RAMP | left)),
         }
     }
 

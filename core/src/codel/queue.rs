@@ -98,6 +98,11 @@ impl<T: Timer, C: Clock, G: WaitGate<T>> WaitGate<T> for CoDelQueue<'_, C, G> {
     fn cancel_enter(&self, waiting: Pin<&mut Self::Waiting>, timer: &T) {
         self.gate.cancel_enter(waiting.project().waiting, timer);
     }
+
+    #[inline]
+    fn may_wait(&self) -> bool {
+        self.gate.may_wait()
+    }
 }
 
 impl<C: Clock, G: fmt::Debug> fmt::Debug for CoDelQueue<'_, C, G> {

@@ -44,6 +44,11 @@ macro_rules! pointer_gate {
             fn cancel_enter(&self, waiting: Pin<&mut Self::Waiting>, timer: &T) {
                 (**self).cancel_enter(waiting, timer);
             }
+
+            #[inline]
+            fn may_wait(&self) -> bool {
+                (**self).may_wait()
+            }
         }
     };
 }
@@ -90,6 +95,11 @@ impl<T: Timer, G: WaitGate<T>> WaitGate<T> for Option<G> {
             gate.cancel_enter(waiting, timer);
         }
     }
+
+    #[inline]
+    fn may_wait(&self) -> bool {
+        self.as_ref().is_some_and(WaitGate::may_wait)
+    }
 }
 
 /// No gate: every call is let in.
@@ -121,4 +131,9 @@ impl<T: Timer> WaitGate<T> for () {
 
     #[inline]
     fn cancel_enter(&self, _waiting: Pin<&mut ()>, _timer: &T) {}
+
+    #[inline]
+    fn may_wait(&self) -> bool {
+        false
+    }
 }

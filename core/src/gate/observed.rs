@@ -69,4 +69,9 @@ impl<T: Timer, G: WaitGate<T>, O: Observer> WaitGate<T> for Observed<G, O> {
     fn cancel_enter(&self, waiting: Pin<&mut Self::Waiting>, timer: &T) {
         self.gate.cancel_enter(waiting, timer);
     }
+
+    #[inline]
+    fn may_wait(&self) -> bool {
+        self.gate.may_wait()
+    }
 }

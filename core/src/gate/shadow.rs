@@ -193,6 +193,11 @@ impl<T: Timer, G: WaitGate<T>, O: Observer> WaitGate<T> for Shadow<G, O> {
     fn cancel_enter(&self, waiting: Pin<&mut Self::Waiting>, timer: &T) {
         self.gate.cancel_enter(waiting, timer);
     }
+
+    #[inline]
+    fn may_wait(&self) -> bool {
+        self.gate.may_wait()
+    }
 }
 
 impl<G: fmt::Debug, O> fmt::Debug for Shadow<G, O> {

@@ -181,6 +181,11 @@ macro_rules! tuple_gate {
             fn cancel_enter(&self, waiting: Pin<&mut Self::Waiting>, timer: &Tm) {
                 cancel_list!(self waiting timer; $($index)+);
             }
+
+            #[inline]
+            fn may_wait(&self) -> bool {
+                $(self.$index.may_wait())||+
+            }
         }
     };
 }

@@ -122,6 +122,14 @@ pub trait WaitGate<T: Timer>: Gate {
     /// poll, once it is ready, a second time.
     fn cancel_enter(&self, waiting: Pin<&mut Self::Waiting>, timer: &T);
 
+    /// Whether a call may ever have to wait here; the same in all calls. `false` promises that
+    /// [`poll_enter`](WaitGate::poll_enter) is always ready at once: a pipeline then leaves out
+    /// what it would do after a wait.
+    #[inline]
+    fn may_wait(&self) -> bool {
+        true
+    }
+
     /// Waits to be let in, at most until `until`, an instant of `timer`.
     ///
     /// What it takes is for the caller to give back, by [`exit`](Gate::exit) or in a
@@ -278,4 +286,9 @@ impl<T: Timer, G: Gate> WaitGate<T> for Immediate<G> {
 
     #[inline]
     fn cancel_enter(&self, _waiting: Pin<&mut ()>, _timer: &T) {}
+
+    #[inline]
+    fn may_wait(&self) -> bool {
+        false
+    }
 }

@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use crate::pointer::through_pointers;
-use crate::time::{Clock, Ticks, ticks_from_duration};
+use crate::time::{Clock, Ticks, ticks_of};
 
 /// How long a [`Hedge`](super::Hedge) waits before it starts another attempt beside those that run,
 /// on a timer of the type `T`: a [`Duration`], an [`AfterPercentile`](super::AfterPercentile), or a
@@ -52,7 +52,7 @@ pub trait HedgeDelay<T> {
 impl<T: Clock> HedgeDelay<T> for Duration {
     #[inline]
     fn delay(&self, _now: Ticks) -> u64 {
-        ticks_from_duration(*self, T::TICKS_PER_SECOND)
+        ticks_of::<T>(*self)
     }
 }
 

@@ -20,7 +20,7 @@ use crate::on_drop::OnDrop;
 use crate::retry::{
     AttemptLoop, CallResult, Decision, Due, Gated, Maker, Operation, PerAttempt, Report,
 };
-use crate::time::{Clock, Ticks, Timer, ticks_from_duration};
+use crate::time::{Clock, Ticks, Timer, ticks_of};
 
 type CountOf<X, F> = <<X as PerAttempt<F>>::Policy as super::policy::sealed::HedgePolicy<
     <X as PerAttempt<F>>::Timer,
@@ -95,6 +95,11 @@ where
             error: None,
             outcome: Outcome::Refused,
         }
+    }
+
+    #[inline]
+    fn deadline(&self) -> Deadline {
+        self.state.deadline
     }
 
     #[inline]
@@ -176,7 +181,7 @@ where
         let now = around.timer().now();
         let total = policy.deadline();
         if total != Duration::MAX {
-            let own = Deadline::at(now.saturating_add(ticks::<X::Timer>(total)));
+            let own = Deadline::at(now.saturating_add(ticks_of::<X::Timer>(total)));
             self.state.deadline = self.state.deadline.min(own);
         }
         self.state.phase = Phase::Running;
@@ -336,7 +341,7 @@ where
         let now = around.timer().now();
         self.sleep.set(None);
         if !wait.is_zero() {
-            self.state.hold_back(now.saturating_add(ticks::<X::Timer>(wait)));
+            self.state.hold_back(now.saturating_add(ticks_of::<X::Timer>(wait)));
         }
         if self.state.would_be_late(now) {
             self.state.cause = GiveUp::Deadline;
@@ -490,10 +495,6 @@ where
         let (attempts, cause) = (self.state.begun, self.state.cause);
         tell(around, |name| Event::GaveUp { name, attempts, cause });
     }
-}
-
-fn ticks<C: Clock>(duration: Duration) -> u64 {
-    ticks_from_duration(duration, C::TICKS_PER_SECOND)
 }
 
 /// Tells the observers of the hedge and of what is around it.

@@ -44,8 +44,6 @@ pin_project! {
         #[pin]
         entering: Option<<PerCallOf<P, F> as WaitGate<TimerOf<P, F>>>::Waiting>,
         pipeline: P,
-        // Until the first poll that of the caller alone, then the one that holds.
-        deadline: Deadline,
         phase: Phase,
         // When it began, where the meter wants to know.
         start: Ticks,
@@ -62,7 +60,7 @@ pin_project! {
         fn drop(this: Pin<&mut Self>) {
             let counted = MeterOf::<P, F>::IS_ON && !matches!(this.metered, Metered::No);
             if counted || !matches!(this.phase, Phase::Idle | Phase::Done) {
-                this.project().cancel();
+                this.cancel();
             }
         }
     }
@@ -104,15 +102,40 @@ where
     #[inline]
     pub fn new(pipeline: P, deadline: Deadline, operation: F) -> Self {
         Self {
-            attempts: AttemptLoop::new(Deadline::NEVER, operation),
+            attempts: AttemptLoop::new(deadline, operation),
             held: Held::NOTHING,
             entering: None,
             pipeline,
-            deadline,
             phase: Phase::Idle,
             start: Ticks::ZERO,
             metered: Metered::No,
         }
+    }
+
+    /// Drops the operation, and gives back what the call holds, from inside out. Out of line, so
+    /// that calls that come to their end do not pay for it.
+    #[cold]
+    #[inline(never)]
+    fn cancel(self: Pin<&mut Self>) {
+        let mut this = self.project();
+        let ended = this.ended_by_drop();
+        let CallProj { attempts, pipeline, held, entering, .. } = &mut this;
+        let pipeline: &P::Target = pipeline;
+        let ran = if attempts.has_run() { Outcome::Abandoned } else { Outcome::Refused };
+        // Also where the operation or a gate further in panics.
+        let _meter = OnDrop(|| {
+            if let Some(ended) = ended {
+                pipeline.meter().end(ended, || pipeline.timer().now());
+            }
+        });
+        let _call = OnDrop(|| {
+            if held.is_held() {
+                held.end(pipeline.per_call(), ran);
+            } else if let Some(entering) = entering.as_mut().as_pin_mut() {
+                pipeline.per_call().cancel_enter(entering, pipeline.timer());
+            }
+        });
+        attempts.as_mut().cancel(pipeline);
     }
 }
 
@@ -125,8 +148,8 @@ where
     /// Settles the deadline, unless it has passed, and turns to the gates.
     #[inline]
     fn start(&mut self) -> Result<(), Rejection> {
-        *self.deadline = self.pipeline.deadline_of(*self.deadline)?;
-        self.attempts.as_mut().set_deadline(*self.deadline);
+        let deadline = self.pipeline.deadline_of(self.attempts.deadline())?;
+        self.attempts.as_mut().set_deadline(deadline);
         self.entering.set(Some(Default::default()));
         *self.phase = Phase::Entering;
         Ok(())
@@ -138,7 +161,7 @@ where
             return Poll::Pending;
         };
         let (gate, timer) = (self.pipeline.per_call(), self.pipeline.timer());
-        let token = ready!(gate.poll_enter(entering, timer, *self.deadline, cx))?;
+        let token = ready!(gate.poll_enter(entering, timer, self.attempts.deadline(), cx))?;
         // Held before anything else may panic.
         self.held.hold(token);
         self.entering.set(None);
@@ -146,20 +169,9 @@ where
         Poll::Ready(Ok(()))
     }
 
+    /// The answer of all parts but the outermost, the gates around the call.
     #[inline]
-    fn poll_attempts(&mut self, cx: &mut Context<'_>) -> Poll<CallResult<F>> {
-        let Self { attempts, pipeline, held, .. } = self;
-        let polled = held.watch(pipeline.per_call(), || attempts.as_mut().poll(pipeline, cx));
-        if polled.is_ready() {
-            *self.phase = Phase::Done;
-            held.end(pipeline.per_call(), attempts.outcome());
-        }
-        polled
-    }
-
-    /// One poll of all parts.
-    #[inline]
-    fn poll_parts(&mut self, cx: &mut Context<'_>) -> Poll<CallResult<F>> {
+    fn poll_within(&mut self, cx: &mut Context<'_>) -> Poll<CallResult<F>> {
         // Beside the one in place, which is for the next poll, as the compiler does not see through
         // that.
         let mut phase = *self.phase;
@@ -171,22 +183,34 @@ where
             phase = Phase::Entering;
         }
         if let Phase::Entering = phase {
-            let waited = !started;
-            if let Err(rejection) = ready!(self.poll_enter(cx)) {
-                *self.phase = Phase::Done;
-                return Poll::Ready(Err(rejection.into()));
-            }
-            if waited && self.deadline.expired(self.pipeline.timer()) {
-                *self.phase = Phase::Done;
-                self.held.end(self.pipeline.per_call(), Outcome::Refused);
+            ready!(self.poll_enter(cx))?;
+            if !started
+                && self.pipeline.per_call().may_wait()
+                && self.attempts.deadline().expired(self.pipeline.timer())
+            {
                 return Poll::Ready(Err(Rejection::new(Reason::DeadlineExceeded).into()));
             }
             phase = Phase::Running;
         }
         match phase {
-            Phase::Running => self.poll_attempts(cx),
+            Phase::Running => {
+                let Self { attempts, pipeline, held, .. } = self;
+                held.watch(pipeline.per_call(), || attempts.as_mut().poll(pipeline, cx))
+            }
             Phase::Idle | Phase::Entering | Phase::Done => Poll::Pending,
         }
+    }
+
+    /// One poll of all parts.
+    #[inline]
+    fn poll_parts(&mut self, cx: &mut Context<'_>) -> Poll<CallResult<F>> {
+        let polled = self.poll_within(cx);
+        if polled.is_ready() {
+            *self.phase = Phase::Done;
+            // Where no operation ran that is `Refused`.
+            self.held.end(self.pipeline.per_call(), self.attempts.outcome());
+        }
+        polled
     }
 
     /// Tells the meter that a poll begins; the first time that the call does.
@@ -241,30 +265,6 @@ where
         let (attempt, runs) = (self.attempts.attempt(), self.attempts.runs());
         Ended { how, timed_out, start: *self.start, attempt, runs }
     }
-
-    /// Drops the operation, and gives back what the call holds, from inside out. Out of line, so
-    /// that calls that come to their end do not pay for it.
-    #[cold]
-    fn cancel(&mut self) {
-        let ended = self.ended_by_drop();
-        let Self { attempts, pipeline, held, entering, .. } = self;
-        let pipeline: &P::Target = pipeline;
-        let ran = if attempts.has_run() { Outcome::Abandoned } else { Outcome::Refused };
-        // Also where the operation or a gate further in panics.
-        let _meter = OnDrop(|| {
-            if let Some(ended) = ended {
-                pipeline.meter().end(ended, || pipeline.timer().now());
-            }
-        });
-        let _call = OnDrop(|| {
-            if held.is_held() {
-                held.end(pipeline.per_call(), ran);
-            } else if let Some(entering) = entering.as_mut().as_pin_mut() {
-                pipeline.per_call().cancel_enter(entering, pipeline.timer());
-            }
-        });
-        attempts.as_mut().cancel(pipeline);
-    }
 }
 
 impl<P, F> Future for Call<P, F>
@@ -298,7 +298,7 @@ where
         f.debug_struct("Call")
             .field("name", &self.pipeline.name())
             .field("phase", &self.phase)
-            .field("deadline", &self.deadline)
+            .field("deadline", &self.attempts.deadline())
             .finish_non_exhaustive()
     }
 }

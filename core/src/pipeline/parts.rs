@@ -1,14 +1,12 @@
 //! A pipeline as its calls see it.
 
-use core::time::Duration;
-
 use super::{Pipeline, PipelineMetering};
 use crate::deadline::Deadline;
 use crate::error::{Reason, Rejection};
 use crate::event::{Event, Observer};
 use crate::gate::{Classify, WaitGate};
 use crate::retry::{AttemptKind, AttemptLoop, AttemptPolicy, Operation, PerAttempt};
-use crate::time::{Timer, ticks_from_duration};
+use crate::time::Timer;
 
 mod sealed {
     pub trait Sealed {}
@@ -79,10 +77,7 @@ where
 
     #[inline]
     fn cut_off(&self, deadline: Deadline) -> Deadline {
-        match self.attempt_timeout {
-            Some(timeout) => deadline.min(Deadline::after(&self.timer, timeout.duration())),
-            None => deadline,
-        }
+        deadline.within(self.attempt_timeout, &self.timer)
     }
 
     #[inline]
@@ -131,12 +126,11 @@ where
 
     #[inline]
     fn deadline_of(&self, outer: Deadline) -> Result<Deadline, Rejection> {
-        if self.deadline == Duration::MAX && outer.is_never() {
+        if self.deadline == u64::MAX && outer.is_never() {
             return Ok(Deadline::NEVER);
         }
         let now = self.timer.now();
-        let total = ticks_from_duration(self.deadline, T::TICKS_PER_SECOND);
-        let deadline = outer.min(Deadline::at(now.saturating_add(total)));
+        let deadline = outer.min(Deadline::at(now.saturating_add(self.deadline)));
         if !deadline.expired_at(now) {
             return Ok(deadline);
         }

@@ -98,6 +98,8 @@ impl<F: Operation> Maker<F> {
     }
 }
 
+type SleepOf<X, F> = <<X as PerAttempt<F>>::Timer as Timer>::Sleep;
+
 pin_project! {
     /// A place for attempts, one after another, each between its gates.
     ///
@@ -109,7 +111,7 @@ pin_project! {
         F: Operation,
     {
         #[pin]
-        operation: Limited<F::Future, <X::Timer as Timer>::Sleep>,
+        operation: Limited<F::Future, SleepOf<X, F>>,
         held: Held<<X::Gate as Gate>::Token>,
         #[pin]
         entering: Option<<X::Gate as WaitGate<X::Timer>>::Waiting>,
@@ -135,6 +137,12 @@ impl<X: PerAttempt<F>, F: Operation> Gated<X, F> {
         self.operation.is_running()
     }
 
+    /// The place of the operation, in which none is running: its sleep may be used between attempts.
+    #[inline]
+    pub(crate) fn rest(self: Pin<&mut Self>) -> Pin<&mut Limited<F::Future, SleepOf<X, F>>> {
+        self.project().operation
+    }
+
     /// Polls the attempt, and begins it where none is running.
     #[inline]
     pub(crate) fn poll(
@@ -146,7 +154,7 @@ impl<X: PerAttempt<F>, F: Operation> Gated<X, F> {
     ) -> Poll<Report<F::Value, F::Error>> {
         let mut this = self.project();
         if !this.held.is_held() {
-            let waited = this.entering.is_some();
+            let waited = around.gate().may_wait() && this.entering.is_some();
             if let Err(rejection) = ready!(this.poll_enter(around, cx, due.deadline)) {
                 return Poll::Ready(refused(rejection));
             }
@@ -199,7 +207,8 @@ impl<X: PerAttempt<F>, F: Operation> GatedProj<'_, X, F> {
         cx: &mut Context<'_>,
         until: Deadline,
     ) -> Poll<Result<(), Rejection>> {
-        if self.entering.is_none() {
+        // Never begun already where nobody waits, which the compiler then need not ask.
+        if !around.gate().may_wait() || self.entering.is_none() {
             self.entering.set(Some(Default::default()));
         }
         let Some(entering) = self.entering.as_mut().as_pin_mut() else {

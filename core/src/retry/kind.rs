@@ -72,7 +72,11 @@ pub trait AttemptLoop<X, F: Operation>: Sized {
     /// None so far.
     fn new(deadline: Deadline, operation: F) -> Self;
 
-    /// Sets the deadline of the whole, before the first poll.
+    /// The deadline of the whole: until the first poll that of the caller alone, then the one that
+    /// holds.
+    fn deadline(&self) -> Deadline;
+
+    /// Sets it, before the first poll.
     fn set_deadline(self: Pin<&mut Self>, deadline: Deadline);
 
     fn poll(self: Pin<&mut Self>, around: &X, cx: &mut Context<'_>) -> Poll<CallResult<F>>;

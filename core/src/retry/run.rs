@@ -1,6 +1,5 @@
 //! One attempt after another.
 
-use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 
@@ -15,7 +14,6 @@ use crate::error::Error;
 use crate::event::{Event, GiveUp};
 use crate::gate::Outcome;
 use crate::on_drop::OnDrop;
-use crate::time::Timer;
 
 pin_project! {
     /// One attempt after another, as the policy decides.
@@ -30,8 +28,6 @@ pin_project! {
         #[pin]
         attempts: Gated<X, F>,
         maker: Maker<F>,
-        #[pin]
-        sleep: Option<<X::Timer as Timer>::Sleep>,
         state: RetryState,
         phase: Phase,
         // What the last attempt met: the answer, should the wait end too late for another. `None`
@@ -67,7 +63,6 @@ where
         Self {
             attempts: Gated::new(),
             maker: Maker::new(operation),
-            sleep: None,
             state: RetryState::new(deadline),
             phase: Phase::Idle,
             error: None,
@@ -128,7 +123,7 @@ where
     ) -> Poll<Option<CallResult<F>>> {
         let mut this = self.project();
         let attempt = this.state.due();
-        let report = ready!(this.attempts.poll(around, cx, attempt, this.maker));
+        let report = ready!(this.attempts.as_mut().poll(around, cx, attempt, this.maker));
         *this.phase = Phase::Done;
         if report.ran {
             *this.outcome = report.outcome;
@@ -155,7 +150,7 @@ where
         *this.error = report.result.err();
         decided(around, attempt.number, verdict);
         if !delay.is_zero() {
-            this.sleep.set(Some(timer.sleep_until(at)));
+            this.attempts.rest().sleep_until(timer, at);
         }
         Poll::Ready(None)
     }
@@ -167,10 +162,7 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Error<F::Error>>> {
         let mut this = self.project();
-        if let Some(sleep) = this.sleep.as_mut().as_pin_mut() {
-            ready!(sleep.poll(cx));
-            this.sleep.set(None);
-        }
+        ready!(this.attempts.as_mut().rest().poll_sleep(cx));
         let error = this.error.take();
         // Before an observer may panic: `resume` gives back what was paid.
         *this.phase = Phase::Done;
@@ -199,8 +191,13 @@ where
     }
 
     #[inline]
+    fn deadline(&self) -> Deadline {
+        self.state.attempt().deadline
+    }
+
+    #[inline]
     fn set_deadline(self: Pin<&mut Self>, deadline: Deadline) {
-        *self.project().state = RetryState::new(deadline);
+        self.project().state.set_deadline(deadline);
     }
 
     #[inline]
@@ -240,37 +237,33 @@ where
             self.as_mut().start(around);
             phase = Phase::Attempting;
         }
-        loop {
-            match phase {
-                Phase::Attempting => {
-                    if let Some(result) = ready!(self.as_mut().poll_attempt(around, cx)) {
-                        give_back(around, self.project().refused);
-                        return Poll::Ready(result);
-                    }
-                    phase = Phase::Waiting;
-                    if self.sleep.is_none() {
-                        // A retry without a delay: others get their turn first.
-                        cx.waker().wake_by_ref();
-                        return Poll::Pending;
-                    }
-                }
-                Phase::Waiting => {
-                    if let Some(error) = ready!(self.as_mut().poll_wait(around, cx)) {
-                        give_back(around, self.project().refused);
-                        return Poll::Ready(Err(error));
-                    }
-                    phase = Phase::Attempting;
-                }
-                Phase::Idle | Phase::Done => return Poll::Pending,
+        let late = match phase {
+            Phase::Idle | Phase::Done => return Poll::Pending,
+            Phase::Attempting => None,
+            Phase::Waiting => ready!(self.as_mut().poll_wait(around, cx)),
+        };
+        let result = match late {
+            Some(error) => Some(Err(error)),
+            None => ready!(self.as_mut().poll_attempt(around, cx)),
+        };
+        if let Some(result) = result {
+            let refused = self.project().refused;
+            if *refused > 0 {
+                give_back(around, refused);
             }
+            return Poll::Ready(result);
         }
+        ready!(self.project().attempts.rest().poll_sleep(cx));
+        // A retry without a delay, or whose delay is over already: others get their turn first.
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 }
 
 /// Gives back what retries have cost that did not take place, as their gates refused them. At the
 /// end of the call: were it at once, then a budget alone would never end a call whose gates go on
 /// to refuse.
-#[inline]
+#[cold]
 fn give_back<X, F>(around: &X, refused: &mut u32)
 where
     X: PerAttempt<F>,

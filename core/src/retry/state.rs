@@ -71,6 +71,11 @@ impl RetryState {
         Due { number: self.number, deadline: self.deadline }
     }
 
+    #[inline]
+    pub(super) const fn set_deadline(&mut self, deadline: Deadline) {
+        self.deadline = deadline;
+    }
+
     pub(crate) const fn last_delay(&self) -> Duration {
         self.delay
     }

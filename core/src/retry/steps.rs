@@ -4,14 +4,14 @@
 use core::time::Duration;
 
 use super::decide::{Decide, DecideValue, Decision};
-use super::policy::{Budget, OnRetry, Retry, Retrying};
+use super::policy::{Budget, NO_DEADLINE, OnRetry, Retry, Retrying};
 use super::state::{RetryPolicy, RetryState, Verdict};
-use crate::backoff::Delays;
+use crate::backoff::{Delays, duration_from_nanos};
 use crate::deadline::Deadline;
 use crate::error::Error;
 use crate::event::{Event, GiveUp, Observer};
 use crate::on_drop::OnDrop;
-use crate::time::{Clock, after};
+use crate::time::Clock;
 
 /// The three steps of a retry, for code that waits in its own way.
 impl<D: Delays, W, B: Budget, H, O: Observer, V> Retry<D, W, B, H, O, V> {
@@ -46,10 +46,10 @@ impl<D: Delays, W, B: Budget, H, O: Observer, V> Retry<D, W, B, H, O, V> {
     #[must_use]
     pub fn start<C: Clock>(&self, deadline: Deadline, clock: &C) -> RetryState {
         self.budget.deposit();
-        if self.deadline == Duration::MAX {
+        if self.deadline == NO_DEADLINE {
             return RetryState::new(deadline);
         }
-        RetryState::new(deadline.min(Deadline::after(clock, self.deadline)))
+        RetryState::new(deadline.min(Deadline::after(clock, duration_from_nanos(self.deadline))))
     }
 
     /// The attempt has failed: what follows? To be asked once for each attempt; a retry has been
@@ -192,7 +192,7 @@ impl<D: Delays, W, B: Budget, H, O: Observer, V> Retry<D, W, B, H, O, V> {
         // The number of the failed attempt is that of the retry which follows it.
         let own = self.delays.delay(attempt.number, state.last_delay());
         let delay = own.max(asked);
-        let at = after(clock, delay);
+        let at = Deadline::after(clock, delay).ticks();
         if attempt.deadline.expired_at(at) {
             return Verdict::GiveUp(GiveUp::Deadline);
         }

@@ -121,7 +121,7 @@ impl Wait {
     #[inline]
     fn cancel(&mut self, pool: Pool<'_>, n: u32) {
         if let Some(taken) = self.give_up(pool, n) {
-            pool.give(taken.permits());
+            pool.give_back(taken.permits());
         }
     }
 }

@@ -128,7 +128,7 @@ impl<'a> Pool<'a> {
 
     /// Whether there is a place to wait in, taken or not.
     #[inline]
-    pub(super) const fn has_queue(self) -> bool {
+    pub(crate) const fn has_queue(self) -> bool {
         !self.slots.is_empty()
     }
 
@@ -153,7 +153,15 @@ impl<'a> Pool<'a> {
     /// Gives `n` permits back, to the oldest waiters if there are any.
     #[inline]
     pub(super) fn give(self, n: u32) {
-        if self.ledger.counts.give(n) {
+        // Where there are no places, which the compiler mostly knows, nobody waits.
+        if self.ledger.counts.give(n) && self.has_queue() {
+            self.grant();
+        }
+    }
+
+    /// [`give`](Self::give) where that is seldom.
+    pub(super) fn give_back(self, n: u32) {
+        if self.ledger.counts.give_back(n) {
             self.grant();
         }
     }
@@ -198,7 +206,7 @@ impl<'a> Pool<'a> {
     /// Leaves a place whose wait is over.
     fn leave(self, slot: &Slot, granted: bool, n: u32) {
         // Should the drop of the waker panic, nobody has the permits.
-        let lost = OnDrop(|| self.give(if granted { n } else { 0 }));
+        let lost = OnDrop(|| self.give_back(if granted { n } else { 0 }));
         slot.vacate();
         core::mem::forget(lost);
     }
@@ -242,7 +250,8 @@ impl<'a> Pool<'a> {
                 slot.wake();
                 core::mem::forget(others);
             } else if granted {
-                self.ledger.counts.unreserve(need);
+                // Whoever waits is looked for in the next round.
+                let _ = self.ledger.counts.give_back(need);
             }
         }
     }

@@ -79,15 +79,6 @@ impl Snapshot {
         let given = if n < held { n } else { held };
         Self(self.0.wrapping_sub(given as Word))
     }
-
-    const fn transition_waiter_came(self) -> Self {
-        Self(WAITERS.set(self.0, WAITERS.get(self.0) + 1))
-    }
-
-    const fn transition_waiter_gone(self) -> Self {
-        // Saturating only so that no input at all makes it borrow; each waiter leaves once.
-        Self(WAITERS.set(self.0, WAITERS.get(self.0).saturating_sub(1)))
-    }
 }
 
 impl fmt::Debug for Snapshot {
@@ -178,13 +169,6 @@ impl Counts {
         self.update(Ordering::Acquire, |old| old.transition_reserve(n, self.total())).is_some()
     }
 
-    /// Puts back what was reserved for a waiter that is gone.
-    pub(super) fn unreserve(&self, n: u32) {
-        // Relaxed: a granter has done nothing that a holder must see; the givers' release sequences
-        // go on through this read-modify-write.
-        self.update(Ordering::Relaxed, |old| Some(old.transition_give(n)));
-    }
-
     /// Gives `n` permits back; whether somebody waits for them.
     #[inline]
     #[must_use]
@@ -194,19 +178,30 @@ impl Counts {
         old.is_some_and(|old| old.waiters() > 0)
     }
 
+    /// [`give`](Self::give) where that is seldom: out of line.
+    ///
+    /// Also puts back what was reserved for a waiter that is gone. Release is more than that needs,
+    /// as a granter has done nothing that a holder must see.
+    #[inline(never)]
+    #[must_use]
+    pub(super) fn give_back(&self, n: u32) -> bool {
+        self.give(n)
+    }
+
     /// Counts a waiter, before its place is published.
     pub(super) fn waiter_came(&self) {
         // Relaxed: the place is published by its own word. A giver either sees this count in the
         // very word it changes, or is before it in the order of the word's changes, and then
         // the waiter's own look at the word finds the permits.
-        self.update(Ordering::Relaxed, |old| Some(old.transition_waiter_came()));
+        // The field is the highest: no bit is carried into another.
+        self.word.fetch_add(WAITERS.one(), Ordering::Relaxed);
     }
 
-    /// Takes a waiter off the count, after its place has left `WAITING`.
+    /// Takes a waiter off the count, after its place has left `WAITING`: each leaves once.
     pub(super) fn waiter_gone(&self) {
         // Relaxed: publishes nothing; who reads a count that is still too high only takes the
         // longer way.
-        self.update(Ordering::Relaxed, |old| Some(old.transition_waiter_gone()));
+        self.word.fetch_sub(WAITERS.one(), Ordering::Relaxed);
     }
 }
 
@@ -221,7 +216,7 @@ mod tests {
         let all = Snapshot::NEW.transition_take(MOST, MOST).unwrap();
         assert_eq!((all.held(), all.waiters()), (MOST, 0));
         assert_eq!(all.transition_take(1, MOST), None, "nothing is free");
-        let queued = all.transition_waiter_came().transition_waiter_came();
+        let queued = Snapshot(all.0 + 2 * WAITERS.one());
         assert_eq!((queued.held(), queued.waiters()), (MOST, 2));
         let free = queued.transition_give(MOST);
         assert_eq!((free.held(), free.waiters()), (0, 2));
@@ -232,7 +227,6 @@ mod tests {
     #[test]
     fn giving_stops_at_nothing_held() {
         assert_eq!(Snapshot::NEW.transition_give(u32::MAX), Snapshot::NEW);
-        assert_eq!(Snapshot::NEW.transition_waiter_gone(), Snapshot::NEW);
     }
 
     #[test]

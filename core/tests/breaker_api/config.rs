@@ -5,17 +5,13 @@ use std::time::Duration;
 
 use fusebox_core::{
     BreakerConfig, CircuitBreaker, Clock, ConfigError, LastCalls, LastTime, Rates, Ratio, State,
-    Ticks, WORD_BITS,
+    Ticks,
 };
 
-use super::{Millis, fail, ms, succeed};
+use super::{Millis, by_width, fail, ms, succeed};
 
 fn error(config: BreakerConfig) -> String {
     CircuitBreaker::try_new(config, &Millis::new()).expect_err("a bad configuration").to_string()
-}
-
-fn by_width<T>(wide: T, narrow: T) -> T {
-    if WORD_BITS == 64 { wide } else { narrow }
 }
 
 #[test]
@@ -55,7 +51,7 @@ fn rules_say_what_would_be_right() {
         );
     }
     for (growth, text) in [(Ratio::percent(50), "50 %"), (Ratio::new(2, 0), "2/0")] {
-        let rule = by_width("at least 100 %", "from 100 % to 25500 %");
+        let rule = by_width("from 100 % to 6553500 %", "from 100 % to 25500 %");
         assert_eq!(
             error(good.open_growth(growth, ms(60_000))),
             format!("the breaker's `open_growth` must be {rule}, but is {text}")
@@ -63,42 +59,43 @@ fn rules_say_what_would_be_right() {
     }
 }
 
-/// Seconds: what this clock's ticks of a millisecond and the rule of a quarter come to.
+/// Seconds: a quarter of the range of this clock, whose ticks are milliseconds.
 const LONGEST: u64 = (u64::MAX >> 2) / 1_000;
 
 #[test]
 fn rules_say_what_would_be_right_about_times() {
+    let seconds = by_width(LONGEST, (1 << 52) / 1_000);
     let good = BreakerConfig::standard();
     assert_eq!(
         error(good.open_for(Duration::ZERO)),
-        format!("the breaker's `open_for` must be from 1ms to {LONGEST}s, but is 0ns")
+        format!("the breaker's `open_for` must be from 1ms to {seconds}s, but is 0ns")
     );
     assert_eq!(
         error(good.open_for(Duration::MAX)),
         format!(
-            "the breaker's `open_for` must be from 1ms to {LONGEST}s, but is {:?}",
+            "the breaker's `open_for` must be from 1ms to {seconds}s, but is {:?}",
             Duration::MAX
         )
     );
     assert_eq!(
         error(good.open_for(ms(2_000)).open_growth(Ratio::percent(200), ms(1_000))),
         format!(
-            "the longest time of the breaker's `open_growth` must be from 2s to {LONGEST}s, but is \
+            "the longest time of the breaker's `open_growth` must be from 2s to {seconds}s, but is \
              1s"
         )
     );
     assert_eq!(
         error(good.half_open_timeout(Duration::ZERO)),
-        format!("the breaker's `half_open_timeout` must be from 1ms to {LONGEST}s, but is 0ns")
+        format!("the breaker's `half_open_timeout` must be from 1ms to {seconds}s, but is 0ns")
     );
     assert_eq!(
         error(good.max_lateness(Duration::MAX)),
         format!(
-            "the breaker's `max_lateness` must be at most {LONGEST}s, but is {:?}",
+            "the breaker's `max_lateness` must be at most {seconds}s, but is {:?}",
             Duration::MAX
         )
     );
-    let longest = Duration::from_secs(LONGEST);
+    let longest = Duration::from_secs(seconds);
     assert!(CircuitBreaker::try_new(good.open_for(longest), &Millis::new()).is_ok());
 }
 

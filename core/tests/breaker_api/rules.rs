@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use fusebox_core::{BreakerConfig, CircuitBreaker, Counts, ManualClock, State};
+use fusebox_core::{BreakerConfig, CircuitBreaker, Counts, ManualClock, Ratio, State};
 
-use super::{Millis, fail};
+use super::{Millis, by_width, fail, ms, succeed};
 
 /// A call that ended while the rule was asked about another one made that one's swap fail. Both had
 /// asked about the fourth failure in a row; nobody asked about the fifth.
@@ -28,6 +28,33 @@ fn a_rule_is_asked_again_after_a_failure_that_came_in_between() {
 
     fail(&BREAKER, 4);
     assert_eq!(BREAKER.state(), State::Open);
+}
+
+/// What is full stays full: a streak that came round would start from the first open time again.
+#[test]
+fn open_times_stop_growing_and_start_anew_once_closed() {
+    let clock = Millis::new();
+    let config = BreakerConfig::standard()
+        .consecutive_failures(1)
+        .success_threshold(1)
+        .max_lateness(Duration::ZERO)
+        .open_for(ms(4))
+        .open_growth(Ratio::percent(by_width(125, 200)), ms(by_width(10_000, 1_000)));
+    let breaker = CircuitBreaker::new(config, &clock);
+    let reopened = || {
+        fail(&breaker, 1);
+        let open = breaker.time_until_half_open().expect("open");
+        clock.advance(open);
+        open
+    };
+    let times: Vec<Duration> = (0..70).map(|_| reopened()).collect();
+    let grown = times.windows(2).filter(|pair| pair[0] < pair[1]).count();
+    assert_eq!(grown as u32, by_width(31, 7), "{times:?}");
+    assert!(times.is_sorted(), "{times:?}");
+
+    succeed(&breaker, 1);
+    fail(&breaker, 1);
+    assert_eq!(breaker.time_until_half_open(), Some(ms(4)));
 }
 
 /// The jitter was reckoned from whole hundreds of ticks: on a clock in seconds, an open time below

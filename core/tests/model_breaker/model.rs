@@ -214,7 +214,13 @@ impl Model {
 
     /// The accuracy of the open time in ticks; 1 is exact.
     pub(crate) fn open_unit(&self) -> i128 {
-        (self.open_reach() >> by_width(23, 9)).max(1)
+        (self.open_reach() >> by_width(23, 9)).max(self.step())
+    }
+
+    /// The accuracy of a reading of the clock and of a length of time, in ticks; 1 is exact.
+    fn step(&self) -> i128 {
+        let of_open = self.open_reach() >> by_width(47, 21);
+        of_open.max(self.probe_reach() >> by_width(53, 28)).max(1)
     }
 
     /// The shortest and the longest open time after having reopened so often.
@@ -223,9 +229,8 @@ impl Model {
             (u128::from(self.rules.growth.0), u128::from(self.rules.growth.1));
         let most = u128::from(self.rules.open_at_most);
         let (mut above, mut below) = (u128::from(self.rules.open_for), 1_u128);
-        // It may round down to a tick at each step, where words are 32 bits to one part in 2^31 of
-        // the longest, and grows what it lost.
-        let step = if WORD_BITS == 64 { 1 } else { (self.open_reach() >> 31).max(1) as u128 };
+        // It may round down at each step, and grows what it lost.
+        let step = self.step() as u128;
         let mut lost = step - 1;
         for _ in 0..self.reopened.min(by_width(31, 7)) {
             if above / below >= most {
@@ -236,7 +241,8 @@ impl Model {
             let exact = above % below == 0 && lost == 0;
             lost = if exact { 0 } else { (lost * numerator).div_ceil(denominator) + step };
         }
-        let longest = (above / below).min(most);
+        // But to no less than a step.
+        let longest = (above / below).min(most).max(step);
         let shortest = (above / below).saturating_sub(lost).min(most.saturating_sub(step - 1));
         let shortest = shortest - shortest * u128::from(self.rules.jitter_percent) / 100;
         (shortest as i128, longest as i128)
@@ -274,20 +280,20 @@ impl Model {
         let (least, most) = self.open_left(now)?;
         match self.open_is_over(now) {
             Some(true) => Some((0, 0)),
-            // Rounded to units, of which the lowest is already less by one.
-            Some(false) => Some((least, most + self.open_unit() - 1)),
+            // Rounded to units, of which the lowest is already less by one, from a reading that is.
+            Some(false) => Some((least, most + self.open_unit() - 1 + self.step() - 1)),
             None => None,
         }
     }
 
     /// Takes over the end of a jittered open time, once it has been seen.
     pub(crate) fn saw_left(&mut self, now: u64, left: u64) {
-        let unit = self.open_unit();
+        let (unit, step) = (self.open_unit(), self.step() - 1);
         let certain = self.open_is_over(now) == Some(false);
         if let Phase::Open { lowest, highest, .. } = &mut self.phase {
             let end = i128::from(now) + i128::from(left);
             if certain {
-                *lowest = (*lowest).max(end - 2 * (unit - 1));
+                *lowest = (*lowest).max(end - 2 * (unit - 1) - step);
                 *highest = (*highest).min(end + unit - 1);
             }
         }
@@ -320,7 +326,7 @@ impl Model {
         }
         let (shortest, longest) = self.open_time();
         let since = i128::from(now);
-        let lowest = since + shortest - (self.open_unit() - 1);
+        let lowest = since + shortest - (self.open_unit() - 1) - (self.step() - 1);
         self.change(
             State::Open,
             Phase::Open { since, lowest, highest: since + longest },
