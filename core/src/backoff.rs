@@ -22,11 +22,12 @@
 //! `0 ..= max_delay` instead of piling up at its end; that is done here too. What holds for every
 //! kind is the promise on the way *out*: no delay is ever above `max_delay`.
 //!
-//! **Arithmetic.** Nanoseconds in a `u64`; what does not fit (584 years) saturates. A power is
-//! computed by squaring, on a 64-bit mantissa and an exponent, rounded down at each step: at most
-//! 64 multiplications whatever n, no division, no float. A factor whose powers fit the mantissa
-//! (doubling for ever, 150 % for 40 retries) is exact; for any other the delay is at most 1 ns +
-//! 2^-49 of itself below the exact one in whole nanoseconds (1 ns up to six days), and never above.
+//! **Arithmetic.** Nanoseconds in a `u64`, less than 2^63; what does not fit (292 years) saturates.
+//! A power is computed by squaring, on a mantissa of at least 62 bits and an exponent, rounded down
+//! at each step: at most 64 multiplications whatever n, no division, no float. A factor whose
+//! powers fit the mantissa (doubling for ever, 150 % for 40 retries) is exact; for any other the
+//! delay is at most 1 ns + 2^-49 of itself below the exact one in whole nanoseconds (1 ns up to six
+//! days), and never above.
 //! Why not multiply by the factor n times: at 101 % that is 4459 steps before it saturates, and
 //! rounding to the nanosecond at each of them never gets away from small bases.
 
@@ -178,7 +179,7 @@ impl Backoff<()> {
         Self {
             base: nanos(base),
             growth: Growth::Add(nanos(step)),
-            max: u64::MAX,
+            max: LONGEST,
             jitter: Jitter::None,
             random: (),
         }
@@ -221,7 +222,7 @@ impl<R> Backoff<R> {
         self
     }
 
-    /// Makes no delay longer than this, whatever the jitter. Without it a delay is limited by 584
+    /// Makes no delay longer than this, whatever the jitter. Without it a delay is limited by 292
     /// years.
     pub const fn max_delay(mut self, max: Duration) -> Self {
         self.max = nanos(max);
@@ -273,10 +274,10 @@ impl<R> Backoff<R> {
     fn plain(&self, retry: u32) -> u64 {
         let steps = retry.saturating_sub(1);
         let delay = match self.growth {
-            Growth::Add(step) => self.base.saturating_add(step.saturating_mul(u64::from(steps))),
+            Growth::Add(step) => multiply_add(step, steps, self.base),
             Growth::Multiply { exponent, mantissa, .. } => {
                 let factor = Factor { mantissa, exponent: exponent as u32 };
-                factor.pow(steps).scale(self.base)
+                factor.grow(self.base, steps)
             }
         };
         delay.min(self.max)
@@ -303,7 +304,7 @@ impl<R: Random> Delays for Backoff<R> {
             Jitter::Decorrelated => {
                 // The article starts from the base, where here nothing came before.
                 let previous = nanos(previous).max(self.base);
-                previous.saturating_mul(3).saturating_sub(self.base)
+                multiply_add(previous, 3, 0).wrapping_sub(self.base)
             }
         };
         // Of the whole delay, or half of it, the part that is not left to chance. Where that is
@@ -312,7 +313,8 @@ impl<R: Random> Delays for Backoff<R> {
             Jitter::Full | Jitter::Equal => delay.wrapping_sub(spread),
             Jitter::None | Jitter::Decorrelated => delay,
         };
-        let jittered = fixed.saturating_add(up_to(&self.random, spread));
+        // No overflow: both together are a delay, or three times the previous one, saturated.
+        let jittered = fixed.wrapping_add(up_to(&self.random, spread));
         // After the jitter: this is what promises the maximum, whatever came before.
         duration_from_nanos(jittered.min(self.max))
     }
@@ -326,7 +328,7 @@ impl<R> fmt::Debug for Backoff<R> {
             Growth::Add(step) => out.field("step", &Duration::from_nanos(step)),
             Growth::Multiply { percent, .. } => out.field("factor", &format_args!("{percent} %")),
         };
-        let max = (self.max != u64::MAX).then_some(Duration::from_nanos(self.max));
+        let max = (self.max != LONGEST).then_some(Duration::from_nanos(self.max));
         out.field("max_delay", &max).field("jitter", &self.jitter).finish_non_exhaustive()
     }
 }
@@ -334,24 +336,35 @@ impl<R> fmt::Debug for Backoff<R> {
 /// Uniform over `0 ..= max`; draws nothing where that is 0.
 #[inline]
 fn up_to<R: Random>(random: &R, max: u64) -> u64 {
-    match max.checked_add(1) {
-        Some(1) => 0,
-        Some(bound) => random.below(bound),
-        None => random.next_u64(),
-    }
+    // Overflows to a draw below 0, which is 0, where a base of 0 follows a delay of 195 years.
+    if max == 0 { 0 } else { random.below(max.wrapping_add(1)) }
 }
 
-/// Saturates at 584 years.
+/// `value * by + more`; saturates.
+const fn multiply_add(value: u64, by: u32, more: u64) -> u64 {
+    // On paper, in digits of 32 bits: the product of two and two more never overflow two digits.
+    const DIGIT: u64 = u32::MAX as u64;
+    let low = (value & DIGIT).wrapping_mul(by as u64).wrapping_add(more & DIGIT);
+    let high = (value >> 32).wrapping_mul(by as u64).wrapping_add(more >> 32);
+    let high = high.wrapping_add(low >> 32);
+    if high > DIGIT { u64::MAX } else { high << 32 | low & DIGIT }
+}
+
+/// The longest delay: 292 years, so that a small target has a bit to spare.
+const LONGEST: u64 = u64::MAX / 2;
+
+/// Saturates at [`LONGEST`].
 pub(crate) const fn nanos(duration: Duration) -> u64 {
-    duration.as_secs().saturating_mul(1_000_000_000).saturating_add(duration.subsec_nanos() as u64)
+    let nanos = multiply_add(duration.as_secs(), 1_000_000_000, duration.subsec_nanos() as u64);
+    if nanos < LONGEST { nanos } else { LONGEST }
 }
 
 /// As [`Duration::from_nanos`], without a division of 64 bits.
 #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
 pub(crate) const fn duration_from_nanos(nanos: u64) -> Duration {
     let (seconds, rest) = billions(nanos);
-    // The remainder is what it was, so that the compiler knows of no overflow.
-    Duration::new(seconds, rest % 1_000_000_000)
+    // Never more than that, but the compiler does not know it, and would link a panic.
+    Duration::new(seconds, if rest < 1_000_000_000 { rest } else { 999_999_999 })
 }
 
 /// The delays of a [`Backoff`] one after another; see [`Backoff::delays`]. It never ends.

@@ -183,7 +183,7 @@ impl<C: Clock> RetryBudget<C> {
     ///
     /// As [`try_withdraw`](Self::try_withdraw).
     pub fn try_withdraw_at(&self, now: Ticks) -> Result<(), Rejection> {
-        let now = self.plan.scale.units(now);
+        let now = self.plan.time(now);
         // Relaxed: whatever was read, the CAS below checks it.
         let mut state = State::new(self.word.load(Ordering::Relaxed));
         loop {
@@ -226,7 +226,7 @@ impl<C: Clock> RetryBudget<C> {
     pub fn snapshot_at(&self, now: Ticks) -> BudgetSnapshot {
         // Relaxed: a reading of one word, as good as any a moment later.
         let state = State::new(self.word.load(Ordering::Relaxed));
-        self.plan.snapshot(state, self.plan.scale.units(now))
+        self.plan.snapshot(state, self.plan.time(now))
     }
 
     /// The clock this budget goes by.

@@ -16,7 +16,7 @@
 
 use crate::pointer::through_pointers;
 use crate::sync::{AtomicWord, Ordering, constructor};
-use crate::wide::product;
+use crate::wide::upper_product;
 
 /// A source of random numbers, good enough for jitter. It is shared by reference.
 ///
@@ -48,7 +48,7 @@ pub trait Random {
     /// 2^64` of itself, which for a delay of a minute in nanoseconds is 3 in a billion.
     #[inline]
     fn below(&self, bound: u64) -> u64 {
-        product(self.next_u64(), bound).0
+        upper_product(self.next_u64(), bound)
     }
 }
 
@@ -101,7 +101,8 @@ const GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
 /// Lock-free: one `fetch_add`.
 #[derive(Debug)]
 pub struct Rng {
-    seed: u64,
+    /// The seed, and one step.
+    first: u64,
     /// How many numbers were drawn, wrapping.
     drawn: AtomicWord,
 }
@@ -111,7 +112,7 @@ impl Rng {
         /// A generator that starts from `seed`; any value will do, 0 too.
         #[must_use]
         pub const fn from_seed(seed: u64) -> Self {
-            Self { seed, drawn: AtomicWord::new(0) }
+            Self { first: seed.wrapping_add(GAMMA), drawn: AtomicWord::new(0) }
         }
     }
 }
@@ -123,8 +124,8 @@ impl Random for Rng {
         // to one caller whatever its ordering.
         let drawn = self.drawn.fetch_add(1, Ordering::Relaxed);
         #[allow(clippy::useless_conversion, reason = "a conversion where words are 32 bits")]
-        let position = u64::from(drawn).wrapping_add(1);
-        mix(self.seed.wrapping_add(GAMMA.wrapping_mul(position)))
+        let position = u64::from(drawn);
+        mix(self.first.wrapping_add(GAMMA.wrapping_mul(position)))
     }
 }
 

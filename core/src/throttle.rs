@@ -256,8 +256,8 @@ impl<C: Clock, R: Random, const B: usize> AdaptiveThrottle<C, R, B> {
     pub fn snapshot_at(&self, now: Ticks) -> ThrottleSnapshot {
         let sums = self.slide.sums(GENERATION, now);
         ThrottleSnapshot {
-            requests: sums.requests,
-            accepts: sums.requests.saturating_sub(sums.failures),
+            requests: u64::from(sums.requests),
+            accepts: u64::from(sums.requests.saturating_sub(sums.failures)),
             multiplier: self.multiplier,
             max_rejection: self.max_rejection,
         }

@@ -1,12 +1,19 @@
 //! Arithmetic on more bits than a small target has, without what it would link for a division.
 
-/// The product of two numbers: its upper and its lower half.
+/// The upper half of the product of two numbers, which is all that a fraction of a number needs.
+///
+/// Without the lower half, which is cheap to have by itself, all fits the registers of a call.
 // One copy where it is long.
 #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
 #[cfg_attr(target_pointer_width = "64", inline)]
+pub(crate) const fn upper_product(one: u64, other: u64) -> u64 {
+    (((one as u128) * (other as u128)) >> 64) as u64
+}
+
+/// The product of two numbers: its upper and its lower half.
+#[inline]
 pub(crate) const fn product(one: u64, other: u64) -> (u64, u64) {
-    let product = (one as u128) * (other as u128);
-    ((product >> 64) as u64, product as u64)
+    (upper_product(one, other), one.wrapping_mul(other))
 }
 
 /// Whole billions in a number, and what is left: seconds in nanoseconds.
@@ -20,7 +27,7 @@ pub(crate) const fn billions(number: u64) -> (u64, u32) {
     const INVERSE: u64 = ((1_u128 << 75) / 1_953_125 + 1) as u64;
     // (INVERSE * 1953125 - 2^75) * 2^55 < 2^75: the error never adds up to one.
     const _: () = assert!(INVERSE as u128 * 1_953_125 - (1 << 75) < 1 << 20);
-    let whole = product(number >> 9, INVERSE).0 >> 11;
+    let whole = upper_product(number >> 9, INVERSE) >> 11;
     (whole, number.wrapping_sub(whole.wrapping_mul(1_000_000_000)) as u32)
 }
 
@@ -99,8 +106,9 @@ mod tests {
     }
 
     #[test]
-    fn a_product_has_all_its_bits() {
-        assert_eq!(product(u64::MAX, u64::MAX), (u64::MAX - 1, 1));
-        assert_eq!(product(1 << 40, 1 << 40), (1 << 16, 0));
+    fn an_upper_product_has_all_its_carries() {
+        assert_eq!(upper_product(u64::MAX, u64::MAX), u64::MAX - 1);
+        assert_eq!(upper_product(1 << 40, 1 << 40), 1 << 16);
+        assert_eq!(upper_product(u64::MAX, 1), 0);
     }
 }

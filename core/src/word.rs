@@ -56,12 +56,6 @@ impl Field {
         Self { shift: self.end(), width }
     }
 
-    /// The field from one bit up to another, for a layout that is made at run time: there is no one
-    /// to tell of a layout that does not fit the word, so the compiler of a `static` finds it.
-    pub(crate) const fn between(shift: u32, end: u32) -> Self {
-        Self { shift, width: end.saturating_sub(shift) }
-    }
-
     /// The first bit above this field.
     pub(crate) const fn end(self) -> u32 {
         self.shift.saturating_add(self.width)

@@ -4,11 +4,12 @@
 //! breaker changes its state. Neither may cost a loop over shared memory on each call, and a
 //! transition, which is one compare-and-swap of another word, cannot clear the buckets as well.
 //!
-//! **Solution.** A head word holds the generation the ring counts for, the position of the current
-//! bucket and, for windows of time, when that bucket began. Positions go up and wrap; bucket
-//! `position % B` carries the number of the turn (`position / B`) as its tag, and counts that stand
-//! under another tag are not looked at. Whoever records first in a new generation, or after a
-//! bucket is over, moves the head; whoever moved it retags the buckets it skipped.
+//! **Solution.** A head word holds the generation the ring counts for, the place of the current
+//! bucket, how often the head has been all around and, for windows of time, when that bucket began.
+//! Each bucket carries the number of its turn as its tag: up to the current one that of the head,
+//! after it the one before; counts that stand under another tag are not looked at. Whoever records
+//! first in a new generation, or after a bucket is over, moves the head; whoever moved it retags the
+//! buckets it skipped.
 //!
 //! **Why it works.** A count is one compare-and-swap on a bucket whose tag was right for the head
 //! that was read. If the head moved on in between and the bucket was retagged, the swap fails and
@@ -52,9 +53,10 @@
 
 use super::state::{GENERATION_BITS, Generation};
 use crate::sync::{AtomicWord, Ordering, array_of, constructor, fence};
-use crate::word::{Field, WORD_BITS, Word, by_width, mask};
+use crate::word::{Field, WORD_BITS, Word, by_width, low_half};
 
-/// The head: `mark | position | generation`; 36, 12 and 16 bits, or 20, 6 and 6.
+/// The head: `mark | turn | place | generation`; 36 bits, 12 for turn and place, and 16; or 20, 6
+/// and 6. A ring of few buckets has more bits for the turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Head(Word);
 
@@ -89,41 +91,34 @@ impl Head {
     pub(super) const fn mark(self) -> Word {
         MARK.get(self.0)
     }
-
-    const fn position(self) -> Word {
-        POSITION.get(self.0)
-    }
-
-    const fn new(generation: Generation, position: Word, mark: Word) -> Self {
-        let word = GENERATION.set(0, generation as Word);
-        Self(MARK.set(POSITION.set(word, position), mark))
-    }
 }
 
-/// The sums of a ring.
+/// The sums of a ring, which holds less than 2^23 calls.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Sums {
-    pub(crate) requests: u64,
-    pub(crate) failures: u64,
-    pub(super) slow: u64,
+    pub(crate) requests: u32,
+    pub(crate) failures: u32,
+    pub(super) slow: u32,
 }
 
-impl Sums {
+/// A call that is to be counted, as what it adds to a bucket.
+#[derive(Clone, Copy)]
+pub(super) struct Call(Word);
+
+impl Call {
     #[inline]
-    fn add(&mut self, more: Self) {
-        // A ring holds less than 2^23 calls.
-        self.requests = self.requests.wrapping_add(more.requests);
-        self.failures = self.failures.wrapping_add(more.failures);
-        self.slow = self.slow.wrapping_add(more.slow);
+    pub(super) const fn new(failed: bool, slow: bool) -> Self {
+        let failures = if failed { FAILURES.one() } else { 0 };
+        let slows = if slow { SLOW.one() } else { 0 };
+        Self(REQUESTS.one() | failures | slows)
     }
 }
 
-/// What a window finds the current bucket to be.
-pub(super) enum Age {
-    /// Not over yet.
-    Current,
-    /// Over, and this many positions behind; the bucket that is current now began at the mark.
-    Over(u32, Word),
+/// So many buckets further, of which the last one began at the mark.
+#[derive(Clone, Copy)]
+pub(super) struct Move {
+    pub(super) steps: Word,
+    pub(super) mark: Word,
 }
 
 /// `B` buckets and their head.
@@ -134,55 +129,71 @@ pub(super) struct Ring<const B: usize> {
 }
 
 impl<const B: usize> Ring<B> {
-    /// Positions wrap here: a whole number of turns, as many as position and tag can hold.
-    const POSITIONS: Word = {
+    /// The place of the current bucket.
+    const PLACE: Field = {
         assert!(
             B > 0 && B <= MAX_BUCKETS,
             "a window has 1 to 64 buckets, 1 to 16 where words are 32 bits"
         );
-        let turns = (POSITION.max() + 1) / B as Word;
-        let tags = TAG.max() + 1;
-        (if turns < tags { turns } else { tags }) * B as Word
+        let bits = usize::BITS - (B - 1).leading_zeros();
+        GENERATION.above(if bits == 0 { 1 } else { bits })
+    };
+
+    /// How often the head has been all around; wraps.
+    const TURN: Field = {
+        let turn = Self::PLACE.above(POSITION.end() - Self::PLACE.end());
+        assert!(turn.width() >= 2 && turn.width() <= TAG.width());
+        turn
     };
 
     constructor! {
         pub(super) const fn new() -> Self {
             // Evaluated here, so that a wrong number of buckets fails to compile where it is named.
-            let _ = Self::POSITIONS;
+            let _ = Self::TURN;
             Self { head: AtomicWord::new(0), buckets: array_of![AtomicWord::new(0); B] }
         }
     }
 
-    const fn later(position: Word, steps: Word) -> Word {
-        position.wrapping_add(steps) % Self::POSITIONS
+    /// The tag that is due at `place` under this head.
+    #[inline]
+    const fn due(head: Head, place: Word) -> Word {
+        let turn = Self::TURN.get(head.0);
+        if place <= Self::PLACE.get(head.0) {
+            turn
+        } else {
+            turn.wrapping_sub(1) & Self::TURN.max()
+        }
     }
 
-    const fn earlier(position: Word, steps: Word) -> Word {
-        position.wrapping_add(Self::POSITIONS).wrapping_sub(steps) % Self::POSITIONS
+    /// The head after a move, by a whole turn at most.
+    const fn moved(head: Head, generation: Generation, to: Move) -> Head {
+        let mut word = head.0.wrapping_add(to.steps.wrapping_mul(Self::PLACE.one()));
+        if Self::PLACE.get(head.0).wrapping_add(to.steps) >= B as Word {
+            // On to the first place of the next turn. Should the turn wrap, it is carried into the
+            // mark, which is set anew.
+            let around = (B as Word).wrapping_mul(Self::PLACE.one());
+            word = word.wrapping_add(Self::TURN.one()).wrapping_sub(around);
+        }
+        Head(MARK.set(GENERATION.set(word, generation as Word), to.mark))
     }
 
-    const fn tag(position: Word) -> Word {
-        position / B as Word
+    fn bucket(&self, place: Word) -> &AtomicWord {
+        // Always in range, which the compiler does not know.
+        self.buckets.get(place as usize).unwrap_or(&self.buckets[0])
     }
 
-    fn bucket(&self, position: Word) -> &AtomicWord {
-        // In range by the remainder; the compiler sees it too.
-        &self.buckets[(position % B as Word) as usize]
-    }
-
-    /// Counts a call for `generation`, after moving on as `age` of the head and the bucket's calls
-    /// says; `leave` comes before each attempt to do so.
+    /// Counts a call for `generation`, after moving on as `due` says of the head and the current
+    /// bucket's calls, before each attempt to do so.
     ///
     /// `is_over` says whether the breaker has left the generation: then the call is dropped and the
     /// answer is `false`. `first_mark` is the mark of a ring that starts afresh.
     pub(super) fn record(
         &self,
         generation: Generation,
-        (failed, slow): (bool, bool),
+        call: Call,
         first_mark: Word,
-        age: impl Fn(Head, u64) -> Age,
+        mut due: impl FnMut(Head, u32) -> Option<Move>,
         is_over: impl Fn() -> bool,
-        mut leave: impl FnMut(),
     ) -> bool {
         // Lock-free: each turn of the loop that does not end it is due to another thread's
         // progress.
@@ -190,68 +201,68 @@ impl<const B: usize> Ring<B> {
             // Acquire: a head of a later generation comes with the transition to it, which
             // `is_over` must see.
             let head = Head(self.head.load(Ordering::Acquire));
-            if head.generation() != generation {
+            let to = if head.generation() == generation {
+                let bucket = self.bucket(Self::PLACE.get(head.0));
+                let turn = Self::TURN.get(head.0);
+                // Acquire: a bucket that is ahead of the head that was read comes with the newer
+                // head, which the check below must see.
+                let old = Bucket(bucket.load(Ordering::Acquire));
+                let mut base = old;
+                if !old.has_tag(turn) {
+                    if self.head.load(Ordering::Acquire) != head.0 {
+                        // The bucket may be ahead of the head that was read, not behind it.
+                        continue;
+                    }
+                    base = Bucket::empty(turn);
+                }
+                match due(head, base.requests()) {
+                    Some(to) => to,
+                    None if Self::swap(bucket, old, base.counted(call)) => return true,
+                    None => continue,
+                }
+            } else {
                 // Either the ring is behind the breaker or this call is.
                 if is_over() {
                     return false;
                 }
-                self.advance(head, generation, B as Word, first_mark);
-                continue;
-            }
-            let position = head.position();
-            let bucket = self.bucket(position);
-            // Acquire: a bucket that is ahead of the head that was read comes with the newer head,
-            // which the check below must see.
-            let old = Bucket(bucket.load(Ordering::Acquire));
-            let current = old.has_tag(Self::tag(position));
-            let calls = if current { old.requests() } else { 0 };
-            if let Age::Over(steps, mark) = age(head, calls) {
-                leave();
-                self.advance(head, generation, Word::from(steps).min(B as Word), mark);
-                continue;
-            }
-            if !current && self.head.load(Ordering::Acquire) != head.0 {
-                // The bucket may be ahead of the head that was read, not behind it.
-                continue;
-            }
-            let base = if current { old } else { Bucket::empty(Self::tag(position)) };
-            let new = base.counted(failed, slow);
-            // Release: pairs with the Acquire loads of buckets, so that whoever sees the call sees
-            // the head that its tag follows from. Relaxed on failure: the loop starts
-            // with fresh loads.
-            let swap = bucket.compare_exchange(old.0, new.0, Ordering::Release, Ordering::Relaxed);
-            if swap.is_ok() {
-                return true;
-            }
+                Move { steps: B as Word, mark: first_mark }
+            };
+            self.advance(head, generation, to);
         }
     }
 
-    /// Moves the head by `steps` positions, at most a whole turn, and retags what it skipped.
-    fn advance(&self, head: Head, generation: Generation, steps: Word, mark: Word) {
-        let position = Self::later(head.position(), steps);
-        let next = Head::new(generation, position, mark);
+    fn swap(bucket: &AtomicWord, old: Bucket, new: Bucket) -> bool {
+        // Release: pairs with the Acquire loads of buckets, so that whoever sees the call sees the
+        // head that its tag follows from. Relaxed on failure: all is loaded afresh.
+        bucket.compare_exchange_weak(old.0, new.0, Ordering::Release, Ordering::Relaxed).is_ok()
+    }
+
+    /// Moves the head, and retags what it skipped.
+    fn advance(&self, head: Head, generation: Generation, to: Move) {
+        let next = Self::moved(head, generation, to);
         // AcqRel: publishes the transition that this call came after, and the full buckets it has
         // seen, to whoever loads the head. Relaxed on failure: another thread moved it, and
         // the caller looks again.
-        let swap = self.head.compare_exchange(head.0, next.0, Ordering::AcqRel, Ordering::Relaxed);
+        let swap =
+            self.head.compare_exchange_weak(head.0, next.0, Ordering::AcqRel, Ordering::Relaxed);
         if swap.is_err() {
             return;
         }
-        for step in 1..=steps {
-            self.retag(Self::later(head.position(), step));
+        let mut place = Self::PLACE.get(head.0);
+        for _ in 0..to.steps {
+            place = if place >= B as Word - 1 { 0 } else { place.wrapping_add(1) };
+            self.retag(place);
         }
     }
 
-    /// Empties the bucket of `position` if its tag is not the one that is due.
-    fn retag(&self, position: Word) {
-        let bucket = self.bucket(position);
+    /// Empties the bucket at `place` if its tag is not the one that is due.
+    fn retag(&self, place: Word) {
+        let bucket = self.bucket(place);
         // Acquire: the head below is at least as new as the one that this tag follows from.
         let old = Bucket(bucket.load(Ordering::Acquire));
         // Acquire, so that the swap below cannot go before it. Loaded again, as this thread may
         // have stood still since it moved the head, and newer calls may count here.
-        let head = Head(self.head.load(Ordering::Acquire)).position();
-        let behind = (head % B as Word + B as Word - position % B as Word) % B as Word;
-        let due = Self::tag(Self::earlier(head, behind));
+        let due = Self::due(Head(self.head.load(Ordering::Acquire)), place);
         if !old.has_tag(due) {
             // A failed swap means that someone else recorded or retagged here.
             // Release, as in `record`.
@@ -265,34 +276,29 @@ impl<const B: usize> Ring<B> {
     }
 
     /// The counts of the whole window, for judging after a call was recorded, and a full window
-    /// before it is left; `None` where another call has moved on, which judges both. `None` as well
-    /// where the ring has left the generation.
+    /// before it is left; of no calls where another call has moved on, which judges both, and where
+    /// the ring has left the generation.
     ///
     /// In windows of time only after [`fence`](Self::fence).
-    pub(super) fn judged(&self, generation: Generation) -> Option<Sums> {
+    pub(super) fn judged(&self, generation: Generation) -> Sums {
+        let mut sums = Sums::default();
         // Acquire: as in `sums`.
         let head = Head(self.head.load(Ordering::Acquire));
-        if head.generation() != generation {
-            return None;
-        }
-        let position = head.position();
-        let mut sums = self.counted(position);
-        if sums.requests == 0 {
-            return None;
-        }
-        // In the order of their places, as stepping back from position to position would divide for
-        // each: those after the current one are of the turn before.
-        let current = (position % B as Word) as usize;
-        let turn = Self::tag(position);
-        let before = Self::tag(Self::earlier(position, B as Word));
-        for (place, bucket) in self.buckets.iter().enumerate() {
-            if place != current {
-                sums.add(Self::counted_in(bucket, if place < current { turn } else { before }));
+        if head.generation() == generation {
+            for (place, bucket) in (0..).zip(&self.buckets) {
+                let bucket = Self::counted(bucket, head, place);
+                if place == Self::PLACE.get(head.0) && bucket.requests() == 0 {
+                    return sums.none();
+                }
+                sums.add(bucket);
+            }
+            // Acquire is for the loads above: a bucket that was retagged meanwhile comes with a newer
+            // head.
+            if self.head.load(Ordering::Acquire) == head.0 {
+                return sums;
             }
         }
-        // Acquire is for the loads above: a bucket that was retagged meanwhile comes with a newer
-        // head.
-        if self.head.load(Ordering::Acquire) == head.0 { Some(sums) } else { None }
+        sums.none()
     }
 
     /// Between a record and its sum, where records in different buckets may not have seen one
@@ -304,36 +310,44 @@ impl<const B: usize> Ring<B> {
     }
 
     /// The counts of the window as far as it is not over, for people: calls that end meanwhile may
-    /// be missing. `age` says by how many positions it has slid since the head was last moved.
-    pub(super) fn sums(&self, generation: Generation, age: impl Fn(Head) -> u32) -> Sums {
+    /// be missing. `gone` says by how many buckets it has slid since the head was last moved.
+    pub(super) fn sums(&self, generation: Generation, gone: impl Fn(Head) -> Word) -> Sums {
         // Acquire: pairs with the AcqRel of `advance`.
         let head = Head(self.head.load(Ordering::Acquire));
         let mut sums = Sums::default();
         if head.generation() != generation {
             return sums;
         }
-        let gone = Word::from(age(head)).min(B as Word);
-        for back in 0..(B as Word - gone) {
-            sums.add(self.counted(Self::earlier(head.position(), back)));
+        let (current, left) = (Self::PLACE.get(head.0), (B as Word).saturating_sub(gone(head)));
+        for (place, bucket) in (0..).zip(&self.buckets) {
+            let more = if place > current { B as Word } else { 0 };
+            let back = current.wrapping_add(more).wrapping_sub(place);
+            if back < left {
+                sums.add(Self::counted(bucket, head, place));
+            }
         }
         sums
     }
 
-    /// What the bucket of `position` has counted, if it is still that of this position.
-    fn counted(&self, position: Word) -> Sums {
-        Self::counted_in(self.bucket(position), Self::tag(position))
-    }
-
-    /// What a bucket has counted, if its tag is the one that is due.
+    /// What the bucket at `place` has counted, if its tag is the one that is due.
     #[inline]
-    fn counted_in(bucket: &AtomicWord, due: Word) -> Sums {
+    fn counted(bucket: &AtomicWord, head: Head, place: Word) -> Bucket {
         // Acquire: pairs with the Release of `record` and `retag`.
         let bucket = Bucket(bucket.load(Ordering::Acquire));
-        if bucket.has_tag(due) {
-            Sums { requests: bucket.requests(), failures: bucket.failures(), slow: bucket.slow() }
-        } else {
-            Sums::default()
-        }
+        if bucket.has_tag(Self::due(head, place)) { bucket } else { Bucket::empty(0) }
+    }
+}
+
+impl Sums {
+    const fn none(self) -> Self {
+        Self { requests: 0, ..self }
+    }
+
+    #[inline]
+    fn add(&mut self, bucket: Bucket) {
+        self.requests = self.requests.wrapping_add(bucket.requests());
+        self.failures = self.failures.wrapping_add(low_half(FAILURES.get(bucket.0)));
+        self.slow = self.slow.wrapping_add(low_half(SLOW.get(bucket.0)));
     }
 }
 
@@ -343,33 +357,25 @@ impl Bucket {
     }
 
     const fn has_tag(self, tag: Word) -> bool {
-        TAG.get(self.0) == tag & mask(TAG.width())
+        TAG.get(self.0) == tag
     }
 
-    #[allow(clippy::unnecessary_cast, reason = "a conversion where words are 32 bits")]
-    const fn requests(self) -> u64 {
-        REQUESTS.get(self.0) as u64
-    }
-
-    #[allow(clippy::unnecessary_cast, reason = "a conversion where words are 32 bits")]
-    const fn failures(self) -> u64 {
-        FAILURES.get(self.0) as u64
-    }
-
-    #[allow(clippy::unnecessary_cast, reason = "a conversion where words are 32 bits")]
-    const fn slow(self) -> u64 {
-        SLOW.get(self.0) as u64
+    const fn requests(self) -> u32 {
+        low_half(REQUESTS.get(self.0))
     }
 
     /// With one call more. A full bucket is halved first: the rates stay what they are.
-    const fn counted(self, failed: bool, slow: bool) -> Self {
-        let (mut requests, mut failures, mut slows) =
-            (REQUESTS.get(self.0), FAILURES.get(self.0), SLOW.get(self.0));
-        if requests == REQUESTS.max() {
-            (requests, failures, slows) = (requests / 2, failures / 2, slows / 2);
-        }
-        let word = REQUESTS.set(self.0, requests + 1);
-        let word = FAILURES.set(word, failures + failed as Word);
-        Self(SLOW.set(word, slows + slow as Word))
+    const fn counted(self, call: Call) -> Self {
+        /// All counts without their highest bits.
+        const HALVES: Word = REQUESTS.set(0, REQUESTS.max() >> 1)
+            | FAILURES.set(0, FAILURES.max() >> 1)
+            | SLOW.set(0, SLOW.max() >> 1);
+        let word = if REQUESTS.get(self.0) == REQUESTS.max() {
+            TAG.get(self.0) | (self.0 >> 1) & HALVES
+        } else {
+            self.0
+        };
+        // No count is more than the requests, and so none is carried into its neighbour.
+        Self(word.wrapping_add(call.0))
     }
 }

@@ -141,6 +141,7 @@ impl BudgetConfig {
             scale: Scale::fit(1, 1, 0, 0),
             deposit: self.ratio.numerator() as Word,
             cost: cost as Word,
+            reserve: self.reserve as Word,
             full: full as Word,
             start: (start as Word).wrapping_mul(cost as Word),
             interval: 0,
@@ -159,7 +160,9 @@ impl BudgetConfig {
         if interval < MIN_INTERVAL {
             return None;
         }
-        Some(Plan { scale, interval: interval as Word, lateness: scale.units_up(lateness), ..plan })
+        let interval = layout.raised(interval as Word);
+        let lateness = layout.raised(scale.units_up(lateness));
+        Some(Plan { scale, interval, lateness, ..plan })
     }
 
     const fn fits(self, per_second: u64) -> bool {

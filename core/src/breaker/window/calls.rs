@@ -5,7 +5,7 @@ use core::marker::PhantomData;
 use super::counting::Counting;
 use super::rates::{Judge, Rates};
 use super::{Ended, Window};
-use crate::breaker::ring::{Age, Head, MAX_REQUESTS, Ring, Sums};
+use crate::breaker::ring::{Call, Head, MAX_REQUESTS, Move, Ring, Sums};
 use crate::breaker::state::Generation;
 use crate::error::{ConfigError, Setting, check, setting};
 use crate::sync::constructor;
@@ -137,19 +137,21 @@ impl<C: Clock, const B: usize> Counting for LastCalls<C, B> {
     }
 
     fn count(&self, ended: Ended<bool>, is_over: &dyn Fn() -> bool) -> Option<bool> {
-        let full = u64::from(self.per_bucket);
-        let age = |_: Head, calls: u64| if calls >= full { Age::Over(1, 0) } else { Age::Current };
         let mut before = false;
-        // Who filled the bucket may find that this call has moved on, and leave the judging to it.
-        let leave = || {
-            before |= self.judged(ended.generation).is_some_and(|sums| self.judge.trips(sums));
+        let due = |_: Head, calls: u32| {
+            (calls >= self.per_bucket).then(|| {
+                // Who filled the bucket may find that this call has moved on, and leave the judging
+                // to it.
+                before |= self.judge.trips(self.judged(ended.generation));
+                Move { steps: 1, mark: 0 }
+            })
         };
-        let call = (ended.failed, ended.slow);
+        let call = Call::new(ended.failed, ended.slow);
         // No fence after it: see the ring.
-        self.ring.record(ended.generation, call, 0, age, is_over, leave).then_some(before)
+        self.ring.record(ended.generation, call, 0, due, is_over).then_some(before)
     }
 
-    fn judged(&self, generation: Generation) -> Option<Sums> {
+    fn judged(&self, generation: Generation) -> Sums {
         self.ring.judged(generation)
     }
 

@@ -21,7 +21,7 @@ pub(super) trait Counting {
     fn count(&self, ended: Ended<bool>, is_over: &dyn Fn() -> bool) -> Option<bool>;
 
     /// The sums to judge by; see [`Ring::judged`](crate::breaker::ring::Ring::judged).
-    fn judged(&self, generation: Generation) -> Option<Sums>;
+    fn judged(&self, generation: Generation) -> Sums;
 
     /// The sums as far as they are not over, for people.
     fn sums(&self, generation: Generation, now: Ticks) -> Sums;
@@ -53,8 +53,7 @@ impl<W: Counting> sealed::Window<W::Clock> for W {
 
     fn record(&self, ended: Ended<bool>, is_over: &dyn Fn() -> bool) -> Option<bool> {
         let before = self.count(ended, is_over)?;
-        let trips = |sums| self.judge().trips(sums);
-        Some(before || self.judged(ended.generation).is_some_and(trips))
+        Some(before || self.judge().trips(self.judged(ended.generation)))
     }
 
     fn ask(
@@ -64,7 +63,8 @@ impl<W: Counting> sealed::Window<W::Clock> for W {
         base: Counts,
         rule: fn(&Counts) -> bool,
     ) -> bool {
-        self.judged(generation).is_some_and(|sums| rule(&add(sums, base)))
+        let sums = self.judged(generation);
+        sums.requests > 0 && rule(&add(sums, base))
     }
 
     fn read(&self, generation: Generation, now: Ticks, counts: Counts) -> Counts {

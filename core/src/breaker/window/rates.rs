@@ -9,7 +9,7 @@ use crate::ratio::Ratio;
 use crate::sync::{AtomicWord, Ordering, SettingWord, constructor};
 use crate::time::packed::Packed;
 use crate::time::{Ticks, ticks_from_duration};
-use crate::word::{WORD_BITS, Word, widen};
+use crate::word::{WORD_BITS, Word, low_half};
 
 const FAILURES: Setting =
     setting!("the rate of `Rates::failures`" must "be more than 0 % and at most 100 %");
@@ -94,14 +94,13 @@ impl Share {
 
     /// Whether `part` of `whole`, of more than nothing, is at least this.
     #[cfg(any(not(target_has_atomic = "64"), fusebox_word32))]
-    fn is_reached(self, part: u64, whole: u64) -> bool {
-        // A window where words are 32 bits holds less than 2^13 calls.
-        part.wrapping_shl(SHARE_BITS) >= whole.wrapping_mul(widen(self.0))
+    fn is_reached(self, part: u32, whole: u32) -> bool {
+        u64::from(part) << SHARE_BITS >= u64::from(whole).wrapping_mul(u64::from(self.0))
     }
 
     /// Whether `part` of `whole`, of more than nothing, is at least this.
     #[cfg(all(target_has_atomic = "64", not(fusebox_word32)))]
-    fn is_reached(self, part: u64, whole: u64) -> bool {
+    fn is_reached(self, part: u32, whole: u32) -> bool {
         u128::from(part) << SHARE_BITS >= u128::from(whole).wrapping_mul(u128::from(self.0))
     }
 }
@@ -146,7 +145,8 @@ impl Words {
                 }
                 (Some(rate), ticks_from_duration(duration, hz))
             }
-            None => (None, 0),
+            // No call takes as long.
+            None => (None, u64::MAX),
         };
         let minimum = rates.minimum as Word;
         let (failures, slow) = (Share::new(rates.failures), Share::new(slow));
@@ -211,14 +211,14 @@ impl Judge {
     #[inline]
     pub(super) fn is_slow(&self, start: Ticks, now: Ticks) -> bool {
         // Relaxed, as in `slow`.
-        let slow_after = || Packed(self.slow_after.load(Ordering::Relaxed)).ticks();
-        self.has_slow() && now.saturating_since(start) >= slow_after()
+        let slow_after = Packed(self.slow_after.load(Ordering::Relaxed)).ticks();
+        now.saturating_since(start) >= slow_after
     }
 
     pub(super) fn trips(&self, sums: Sums) -> bool {
         // Acquire: pairs with the last store of `change`, so that the rates are at least as new.
         let minimum = self.minimum.load(Ordering::Acquire);
-        if sums.requests < widen(minimum) {
+        if sums.requests < low_half(minimum) {
             return false;
         }
         // Acquire, twice: who sees a newer rate sees a newer minimum below.
@@ -233,10 +233,10 @@ impl Judge {
 
 pub(super) fn add(sums: Sums, counts: Counts) -> Counts {
     Counts {
-        requests: sums.requests,
-        successes: sums.requests.saturating_sub(sums.failures),
-        failures: sums.failures,
-        slow: sums.slow,
+        requests: u64::from(sums.requests),
+        successes: u64::from(sums.requests.saturating_sub(sums.failures)),
+        failures: u64::from(sums.failures),
+        slow: u64::from(sums.slow),
         ..counts
     }
 }

@@ -2,11 +2,11 @@
 
 use core::time::Duration;
 
-use crate::breaker::ring::{Age, Head, MARK_BITS, Ring, Sums};
+use crate::breaker::ring::{Call, Head, MARK_BITS, Move, Ring, Sums};
 use crate::breaker::state::Generation;
 use crate::error::{ConfigError, Setting, check};
 use crate::sync::constructor;
-use crate::time::scale::{HEADROOM, Scale, ahead};
+use crate::time::scale::{HEADROOM, Scale};
 use crate::time::{LONGEST, Ticks, check_rate, duration_from_ticks, in_ticks};
 use crate::word::{Word, mask};
 
@@ -17,8 +17,9 @@ pub(crate) struct Slide<const B: usize> {
     scale: Scale,
     /// The length of a bucket, in units.
     step: Word,
-    /// How late a reader may be and still be taken for late.
-    horizon: Word,
+    /// So many units after the mark, it is rather the reader that is late: by as many units less as
+    /// there are in all.
+    late: Word,
 }
 
 impl<const B: usize> Slide<B> {
@@ -43,7 +44,8 @@ impl<const B: usize> Slide<B> {
                 return Err(span_setting.duration(span, min, max));
             }
             let horizon = scale.units_up(ticks.saturating_add(late));
-            Ok(Self { ring: Ring::new(), scale, step, horizon })
+            let late = mask(MARK_BITS).wrapping_sub(horizon).wrapping_add(1);
+            Ok(Self { ring: Ring::new(), scale, step, late })
         }
     }
 
@@ -54,49 +56,55 @@ impl<const B: usize> Slide<B> {
         Scale::fit(ticks.saturating_add(late), MARK_BITS, HEADROOM, 10)
     }
 
-    /// How many buckets ago `head` was current, and where the bucket of `now` begins.
-    fn age(&self, head: Head, now: Ticks) -> (u32, Word) {
-        let now = self.scale.units(now) & mask(MARK_BITS);
+    /// A reading in units.
+    fn units(&self, now: Ticks) -> Word {
+        self.scale.units(now) & mask(MARK_BITS)
+    }
+
+    /// By how many buckets `head` is behind at `now`, in units.
+    fn behind(&self, head: Head, now: Word) -> Move {
+        let (mut steps, mut mark): (Word, Word) = (0, head.mark());
+        let mut elapsed = now.wrapping_sub(mark) & mask(MARK_BITS);
         // A reader that is late sees the bucket begin in the future.
-        if ahead(head.mark(), now, MARK_BITS, self.horizon) > 0 {
-            return (0, head.mark());
+        if elapsed < self.late {
+            // A bucket at a time: mostly there is but one, and a small target divides by a loop, too.
+            while elapsed >= self.step {
+                steps = steps.wrapping_add(1);
+                mark = mark.wrapping_add(self.step);
+                if steps == B as Word {
+                    // Everything has slid out: begin afresh.
+                    return Move { steps, mark: now };
+                }
+                elapsed = elapsed.wrapping_sub(self.step);
+            }
         }
-        let elapsed = now.wrapping_sub(head.mark()) & mask(MARK_BITS);
-        if elapsed < self.step {
-            return (0, head.mark());
-        }
-        // Never zero; but the compiler cannot know that, and would link a panic.
-        let steps = elapsed.checked_div(self.step).unwrap_or(0);
-        if steps >= B as Word {
-            // Everything has slid out: begin afresh.
-            return (B as u32, now);
-        }
-        (steps as u32, head.mark().wrapping_add(steps * self.step) & mask(MARK_BITS))
+        Move { steps, mark }
     }
 
     /// Counts a call that ended at `now`; see [`Ring::record`].
     pub(crate) fn record(
         &self,
         generation: Generation,
-        flags: (bool, bool),
+        (failed, slow): (bool, bool),
         now: Ticks,
         is_over: impl Fn() -> bool,
     ) -> bool {
-        let first = self.scale.units(now) & mask(MARK_BITS);
-        let age = |head: Head, _: u64| match self.age(head, now) {
-            (0, _) => Age::Current,
-            (steps, mark) => Age::Over(steps, mark),
+        let now = self.units(now);
+        let due = |head: Head, _: u32| {
+            let to = self.behind(head, now);
+            (to.steps > 0).then_some(to)
         };
-        self.ring.record(generation, flags, first, age, is_over, || ())
+        self.ring.record(generation, Call::new(failed, slow), now, due, is_over)
     }
 
     /// The counts to judge by; see [`Ring::judged`], and [`Ring::fence`] for when.
-    pub(crate) fn judged(&self, generation: Generation) -> Option<Sums> {
+    pub(crate) fn judged(&self, generation: Generation) -> Sums {
         self.ring.judged(generation)
     }
 
     /// The counts at `now`; see [`Ring::sums`].
     pub(crate) fn sums(&self, generation: Generation, now: Ticks) -> Sums {
-        self.ring.sums(generation, |head| self.age(head, now).0)
+        let now = self.units(now);
+        self.ring.sums(generation, |head| self.behind(head, now).steps)
     }
 }

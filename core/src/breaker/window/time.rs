@@ -147,7 +147,7 @@ impl<C: Clock, const B: usize> Counting for LastTime<C, B> {
         Some(false)
     }
 
-    fn judged(&self, generation: Generation) -> Option<Sums> {
+    fn judged(&self, generation: Generation) -> Sums {
         self.slide.judged(generation)
     }
 
