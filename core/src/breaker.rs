@@ -47,7 +47,7 @@ pub use window::{Consecutive, LastCalls, LastTime, Rates, Window};
 use crate::error::{ConfigError, Rejection};
 use crate::event::{Event, Observer};
 use crate::gate::{Gate, Outcome};
-use crate::sync::{AtomicWord, Ordering, constructor};
+use crate::sync::{AtomicWord, Ordering, constructor, swap};
 use crate::time::{Clock, Ticks, Timer, duration_from_ticks};
 use crate::word::Word;
 use rules::Rules;
@@ -351,7 +351,9 @@ impl<C, W, M, O> CircuitBreaker<C, W, M, O> {
     /// In a loop only: it may fail for no reason.
     #[inline]
     fn swap(&self, old: Snapshot, new: Snapshot) -> bool {
-        swap(&self.word, old, new)
+        // Publishes what this call did before it to whoever sees the new word, and takes part in
+        // the chain of those before. Pairs with the Acquire of `load`.
+        swap(&self.word, old.0, new.0)
     }
 
     /// The state now. An open breaker whose open time is over is still open until a call comes.
@@ -573,22 +575,6 @@ where
             }
         }
     }
-}
-
-// One copy where it is long.
-#[cfg_attr(not(target_pointer_width = "64"), inline(never))]
-#[cfg_attr(target_pointer_width = "64", inline)]
-fn swap(word: &AtomicWord, old: Snapshot, new: Snapshot) -> bool {
-    word.compare_exchange_weak(
-        old.0,
-        new.0,
-        // AcqRel: publishes what this call did before it to whoever sees the new word, and takes
-        // part in the chain of those before. Pairs with the Acquire of `load`.
-        Ordering::AcqRel,
-        // Relaxed: the loop starts with a fresh load.
-        Ordering::Relaxed,
-    )
-    .is_ok()
 }
 
 impl<C, W, M, O> Gate for CircuitBreaker<C, W, M, O>

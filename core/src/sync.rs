@@ -57,6 +57,17 @@ impl AtomicWaker {
     }
 }
 
+/// The compare-and-swap of a loop that starts with a fresh load, for it may fail for no reason:
+/// AcqRel, and Relaxed where it fails.
+///
+/// One copy of it on a small target, where it is thirty bytes long and as many of them as there are
+/// loops were a tenth of all the code. The shortest paths have their own, which spares them a call.
+#[cfg_attr(not(target_pointer_width = "64"), inline(never))]
+#[cfg_attr(target_pointer_width = "64", inline)]
+pub(crate) fn swap(word: &AtomicWord, old: crate::word::Word, new: crate::word::Word) -> bool {
+    word.compare_exchange_weak(old, new, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+}
+
 /// Writes a constructor once and makes it `const` everywhere but under loom, whose atomics are
 /// allocated at run time.
 macro_rules! constructor {
