@@ -273,20 +273,17 @@ impl<'a> Pool<'a> {
         let drawn = || self.ledger.tickets.load(Ordering::Acquire);
         let before = drawn();
         let (mut oldest, mut greatest_age) = (None, 0);
-        let mut undrawn = None;
         for slot in self.slots {
             let Some(ticket) = slot.waiting() else { continue };
-            match ticket.age(Ticket::new(before)) {
-                Some(age) if age > greatest_age => {
-                    (oldest, greatest_age) = (Some((slot, ticket)), age);
-                }
-                Some(_) => {}
-                None => undrawn = Some((slot, ticket)),
+            // None for a ticket that was not drawn before: it comes last.
+            let age = ticket.age(Ticket::new(before)).unwrap_or(0);
+            if age > greatest_age || oldest.is_none() {
+                (oldest, greatest_age) = (Some((slot, ticket)), age);
             }
         }
         // A ticket that was not drawn before, and the counter has not moved since: it has been
         // waiting for half of all tickets there are. Its turn is lost, but not its wait.
-        oldest.or_else(|| undrawn.filter(|_| drawn() == before))
+        oldest.filter(|_| greatest_age > 0 || drawn() == before)
     }
 }
 
