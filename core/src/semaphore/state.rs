@@ -200,11 +200,10 @@ impl Counts {
         old.is_some_and(|old| old.waiters() > 0)
     }
 
-    /// [`give`](Self::give) where that is seldom: out of line.
+    /// [`give`](Self::give) where that is seldom.
     ///
     /// Also puts back what was reserved for a waiter that is gone. Release is more than that needs,
     /// as a granter has done nothing that a holder must see.
-    #[inline(never)]
     #[must_use]
     pub(super) fn give_back(&self, n: u32) -> bool {
         // Release: as in `give`.
