@@ -28,14 +28,14 @@
 //! # Synchronization
 //!
 //! One word, changed by compare-and-swap on a pure function of what it was. It guards no other
-//! memory, so every access is Relaxed: that all threads agree on the order of changes to one word
-//! holds for any ordering.
+//! memory, so Relaxed would do for every access: that all threads agree on the order of changes to
+//! one word holds for any ordering.
 
 use core::fmt;
 
 use crate::error::{ConfigError, Reason, Rejection};
 use crate::gate::{Gate, Idle, Outcome};
-use crate::sync::{AtomicWord, Ordering, constructor};
+use crate::sync::{AtomicWord, Ordering, constructor, swap};
 use crate::time::{Clock, Ticks};
 use crate::word::Word;
 
@@ -115,11 +115,20 @@ use state::{Plan, State, Withdrawal};
 ///
 /// # Memory ordering
 ///
-/// Relaxed throughout: a withdrawal is not a synchronization with whoever deposited.
+/// As if Relaxed throughout: a withdrawal is not a synchronization with whoever deposited.
 pub struct RetryBudget<C> {
     word: AtomicWord,
     plan: Plan,
     clock: C,
+}
+
+impl<C> RetryBudget<C> {
+    #[inline]
+    fn load(&self) -> State {
+        // Relaxed: whatever is read, the CAS checks it; and to look at, it is as good as any a
+        // moment later.
+        State::new(self.word.load(Ordering::Relaxed))
+    }
 }
 
 impl<C: Clock> RetryBudget<C> {
@@ -184,16 +193,14 @@ impl<C: Clock> RetryBudget<C> {
     /// As [`try_withdraw`](Self::try_withdraw).
     pub fn try_withdraw_at(&self, now: Ticks) -> Result<(), Rejection> {
         let now = self.plan.time(now);
-        // Relaxed: whatever was read, the CAS below checks it.
-        let mut state = State::new(self.word.load(Ordering::Relaxed));
         loop {
+            let state = self.load();
             let next = match self.plan.transition_withdraw(state, now) {
                 Withdrawal::Granted(next) => next,
                 Withdrawal::Exhausted { wait } => return Err(self.exhausted(wait)),
             };
-            match self.swap(state, next) {
-                Ok(()) => return Ok(()),
-                Err(current) => state = current,
+            if self.swap(state, next) {
+                return Ok(());
             }
         }
     }
@@ -224,9 +231,7 @@ impl<C: Clock> RetryBudget<C> {
 
     /// What the budget holds at `now`. Changes nothing.
     pub fn snapshot_at(&self, now: Ticks) -> BudgetSnapshot {
-        // Relaxed: a reading of one word, as good as any a moment later.
-        let state = State::new(self.word.load(Ordering::Relaxed));
-        self.plan.snapshot(state, self.plan.time(now))
+        self.plan.snapshot(self.load(), self.plan.time(now))
     }
 
     /// The clock this budget goes by.
@@ -241,34 +246,27 @@ impl<C: Clock> RetryBudget<C> {
         if self.plan.interval == 0 { Ticks::ZERO } else { self.clock.now() }
     }
 
-    #[inline]
+    // One copy where it is long.
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
+    #[cfg_attr(target_pointer_width = "64", inline)]
     fn add(&self, units: Word) {
-        // Relaxed: whatever was read, the CAS below checks it; and of a full balance that was just
-        // drawn from, this call may as well have come before the withdrawal.
-        let mut state = State::new(self.word.load(Ordering::Relaxed));
-        while let Some(next) = self.plan.transition_deposit(state, units) {
-            match self.swap(state, next) {
-                Ok(()) => return,
-                Err(current) => state = current,
+        loop {
+            // Of a full balance that was just drawn from, this call may as well have come before
+            // the withdrawal.
+            let state = self.load();
+            match self.plan.transition_deposit(state, units) {
+                Some(next) if !self.swap(state, next) => {}
+                _ => return,
             }
         }
     }
 
-    /// Commits a transition, or tells what is there instead. Lock-free: fails only where another
-    /// one was committed (or, on LL/SC targets, for no reason, which does not last).
+    /// Commits a transition. Lock-free: fails only where another one was committed (or, on LL/SC
+    /// targets, for no reason, which does not last).
     #[inline]
-    fn swap(&self, old: State, new: State) -> Result<(), State> {
-        self.word
-            .compare_exchange_weak(
-                old.word(),
-                new.word(),
-                // Relaxed: the word is all there is; nothing is published with it.
-                Ordering::Relaxed,
-                // Relaxed: the value is tried again, and checked again.
-                Ordering::Relaxed,
-            )
-            .map(drop)
-            .map_err(State::new)
+    fn swap(&self, old: State, new: State) -> bool {
+        // Relaxed would do: the word is all there is; nothing is published with it.
+        swap(&self.word, old.word(), new.word())
     }
 
     #[cold]
@@ -313,10 +311,8 @@ impl<C: Clock> Idle for RetryBudget<C> {
 
 impl<C> fmt::Debug for RetryBudget<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Relaxed: as in `snapshot_at`; the floor's unpaid part is left out, so that no clock is
-        // read.
-        let state = State::new(self.word.load(Ordering::Relaxed));
-        let stored = self.plan.stored(state);
+        // The floor's unpaid part is left out, so that no clock is read.
+        let stored = self.plan.stored(self.load());
         f.debug_struct("RetryBudget")
             .field("retries", &stored.retries())
             .field("reserve", &stored.reserve())
@@ -386,7 +382,7 @@ mod tests {
     fn a_full_balance_is_not_written() {
         let clock: ManualClock = ManualClock::new();
         let budget = RetryBudget::new(BudgetConfig::new(Ratio::percent(50)).reserve(10), &clock);
-        let full = State::new(budget.word.load(Ordering::Relaxed));
+        let full = budget.load();
         assert!(budget.snapshot().is_full());
         assert!(budget.plan.transition_deposit(full, budget.plan.deposit).is_none());
         assert!(budget.plan.transition_deposit(full, 0).is_none());

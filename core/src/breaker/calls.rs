@@ -168,16 +168,12 @@ where
                 return;
             }
             let mut failed = ended.failed;
+            let mut trips = false;
             let ramps = self.window.ramp().is_some() && old.is(State::RampingUp);
-            let settled = if old.is(State::HalfOpen) {
+            if old.is(State::HalfOpen) {
                 failed |= ended.slow.is_slow();
-                if judged {
-                    old.transition_probed(self.rules.probing(), failed)
-                } else {
-                    Settle::Update(old.return_probe())
-                }
             } else if (old.counts() || ramps) && judged {
-                let mut trips = match counted {
+                trips = match counted {
                     Some(trips) => trips,
                     None => {
                         let is_over = || self.load().generation() != ended.generation;
@@ -189,14 +185,16 @@ where
                 // been told yet of the failures in a row that there are by now.
                 trips |= self.asks(old, failed);
                 counted = Some(trips);
-                if ramps {
-                    old.transition_judged_in_ramp(&self.rules, failed, trips)
-                } else {
-                    old.transition_judged(&self.rules, failed, trips)
-                }
             } else {
                 // A call is never let in while open, and while disabled it is not counted.
                 return;
+            }
+            let settled = if !judged {
+                Settle::Update(old.return_probe())
+            } else if ramps {
+                old.transition_judged_in_ramp(&self.rules, failed, trips)
+            } else {
+                old.transition_ended(&self.rules, failed, trips)
             };
             let new = match settled {
                 Settle::Update(new) if new == old => return,
@@ -223,9 +221,13 @@ where
     #[cold]
     #[inline(never)]
     fn ask(&self, rule: fn(&Counts) -> bool, old: Snapshot, failed: bool) -> bool {
+        // Of calls that were counted only: without a ramp the word is one that counts.
+        let before = match self.window.ramp() {
+            Some(_) => old.failures(),
+            None => old.counted_failures(),
+        };
         let mut counts = self.own_counts(old);
-        let failures = counts.consecutive_failures.saturating_add(1);
-        counts.consecutive_failures = if failed { failures } else { 0 };
+        counts.consecutive_failures = if failed { widen(before).saturating_add(1) } else { 0 };
         self.window.ask(old.generation(), failed, counts, rule)
     }
 

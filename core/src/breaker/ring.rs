@@ -8,8 +8,8 @@
 //! bucket, how often the head has been all around and, for windows of time, when that bucket began.
 //! Each bucket carries the number of its turn as its tag: up to the current one that of the head,
 //! after it the one before; counts that stand under another tag are not looked at. Whoever records
-//! first in a new generation, or after a bucket is over, moves the head; whoever moved it retags the
-//! buckets it skipped.
+//! first in a new generation, or after a bucket is over, moves the head; whoever moved it retags
+//! the buckets it skipped.
 //!
 //! **Why it works.** A count is one compare-and-swap on a bucket whose tag was right for the head
 //! that was read. If the head moved on in between and the bucket was retagged, the swap fails and
@@ -52,7 +52,7 @@
 //!   a call that ends at that same moment is judged by the window as it is from then on.
 
 use super::state::{GENERATION_BITS, Generation};
-use crate::sync::{AtomicWord, Ordering, array_of, constructor, fence};
+use crate::sync::{AtomicWord, Ordering, array_of, constructor, fence, swap};
 use crate::word::{Field, WORD_BITS, Word, by_width, low_half};
 
 /// The head: `mark | turn | place | generation`; 36 bits, 12 for turn and place, and 16; or 20, 6
@@ -233,8 +233,9 @@ impl<const B: usize> Ring<B> {
 
     fn swap(bucket: &AtomicWord, old: Bucket, new: Bucket) -> bool {
         // Release: pairs with the Acquire loads of buckets, so that whoever sees the call sees the
-        // head that its tag follows from. Relaxed on failure: all is loaded afresh.
-        bucket.compare_exchange_weak(old.0, new.0, Ordering::Release, Ordering::Relaxed).is_ok()
+        // head that its tag follows from. Acquire is not needed, nor on failure: all is loaded
+        // afresh.
+        swap(bucket, old.0, new.0)
     }
 
     /// Moves the head, and retags what it skipped.
@@ -243,36 +244,27 @@ impl<const B: usize> Ring<B> {
         // AcqRel: publishes the transition that this call came after, and the full buckets it has
         // seen, to whoever loads the head. Relaxed on failure: another thread moved it, and
         // the caller looks again.
-        let swap =
-            self.head.compare_exchange_weak(head.0, next.0, Ordering::AcqRel, Ordering::Relaxed);
-        if swap.is_err() {
+        if !swap(&self.head, head.0, next.0) {
             return;
         }
         let mut place = Self::PLACE.get(head.0);
         for _ in 0..to.steps {
-            place = if place >= B as Word - 1 { 0 } else { place.wrapping_add(1) };
-            self.retag(place);
+            let next = place.wrapping_add(1);
+            place = if next < B as Word { next } else { 0 };
+            // Lock-free: where it has to look again, someone else has recorded or retagged there.
+            while !self.retag(place) {}
         }
     }
 
-    /// Empties the bucket at `place` if its tag is not the one that is due.
-    fn retag(&self, place: Word) {
+    /// Empties the bucket at `place` if its tag is not the one that is due; whether it is now.
+    fn retag(&self, place: Word) -> bool {
         let bucket = self.bucket(place);
         // Acquire: the head below is at least as new as the one that this tag follows from.
         let old = Bucket(bucket.load(Ordering::Acquire));
         // Acquire, so that the swap below cannot go before it. Loaded again, as this thread may
         // have stood still since it moved the head, and newer calls may count here.
         let due = Self::due(Head(self.head.load(Ordering::Acquire)), place);
-        if !old.has_tag(due) {
-            // A failed swap means that someone else recorded or retagged here.
-            // Release, as in `record`.
-            let _ = bucket.compare_exchange(
-                old.0,
-                Bucket::empty(due).0,
-                Ordering::Release,
-                Ordering::Relaxed,
-            );
-        }
+        old.has_tag(due) || Self::swap(bucket, old, Bucket::empty(due))
     }
 
     /// The counts of the whole window, for judging after a call was recorded, and a full window
@@ -285,15 +277,19 @@ impl<const B: usize> Ring<B> {
         // Acquire: as in `sums`.
         let head = Head(self.head.load(Ordering::Acquire));
         if head.generation() == generation {
+            let mut due = Self::due(head, 0);
             for (place, bucket) in (0..).zip(&self.buckets) {
-                let bucket = Self::counted(bucket, head, place);
-                if place == Self::PLACE.get(head.0) && bucket.requests() == 0 {
-                    return sums.none();
-                }
+                let bucket = Self::counted(bucket, due);
                 sums.add(bucket);
+                if place == Self::PLACE.get(head.0) {
+                    if bucket.requests() == 0 {
+                        return sums.none();
+                    }
+                    due = Self::due(head, Word::MAX);
+                }
             }
-            // Acquire is for the loads above: a bucket that was retagged meanwhile comes with a newer
-            // head.
+            // Acquire is for the loads above: a bucket that was retagged meanwhile comes with a
+            // newer head.
             if self.head.load(Ordering::Acquire) == head.0 {
                 return sums;
             }
@@ -323,18 +319,18 @@ impl<const B: usize> Ring<B> {
             let more = if place > current { B as Word } else { 0 };
             let back = current.wrapping_add(more).wrapping_sub(place);
             if back < left {
-                sums.add(Self::counted(bucket, head, place));
+                sums.add(Self::counted(bucket, Self::due(head, place)));
             }
         }
         sums
     }
 
-    /// What the bucket at `place` has counted, if its tag is the one that is due.
+    /// What a bucket has counted, if its tag is the one that is due.
     #[inline]
-    fn counted(bucket: &AtomicWord, head: Head, place: Word) -> Bucket {
+    fn counted(bucket: &AtomicWord, due: Word) -> Bucket {
         // Acquire: pairs with the Release of `record` and `retag`.
         let bucket = Bucket(bucket.load(Ordering::Acquire));
-        if bucket.has_tag(Self::due(head, place)) { bucket } else { Bucket::empty(0) }
+        if bucket.has_tag(due) { bucket } else { Bucket::empty(0) }
     }
 }
 

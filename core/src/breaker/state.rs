@@ -176,12 +176,18 @@ impl Snapshot {
     /// Failures in a row; 0 in the states that do not count.
     pub(super) const fn failures(self) -> Word {
         if self.counts() {
-            PAYLOAD.get(self.0)
+            self.counted_failures()
         } else if self.is(State::RampingUp) {
             RAMP_FAILURES.get(self.0)
         } else {
             0
         }
+    }
+
+    /// Failures in a row, only for words that [count](Self::counts).
+    #[inline]
+    pub(super) const fn counted_failures(self) -> Word {
+        PAYLOAD.get(self.0)
     }
 
     /// Probes that reported and those of them that failed; 0 unless half-open.
@@ -314,7 +320,7 @@ impl Snapshot {
 
     /// A call that was let in while closed ended; `trips` is what its window and rules say.
     #[inline]
-    pub(super) fn transition_judged(self, rules: &Rules, failed: bool, trips: bool) -> Settle {
+    fn transition_judged(self, rules: &Rules, failed: bool, trips: bool) -> Settle {
         let updated = match self.0.checked_add(PAYLOAD.one()) {
             _ if !failed => self.with_failures(0),
             Some(more) => Self(more),
@@ -324,9 +330,21 @@ impl Snapshot {
         if trips && self.is(State::Closed) { Settle::Trip } else { Settle::Update(updated) }
     }
 
+    /// A call ended that was let in while closed or as a probe, which `trips` says nothing about.
+    // One copy where breakers of many types would have each its own.
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
+    #[cfg_attr(target_pointer_width = "64", inline)]
+    pub(super) fn transition_ended(self, rules: &Rules, failed: bool, trips: bool) -> Settle {
+        if self.is(State::HalfOpen) {
+            self.transition_probed(rules.probing(), failed)
+        } else {
+            self.transition_judged(rules, failed, trips)
+        }
+    }
+
     /// A probe ended.
     #[inline]
-    pub(super) fn transition_probed(self, probing: Probing, failed: bool) -> Settle {
+    fn transition_probed(self, probing: Probing, failed: bool) -> Settle {
         // No more of them fail than report, and none reports to a word that has as many as there
         // are bits for: that closes or reopens, whatever the settings.
         let word = self.return_probe().0.wrapping_add(DONE.one());

@@ -142,7 +142,7 @@ impl<C: Clock, const B: usize> Counting for LastCalls<C, B> {
             (calls >= self.per_bucket).then(|| {
                 // Who filled the bucket may find that this call has moved on, and leave the judging
                 // to it.
-                before |= self.judge.trips(self.judged(ended.generation));
+                before |= self.trips(ended.generation);
                 Move { steps: 1, mark: 0 }
             })
         };

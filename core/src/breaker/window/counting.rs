@@ -23,6 +23,13 @@ pub(super) trait Counting {
     /// The sums to judge by; see [`Ring::judged`](crate::breaker::ring::Ring::judged).
     fn judged(&self, generation: Generation) -> Sums;
 
+    /// Whether a rate trips by what has been counted.
+    // One copy where it is long.
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
+    fn trips(&self, generation: Generation) -> bool {
+        self.judge().trips(self.judged(generation))
+    }
+
     /// The sums as far as they are not over, for people.
     fn sums(&self, generation: Generation, now: Ticks) -> Sums;
 }
@@ -53,7 +60,7 @@ impl<W: Counting> sealed::Window<W::Clock> for W {
 
     fn record(&self, ended: Ended<bool>, is_over: &dyn Fn() -> bool) -> Option<bool> {
         let before = self.count(ended, is_over)?;
-        Some(before || self.judge().trips(self.judged(ended.generation)))
+        Some(before || self.trips(ended.generation))
     }
 
     fn ask(

@@ -53,7 +53,8 @@ impl Rates {
     /// Trips when the share of the calls in the window that took at least `duration` reaches
     /// `rate`, above 0 and at most 1, whether they succeeded or not; equal trips. While half-open,
     /// a slow success counts as a failed probe. Calls then read the clock when they begin and when
-    /// they end. Where words are 32 bits, `duration` is rounded down by under one part in 2^25.
+    /// they end. Where words are 32 bits, `duration` is rounded down by under one part in 2^26, and
+    /// to nearly 2^58 ticks where it is longer.
     pub const fn slow_calls(self, rate: Ratio, duration: Duration) -> Self {
         Self { slow: Some((rate, duration)), ..self }
     }
@@ -234,7 +235,8 @@ impl Judge {
 pub(super) fn add(sums: Sums, counts: Counts) -> Counts {
     Counts {
         requests: u64::from(sums.requests),
-        successes: u64::from(sums.requests.saturating_sub(sums.failures)),
+        // No bucket has more failures than requests.
+        successes: u64::from(sums.requests.wrapping_sub(sums.failures)),
         failures: u64::from(sums.failures),
         slow: u64::from(sums.slow),
         ..counts

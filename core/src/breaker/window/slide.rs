@@ -67,7 +67,7 @@ impl<const B: usize> Slide<B> {
         let mut elapsed = now.wrapping_sub(mark) & mask(MARK_BITS);
         // A reader that is late sees the bucket begin in the future.
         if elapsed < self.late {
-            // A bucket at a time: mostly there is but one, and a small target divides by a loop, too.
+            // A bucket at a time: mostly there is but one, and small targets divide by a loop, too.
             while elapsed >= self.step {
                 steps = steps.wrapping_add(1);
                 mark = mark.wrapping_add(self.step);
