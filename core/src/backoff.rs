@@ -38,7 +38,7 @@ use crate::error::{ConfigError, Setting, setting};
 use crate::pointer::through_pointers;
 use crate::ratio::Ratio;
 use crate::rng::Random;
-use crate::wide::billions;
+use crate::wide::{billions, multiply_add};
 
 mod factor;
 
@@ -338,16 +338,6 @@ impl<R> fmt::Debug for Backoff<R> {
 fn up_to<R: Random>(random: &R, max: u64) -> u64 {
     // Overflows to a draw below 0, which is 0, where a base of 0 follows a delay of 195 years.
     if max == 0 { 0 } else { random.below(max.wrapping_add(1)) }
-}
-
-/// `value * by + more`; saturates.
-const fn multiply_add(value: u64, by: u32, more: u64) -> u64 {
-    // On paper, in digits of 32 bits: the product of two and two more never overflow two digits.
-    const DIGIT: u64 = u32::MAX as u64;
-    let low = (value & DIGIT).wrapping_mul(by as u64).wrapping_add(more & DIGIT);
-    let high = (value >> 32).wrapping_mul(by as u64).wrapping_add(more >> 32);
-    let high = high.wrapping_add(low >> 32);
-    if high > DIGIT { u64::MAX } else { high << 32 | low & DIGIT }
 }
 
 /// The longest delay: 292 years, so that a small target has a bit to spare.

@@ -85,7 +85,6 @@ impl Deadline {
     }
 
     /// Whether the deadline has been reached.
-    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     #[must_use]
     pub fn expired<C: Clock + ?Sized>(self, clock: &C) -> bool {
         !self.is_never() && self.expired_at(clock.now())

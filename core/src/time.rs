@@ -19,7 +19,7 @@ pub use extended::{Counter, Extended};
 pub use manual::{ManualClock, ManualSleep};
 
 use crate::pointer::through_pointers;
-use crate::wide::{billions, divide, product};
+use crate::wide::{billions, divide, multiply_add, product};
 
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
@@ -194,11 +194,11 @@ pub(crate) const fn ticks_of<C: Clock + ?Sized>(duration: Duration) -> u64 {
     if nanos_per_tick == 0 {
         return ticks_from_duration(duration, C::TICKS_PER_SECOND);
     }
-    let whole = duration.as_secs().saturating_mul(C::TICKS_PER_SECOND);
     // Both are at most 10^9.
     let part =
         duration.subsec_nanos().wrapping_add(nanos_per_tick.wrapping_sub(1)) / nanos_per_tick;
-    whole.saturating_add(part as u64)
+    // At most 10^9 too, as it divides that.
+    multiply_add(duration.as_secs(), C::TICKS_PER_SECOND as u32, part as u64)
 }
 
 /// How long `ticks` of a clock that runs at `per_second` last, rounded up to the nanosecond.

@@ -16,6 +16,16 @@ pub(crate) const fn product(one: u64, other: u64) -> (u64, u64) {
     (upper_product(one, other), one.wrapping_mul(other))
 }
 
+/// `value * by + more`; saturates.
+pub(crate) const fn multiply_add(value: u64, by: u32, more: u64) -> u64 {
+    // On paper, in digits of 32 bits: the product of two and two more never overflow two digits.
+    const DIGIT: u64 = u32::MAX as u64;
+    let low = (value & DIGIT).wrapping_mul(by as u64).wrapping_add(more & DIGIT);
+    let high = (value >> 32).wrapping_mul(by as u64).wrapping_add(more >> 32);
+    let high = high.wrapping_add(low >> 32);
+    if high > DIGIT { u64::MAX } else { high << 32 | low & DIGIT }
+}
+
 /// Whole billions in a number, and what is left: seconds in nanoseconds.
 ///
 /// Multiplies by the inverse instead of dividing (Granlund and Montgomery, "Division by Invariant

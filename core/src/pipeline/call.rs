@@ -115,7 +115,6 @@ where
     /// Drops the operation, and gives back what the call holds, from inside out. Out of line, so
     /// that calls that come to their end do not pay for it.
     #[cold]
-    #[inline(never)]
     fn cancel(self: Pin<&mut Self>) {
         let mut this = self.project();
         let ended = this.ended_by_drop();

@@ -115,7 +115,7 @@ impl<D: Delays, W, B: Budget, H, O: Observer, V> Retry<D, W, B, H, O, V> {
     pub fn resume<C: Clock>(&self, state: &mut RetryState, clock: &C) -> Result<(), GiveUp> {
         let resumed = state.advance(clock);
         if let Err(cause) = resumed {
-            self.budget.refund();
+            self.cancel();
             self.gave_up(state.attempt().number, cause);
         }
         resumed
@@ -125,7 +125,7 @@ impl<D: Delays, W, B: Budget, H, O: Observer, V> Retry<D, W, B, H, O, V> {
     /// [`resume`](Self::resume), where the call was cancelled during the wait; and at the end of
     /// the call, once for each attempt after the first that a gate refused. Not earlier, lest a
     /// call goes on for ever whose retries all are refused and cost nothing.
-    #[inline]
+    #[cold]
     pub fn cancel(&self) {
         self.budget.refund();
     }

@@ -67,7 +67,7 @@ impl Wait {
         cx: &Context<'_>,
     ) -> Poll<Result<Taken, Rejection>> {
         self.begun = true;
-        match pool.try_take(n) {
+        match pool.try_take_or_wait(n) {
             Ok(()) => Poll::Ready(Ok(Taken(n))),
             Err(full) if full.reason() != Reason::BulkheadFull => Poll::Ready(Err(full)),
             // Without a queue the wait is not what was too short.

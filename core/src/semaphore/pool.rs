@@ -71,7 +71,7 @@
 //!
 //! **Progress.** Nothing waits for another context. A round repeats only if it granted, or if
 //! another context ended the wait it had picked; a compare-and-swap fails only where another
-//! succeeded.
+//! succeeded, or, on processors where it is two instructions, where something came between these.
 
 use core::task::Waker;
 
@@ -135,8 +135,19 @@ impl<'a> Pool<'a> {
     /// Takes `n` permits, or says why not.
     #[inline]
     pub(super) fn try_take(self, n: u32) -> Result<(), Rejection> {
+        self.taken(n, Counts::take)
+    }
+
+    /// [`try_take`](Self::try_take), for those who wait otherwise.
+    #[inline]
+    pub(super) fn try_take_or_wait(self, n: u32) -> Result<(), Rejection> {
+        self.taken(n, Counts::take_or_wait)
+    }
+
+    #[inline]
+    fn taken(self, n: u32, take: impl FnOnce(&Counts, u32) -> bool) -> Result<(), Rejection> {
         // Who asks for nothing disturbs nobody, and need not queue.
-        if n == 0 || self.ledger.counts.take(n) {
+        if n == 0 || take(&self.ledger.counts, n) {
             return Ok(());
         }
         let too_many = n > self.ledger.total();
@@ -262,20 +273,17 @@ impl<'a> Pool<'a> {
         let drawn = || self.ledger.tickets.load(Ordering::Acquire);
         let before = drawn();
         let (mut oldest, mut greatest_age) = (None, 0);
-        let mut undrawn = None;
         for slot in self.slots {
             let Some(ticket) = slot.waiting() else { continue };
-            match ticket.age(Ticket::new(before)) {
-                Some(age) if age > greatest_age => {
-                    (oldest, greatest_age) = (Some((slot, ticket)), age);
-                }
-                Some(_) => {}
-                None => undrawn = Some((slot, ticket)),
+            // None for a ticket that was not drawn before: it comes last.
+            let age = ticket.age(Ticket::new(before)).unwrap_or(0);
+            if age > greatest_age || oldest.is_none() {
+                (oldest, greatest_age) = (Some((slot, ticket)), age);
             }
         }
         // A ticket that was not drawn before, and the counter has not moved since: it has been
         // waiting for half of all tickets there are. Its turn is lost, but not its wait.
-        oldest.or_else(|| undrawn.filter(|_| drawn() == before))
+        oldest.filter(|_| greatest_age > 0 || drawn() == before)
     }
 }
 

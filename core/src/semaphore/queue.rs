@@ -3,7 +3,7 @@
 use core::fmt;
 use core::task::Waker;
 
-use crate::sync::{AtomicWaker, AtomicWord, Ordering, array_of, constructor};
+use crate::sync::{AtomicWaker, AtomicWord, Ordering, array_of, constructor, swap};
 use crate::word::{Field, Word};
 
 const TAG: Field = Field::lowest(2);
@@ -107,19 +107,15 @@ impl Slot {
     #[must_use]
     pub(super) fn claim(&self) -> bool {
         // Relaxed: a first guess, so that passing by a taken slot writes nothing.
-        self.phase.load(Ordering::Relaxed) == Phase::FREE.0
-            && self
-                .phase
-                .compare_exchange(
-                    Phase::FREE.0,
-                    Phase::CLAIMED.0,
-                    // Acquire: pairs with the Release in `vacate`; the last owner's `take` of its
-                    // waker is done, and cannot take ours.
-                    Ordering::Acquire,
-                    // Relaxed: somebody else's slot, nothing is read from it.
-                    Ordering::Relaxed,
-                )
-                .is_ok()
+        while self.phase.load(Ordering::Relaxed) == Phase::FREE.0 {
+            // Acquire: pairs with the Release in `vacate`; the last owner's `take` of its waker is
+            // done, and cannot take ours. Where it fails, it is mostly somebody else's slot, and
+            // nothing is read from it.
+            if swap(&self.phase, Phase::FREE.0, Phase::CLAIMED.0) {
+                return true;
+            }
+        }
+        false
     }
 
     /// Says what the owner waits for and how to wake it. Only in `CLAIMED`.
@@ -152,20 +148,14 @@ impl Slot {
         self.need.load(Ordering::Relaxed) as u32
     }
 
-    /// `WAITING(ticket)` becomes `GRANTED`, or `REFUSED`, unless that wait is over.
+    /// `WAITING(ticket)` becomes `GRANTED`, or `REFUSED`, unless that wait is over. Like any `swap`
+    /// it may also fail for no reason.
     #[must_use]
     pub(super) fn answer(&self, ticket: Ticket, granted: bool) -> bool {
-        self.phase
-            .compare_exchange(
-                Phase::waiting(ticket).0,
-                if granted { Phase::GRANTED.0 } else { Phase::REFUSED.0 },
-                // Release: hands on what the granter acquired with the permits; pairs with the
-                // Acquire in `answered` and `withdraw`.
-                Ordering::Release,
-                // Relaxed: somebody else ended that wait, nothing is read.
-                Ordering::Relaxed,
-            )
-            .is_ok()
+        let answer = if granted { Phase::GRANTED } else { Phase::REFUSED };
+        // Release: hands on what the granter acquired with the permits; pairs with the Acquire in
+        // `answered` and `withdraw`. Where it fails, nothing is read.
+        swap(&self.phase, Phase::waiting(ticket).0, answer.0)
     }
 
     /// Wakes the owner. It may be the next owner by now, who then looks and sleeps on.
@@ -303,6 +293,13 @@ mod tests {
         assert_eq!(Ticket::new(TICKET.max()), Ticket::new(Word::MAX));
     }
 
+    /// A compare-and-swap may fail for no reason, and a granter then goes round again.
+    fn answered(slot: &Slot, ticket: Ticket, granted: bool) {
+        while !slot.answer(ticket, granted) {
+            assert_eq!(slot.waiting(), Some(ticket));
+        }
+    }
+
     #[test]
     fn a_late_granter_misses_the_next_wait() {
         let slot = Slot::new();
@@ -317,7 +314,8 @@ mod tests {
         slot.prepare(1, Waker::noop());
         slot.publish(second);
         assert!(!slot.answer(first, true) && slot.answered().is_none());
-        assert!(slot.answer(second, true) && slot.answered() == Some(true));
+        answered(&slot, second, true);
+        assert_eq!(slot.answered(), Some(true));
         assert_eq!(slot.withdraw(second), Err(true));
     }
 
@@ -327,7 +325,8 @@ mod tests {
         assert!(slot.claim());
         slot.prepare(1, Waker::noop());
         slot.publish(ticket);
-        assert!(slot.answer(ticket, false) && !slot.answer(ticket, true));
+        answered(&slot, ticket, false);
+        assert!(!slot.answer(ticket, true));
         assert_eq!((slot.answered(), slot.withdraw(ticket)), (Some(false), Err(false)));
         slot.vacate();
         assert!(slot.claim());

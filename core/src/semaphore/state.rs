@@ -3,7 +3,7 @@
 
 use core::fmt;
 
-use crate::sync::{AtomicWord, Ordering, constructor};
+use crate::sync::{AtomicWord, Ordering, constructor, swap};
 use crate::word::{Field, Word, by_width, mask};
 
 const HELD: Field = Field::lowest(by_width(32, 20));
@@ -154,6 +154,21 @@ impl Counts {
         }
     }
 
+    /// As [`update`](Self::update), AcqRel, where a call is no matter: on a small target its
+    /// compare-and-swap is that of everybody.
+    fn update_by_call(
+        &self,
+        transition: impl Fn(Snapshot) -> Option<Snapshot>,
+    ) -> Option<Snapshot> {
+        loop {
+            let old = self.load();
+            let new = transition(old)?;
+            if swap(&self.word, old.0, new.0) {
+                return Some(old);
+            }
+        }
+    }
+
     /// Takes `n` permits if they are free and nobody waits.
     #[inline]
     #[must_use]
@@ -162,11 +177,18 @@ impl Counts {
         self.update(Ordering::Acquire, |old| old.transition_take(n, self.total())).is_some()
     }
 
+    /// [`take`](Self::take), before a wait.
+    #[must_use]
+    pub(super) fn take_or_wait(&self, n: u32) -> bool {
+        // Acquire: as in `take`.
+        self.update_by_call(|old| old.transition_take(n, self.total())).is_some()
+    }
+
     /// Takes `n` permits for a waiter.
     #[must_use]
     pub(super) fn reserve(&self, n: u32) -> bool {
         // Acquire: pairs with the Release in `give`; handed on to the waiter by its slot's Release.
-        self.update(Ordering::Acquire, |old| old.transition_reserve(n, self.total())).is_some()
+        self.update_by_call(|old| old.transition_reserve(n, self.total())).is_some()
     }
 
     /// Gives `n` permits back; whether somebody waits for them.
@@ -178,14 +200,15 @@ impl Counts {
         old.is_some_and(|old| old.waiters() > 0)
     }
 
-    /// [`give`](Self::give) where that is seldom: out of line.
+    /// [`give`](Self::give) where that is seldom.
     ///
     /// Also puts back what was reserved for a waiter that is gone. Release is more than that needs,
     /// as a granter has done nothing that a holder must see.
-    #[inline(never)]
     #[must_use]
     pub(super) fn give_back(&self, n: u32) -> bool {
-        self.give(n)
+        // Release: as in `give`.
+        let old = self.update_by_call(|old| Some(old.transition_give(n)));
+        old.is_some_and(|old| old.waiters() > 0)
     }
 
     /// Counts a waiter, before its place is published.
