@@ -48,10 +48,6 @@ impl AtomicWaker {
         self.0.register_by_ref(waker);
     }
 
-    pub(crate) fn wake(&self) {
-        self.0.wake();
-    }
-
     pub(crate) fn take(&self) -> Option<core::task::Waker> {
         self.0.take_waker()
     }
