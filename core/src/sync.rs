@@ -53,15 +53,31 @@ impl AtomicWaker {
     }
 }
 
-/// The compare-and-swap of a loop that starts with a fresh load, for it may fail for no reason:
-/// AcqRel, and Relaxed where it fails.
+/// The compare-and-swap of a loop that starts with a fresh load: AcqRel, and Relaxed where it fails.
+///
+/// It may fail for no reason where the processor has it in two instructions, and something comes
+/// between these, such as an interrupt: as seldom as that, so that a loop around it is as lock-free
+/// as one that fails only where another succeeds.
 ///
 /// One copy of it on a small target, where it is thirty bytes long and as many of them as there are
 /// loops were a tenth of all the code. The shortest paths have their own, which spares them a call.
 #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
 #[cfg_attr(target_pointer_width = "64", inline)]
 pub(crate) fn swap(word: &AtomicWord, old: crate::word::Word, new: crate::word::Word) -> bool {
+    #[cfg(all(fusebox_weak_swaps, not(loom)))]
+    if fails_for_no_reason() {
+        return false;
+    }
     word.compare_exchange_weak(old, new, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+}
+
+/// One time in four, without a pattern that a loop could fall in step with: for tests on a host,
+/// where a swap is one instruction and loom has none that fails so.
+#[cfg(all(fusebox_weak_swaps, not(loom)))]
+fn fails_for_no_reason() -> bool {
+    static ASKED: portable_atomic::AtomicU32 = portable_atomic::AtomicU32::new(0);
+    // Relaxed: a figure; publishes nothing.
+    crate::rng::mix(u64::from(ASKED.fetch_add(1, Ordering::Relaxed))) & 3 == 0
 }
 
 /// Writes a constructor once and makes it `const` everywhere but under loom, whose atomics are

@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use fusebox_core::{
     AdaptiveLimit, Backoff, BreakerConfig, BudgetConfig, CircuitBreaker, Clock, CoDel, CoDelConfig,
-    Deadline, Decision, Event, Gate, LimitConfig, ManualClock, Observer, Outcome, Pipeline,
-    Priority, Queue, Ratio, Rejection, Retry, RetryBudget, Retrying, Semaphore, State, Ticks,
-    Timer, WaitGate,
+    Deadline, Decision, Event, Gate, Immediate, LimitConfig, ManualClock, Observer, Outcome,
+    Pipeline, Priority, Queue, Ratio, Rejection, Retry, RetryBudget, Retrying, Semaphore, State,
+    Ticks, Timer, WaitGate,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -203,6 +203,40 @@ fn an_operation_that_panics_when_it_is_cancelled_costs_no_permit() {
     assert_eq!((outer.available(), inner.available()), (0, 0));
     assert_panics(|| drop(call));
     assert_eq!((outer.available(), inner.available()), (1, 1));
+}
+
+/// What the first of two gates had given was overwritten, should the second panic and the call be
+/// polled again, where nobody waits at either.
+#[test]
+fn a_gate_that_panics_and_is_asked_again_costs_the_others_nothing() {
+    struct Nervous(Cell<bool>);
+    impl Gate for Nervous {
+        type Token = ();
+        fn enter(&self) -> Result<(), Rejection> {
+            assert!(!self.0.replace(false), "in the entry");
+            Ok(())
+        }
+        fn exit(&self, (): (), _outcome: Outcome) {}
+    }
+    let clock: ManualClock<1000> = ManualClock::new();
+    let permits: Semaphore = Semaphore::new(1);
+    let nervous = Nervous(Cell::new(true));
+    let gates = || (Immediate(&permits), Immediate(&nervous));
+
+    let pipeline = Pipeline::new(&clock).per_attempt_waiting(gates());
+    let mut call = Box::pin(pipeline.call(|_| pending::<Result<(), ()>>()));
+    assert_panics(|| poll(call.as_mut()));
+    assert!(poll(call.as_mut()).is_pending());
+    drop(call);
+    assert_eq!(permits.available(), 1);
+
+    nervous.0.set(true);
+    let pipeline = Pipeline::new(&clock).per_call_waiting(gates());
+    let mut call = Box::pin(pipeline.call(|_| pending::<Result<(), ()>>()));
+    assert_panics(|| poll(call.as_mut()));
+    let _ = poll(call.as_mut());
+    drop(call);
+    assert_eq!(permits.available(), 1);
 }
 
 /// Waits are given up from right to left, as gates are left.

@@ -66,7 +66,7 @@ where
     /// The rare side of `admit`, kept out of the callers' code: the word that lets the call in.
     #[inline(never)]
     fn admit_unless_closed(&self, at: Option<Ticks>) -> Admit {
-        // Lock-free: a failed swap is another call's progress.
+        // Lock-free: a failed swap is another call's progress, or for no reason; see `swap`.
         loop {
             let old = self.load();
             let asked = self.ask_word(old, at);
@@ -161,7 +161,7 @@ where
     fn judge(&self, ended: Ended<W::Slow>, judged: bool, at: Option<Ticks>) {
         let now = &|| self.now(at);
         let mut counted = None;
-        // Lock-free: a failed swap is another call's progress.
+        // Lock-free: a failed swap is another call's progress, or for no reason; see `swap`.
         loop {
             let old = self.load();
             if old.generation() != ended.generation {

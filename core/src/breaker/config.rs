@@ -116,7 +116,7 @@ impl BreakerConfig {
     /// of that window; of calls that end at the same moment, one may be asked about for all.
     /// Without one it is asked after each failure, and `consecutive_failures` is all it is
     /// told, as such a breaker does not write anything on a success; a meter adds its own.
-    /// It may be asked again about the same call, where others ended meanwhile.
+    /// It may be asked again about the same call, mostly where others ended meanwhile.
     ///
     /// # Examples
     ///
@@ -141,8 +141,9 @@ impl BreakerConfig {
     /// of the longest half-open timeout and the lateness; exact where that is less than a tick.
     /// Lengths of time are whole numbers, at least one, of parts in 2^47 (2^21) of the same.
     ///
-    /// Only where words are 64 bits and the open time and the lateness come to 2^48 ticks or more,
-    /// an open time that spans the clock's wrap at 2^64 ticks may end at once.
+    /// Only where words are 64 bits, and the longest open time and the lateness come to 2^48 ticks
+    /// or more, or the longest half-open timeout and the lateness to 2^54, a time that spans the
+    /// clock's wrap at 2^64 ticks may end at once.
     pub const fn open_for(self, open_for: Duration) -> Self {
         let open_at_most = if open_for.as_nanos() > self.open_at_most.as_nanos()
             || self.growth.numerator() == self.growth.denominator()

@@ -196,7 +196,7 @@ impl<const B: usize> Ring<B> {
         is_over: impl Fn() -> bool,
     ) -> bool {
         // Lock-free: each turn of the loop that does not end it is due to another thread's
-        // progress.
+        // progress, or to a swap that failed for no reason (see `swap`).
         loop {
             // Acquire: a head of a later generation comes with the transition to it, which
             // `is_over` must see.
@@ -251,7 +251,8 @@ impl<const B: usize> Ring<B> {
         for _ in 0..to.steps {
             let next = place.wrapping_add(1);
             place = if next < B as Word { next } else { 0 };
-            // Lock-free: where it has to look again, someone else has recorded or retagged there.
+            // Lock-free: where it has to look again, someone else has recorded or retagged there,
+            // or the swap failed for no reason (see `swap`).
             while !self.retag(place) {}
         }
     }

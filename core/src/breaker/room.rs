@@ -101,6 +101,9 @@ impl Room {
         // late would take a live deadline for a stale one.
         let late = probe_scale.units_up(lateness);
         let probe_horizon = probe_time(probe_scale, timeout).saturating_add(late);
+        // No open time is less than one unit of a reading; see `wait`.
+        let least = Coarse::by(reading).ticks(1).saturating_add(lateness);
+        let open_reach = if open_reach < least { least } else { open_reach };
         let word = OPEN_HORIZON.set(0, open_scale.units_up(open_reach));
         let word = PROBE_HORIZON.set(word, probe_horizon);
         let word = PROBE.set(word, probe.saturating_sub(reading) as Word);
@@ -169,7 +172,8 @@ impl Room {
         let Times { open_at_most, timeout, lateness, .. } = times;
         let tick = duration_from_ticks(1, hz);
         let reach = self.open_scale().ticks(widen(self.open_horizon()));
-        if open_at_most.saturating_add(lateness) > reach {
+        let open_at_least = if open_at_most < self.ticks(1) { self.ticks(1) } else { open_at_most };
+        if open_at_least.saturating_add(lateness) > reach {
             let most = duration_from_ticks(reach.saturating_sub(lateness), hz);
             return Err(OPEN_IN_ROOM.duration(duration_from_ticks(open_at_most, hz), tick, most));
         }
@@ -213,11 +217,12 @@ mod tests {
             let pick = |place| lengths[index / lengths.len().pow(place) % lengths.len()];
             let (open, timeout, lateness) = (pick(0), pick(1), pick(2) - 1);
             let (times, room) = room(open, timeout, lateness);
-            assert!(room.open_horizon() <= 1 << (OPEN_BITS - HEADROOM));
+            assert!(room.open_horizon() <= (1 << (OPEN_BITS - HEADROOM)) + 1);
             assert!(room.probe_horizon() <= (1 << (PROBE_BITS - PROBE_HEADROOM)) + 2);
             let [reach, late] = [open, timeout].map(|time| time + lateness);
             // What is ahead by more is stale, and what is not may be waited for.
             let horizon = room.open_scale().ticks(widen(room.open_horizon()));
+            let reach = reach.max(room.ticks(1) + lateness);
             assert!(horizon >= reach && horizon - reach < room.open_scale().ticks(1));
             let horizon = room.probe_scale().ticks(widen(room.probe_horizon()));
             assert!(horizon > late && horizon - late <= room.probe_scale().ticks(3));
@@ -233,6 +238,11 @@ mod tests {
                 if units > 0 {
                     let until = room.ticks(room.until_open(units, begin));
                     assert!(until <= open + room.ticks(1), "{until} of {open}");
+                }
+                for late in [1, lateness / 2, lateness].map(|late| late.min(lateness)) {
+                    let reader = room.open_units(room.reading(Ticks(now.wrapping_sub(late))));
+                    let ahead = room.open_units(end).wrapping_sub(reader) & mask(OPEN_BITS);
+                    assert!(now < late || ahead <= room.open_horizon(), "{late} late: {ahead}");
                 }
                 let deadline = room.probe_units(begin).wrapping_add(time);
                 let last = room.probe_units(room.reading(Ticks(now + timeout)));

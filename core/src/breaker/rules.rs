@@ -87,10 +87,10 @@ struct Words {
 }
 
 /// The longest time, in ticks. Where words are 32 bits a reading is shifted by less than 32, which
-/// spares a small target half of each shift of 64 bits: 104 days of nanoseconds.
+/// spares a small target half of each shift of 64 bits: 52 days of nanoseconds.
 pub(super) const LONGEST: u64 = if WORD_BITS == 64 { time::LONGEST } else { (1 << 52) - 1 };
 
-/// The times of a configuration, in ticks: each is at most a quarter of the range.
+/// The times of a configuration, in ticks: each is at most [`LONGEST`].
 #[derive(Clone, Copy)]
 pub(super) struct Times {
     pub(super) open_for: u64,

@@ -207,8 +207,9 @@ impl<X: PerAttempt<F>, F: Operation> GatedProj<'_, X, F> {
         cx: &mut Context<'_>,
         until: Deadline,
     ) -> Poll<Result<(), Rejection>> {
-        // Never begun already where nobody waits, which the compiler then need not ask.
-        if !around.gate().may_wait() || self.entering.is_none() {
+        // Also where nobody waits: a gate that has panicked may have left something of those before
+        // it.
+        if self.entering.is_none() {
             self.entering.set(Some(Default::default()));
         }
         let Some(entering) = self.entering.as_mut().as_pin_mut() else {

@@ -155,7 +155,7 @@ pub struct Retry<D = Backoff, W = RetryAll, B = (), H = (), O = (), V = ()> {
     pub(super) name: &'static str,
     /// At least 1; `u32::MAX` is no limit.
     pub(super) max_attempts: u32,
-    /// In nanoseconds, half as long as a `Duration`; [`NO_DEADLINE`] is none.
+    /// In nanoseconds, half the size of a `Duration`; [`NO_DEADLINE`] is none.
     pub(super) deadline: u64,
 }
 

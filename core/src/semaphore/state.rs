@@ -136,7 +136,8 @@ impl Counts {
     }
 
     /// Changes the word by `transition`, and returns what it was. `None`, and nothing is written,
-    /// where the transition refuses. Lock-free: a CAS fails only because another one succeeded.
+    /// where the transition refuses. Lock-free: a CAS fails only because another one succeeded, or
+    /// for no reason, as [`swap`] may.
     #[inline]
     fn update(
         &self,
