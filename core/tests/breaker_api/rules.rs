@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use fusebox_core::{BreakerConfig, CircuitBreaker, Counts, ManualClock, Ratio, State};
+use fusebox_core::{
+    BreakerConfig, CircuitBreaker, Counts, LastTime, ManualClock, Rates, Ratio, State,
+};
 
 use super::{Millis, by_width, fail, ms, succeed};
 
@@ -28,6 +30,22 @@ fn a_rule_is_asked_again_after_a_failure_that_came_in_between() {
 
     fail(&BREAKER, 4);
     assert_eq!(BREAKER.state(), State::Open);
+}
+
+/// What slid out of the window long ago says nothing about what fails now.
+#[test]
+fn a_window_counts_again_at_once_after_a_long_idle_time() {
+    let clock = Millis::new();
+    let rates = Rates::failures(Ratio::percent(50)).minimum_calls(4);
+    let window: LastTime<_> = LastTime::new(Duration::from_secs(10), rates);
+    let config = BreakerConfig::standard().without_consecutive_failures();
+    let breaker = CircuitBreaker::with_window(config, window, &clock);
+    succeed(&breaker, 100);
+    clock.advance(Duration::from_secs(3_600));
+    fail(&breaker, 3);
+    assert_eq!(breaker.state(), State::Closed);
+    fail(&breaker, 1);
+    assert_eq!(breaker.state(), State::Open);
 }
 
 /// What is full stays full: a streak that came round would start from the first open time again.
